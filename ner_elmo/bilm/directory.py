@@ -1,0 +1,256 @@
+"""A biLM as a folder of files (``docs/design.md`` §4), and the other places a biLM may be found in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import torch
+
+from ner_elmo.bilm.hdf5 import open_hdf5, read_array, read_weights, write_array, write_weights
+from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
+from ner_elmo.bilm.softmax import Softmax
+from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.text.characters import char_ids
+from ner_elmo.text.files import replace_directory, sha256_of_file
+from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+
+FORMAT_VERSION = 1
+OPTIONS, WEIGHTS, VOCABULARY, INFO = "options.json", "weights.hdf5", "vocab.txt", "bilm.json"
+VOCABULARY_VECTORS, SOFTMAX = "vocab_embedding.hdf5", "softmax.hdf5"
+# What a model without bilm.json is taken to be: the published ones were trained on tokenised English, state carried.
+DEFAULT_INFO: dict[str, Any] = {
+    "format_version": FORMAT_VERSION,
+    "text": {"tokens": "whitespace", "normalization": None, "language": None},
+    "state": "carried",
+    "softmax": None,
+    "storage": "float32",
+}
+
+
+@dataclass
+class BilmFiles:
+    """Where a biLM's files are; ``None`` for what is not there. ``info`` is ``bilm.json`` or stated defaults."""
+
+    root: Path
+    options: Path
+    weights: Path
+    vocabulary: Path | None = None
+    vocabulary_vectors: Path | None = None
+    softmax: Path | None = None
+    info: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_INFO)
+
+    @property
+    def tokenizer(self) -> str:
+        """The tokenizer that the model's text went through: ``whitespace`` where it came tokenised."""
+        return str(self.info.get("text", {}).get("tokens", "whitespace"))
+
+
+def find_bilm(path: str | Path) -> BilmFiles:
+    """Find a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
+    beside it (``X_weights.hdf5`` and ``X_options.json``, or the only JSON file there).
+
+    Raises:
+        UsageError: nothing of the kind is there; the message says what was looked for.
+        ModelError: ``bilm.json`` is damaged, or a file differs from its recorded digest.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or directory; expected a biLM (see docs/design.md §4)")
+    if path.is_file():
+        return BilmFiles(root=path.parent, options=_options_beside(path), weights=path)
+    for folder in (path, path / "bilm"):
+        if (folder / OPTIONS).is_file() and (folder / WEIGHTS).is_file():
+            return _from_directory(folder)
+    weights = sorted(path.glob("*.hdf5"))
+    if len(weights) == 1:
+        return BilmFiles(root=path, options=_options_beside(weights[0]), weights=weights[0])
+    raise UsageError(f"{path}: found no biLM; expected {OPTIONS} and {WEIGHTS} in it or in its folder bilm/")
+
+
+def _options_beside(weights: Path) -> Path:
+    if weights.suffix not in (".hdf5", ".h5"):
+        raise UsageError(f"{weights}: found a file, expected a biLM directory or a weights file (.hdf5)")
+    named = weights.with_name(weights.name.replace("weights", "options")).with_suffix(".json")
+    if named.is_file():
+        return named
+    others = sorted(weights.parent.glob("*.json"))
+    if len(others) == 1:
+        return others[0]
+    raise UsageError(f"{weights}: found no options beside it; expected {named.name}, or one JSON file in its folder")
+
+
+def _from_directory(folder: Path) -> BilmFiles:
+    def present(name: str) -> Path | None:
+        return folder / name if (folder / name).is_file() else None
+
+    files = BilmFiles(
+        root=folder,
+        options=folder / OPTIONS,
+        weights=folder / WEIGHTS,
+        vocabulary=present(VOCABULARY),
+        vocabulary_vectors=present(VOCABULARY_VECTORS),
+        softmax=present(SOFTMAX),
+    )
+    if (info := present(INFO)) is not None:
+        files.info = _read_info(info)
+    return files
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        version = info["format_version"]
+        digests = dict(info.get("sha256", {}))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged ({error})") from None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: found format_version {version}, this program reads {FORMAT_VERSION}; try a newer ner-elmo"
+        )
+    for name, digest in digests.items():
+        file = path.parent / name
+        if Path(name).name != name or not file.is_file():
+            # The softmax is only needed for perplexity and further training; copies for tagging leave it out.
+            if name == SOFTMAX:
+                continue
+            raise ModelError(f"{file}: missing, though {INFO} lists it")
+        if sha256_of_file(file) != digest:
+            raise ModelError(
+                f"{file}: its contents differ from the digest in {INFO}; the file is damaged or was changed"
+            )
+    return info  # type: ignore[no-any-return]
+
+
+def load_bilm(files: BilmFiles) -> BiLm:
+    """The network with its weights, in evaluation mode, frozen."""
+    model = read_weights(files.weights, read_options(files.options))
+    return model.eval().requires_grad_(False)
+
+
+def load_vocabulary(files: BilmFiles) -> Vocabulary:
+    """The model's vocabulary.
+
+    Raises:
+        ModelError: the model has none.
+    """
+    if files.vocabulary is None:
+        raise ModelError(f"{files.root}: found no {VOCABULARY}")
+    return read_vocabulary(files.vocabulary)
+
+
+def load_softmax(files: BilmFiles, vocabulary: Vocabulary, dim: int) -> Softmax:
+    """The output layer.
+
+    Raises:
+        ModelError: the model has none (published models never do, and a tagger's copy need not).
+    """
+    if files.softmax is None:
+        raise ModelError(
+            f"{files.root}: found no {SOFTMAX}; perplexity and further training need the output layer, "
+            "which published weight files do not hold"
+        )
+    with open_hdf5(files.softmax) as file:
+        weight = read_array(file, "weight", (len(vocabulary), dim))
+        bias = read_array(file, "bias", (len(vocabulary),))
+    softmax = Softmax(len(vocabulary), dim)
+    with torch.no_grad():
+        softmax.weight.copy_(torch.from_numpy(weight))
+        softmax.bias.copy_(torch.from_numpy(bias))
+    return softmax
+
+
+def write_bilm(
+    folder: str | Path,
+    model: BiLm,
+    softmax: Softmax,
+    vocabulary: Vocabulary,
+    info: Mapping[str, Any],
+    storage: str = "float32",
+) -> None:
+    """Write a biLM directory; it replaces ``folder`` once it is complete.
+
+    Args:
+        info: what ``bilm.json`` says beyond the format's version, the storage and the digests.
+        storage: ``float32``, or ``float16`` for half the size.
+    """
+    with replace_directory(folder) as temporary:
+        options = options_to_json(model.options) | {"n_tokens_vocab": len(vocabulary)}
+        (temporary / OPTIONS).write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+        write_weights(model, temporary / WEIGHTS, storage)
+        write_vocabulary(vocabulary, temporary / VOCABULARY)
+        if model.options.char_cnn is not None:
+            # What readers of the stored weights would compute, which differs where storage is float16.
+            stored = read_weights(temporary / WEIGHTS, model.options)
+            with h5py.File(temporary / VOCABULARY_VECTORS, "w") as file:
+                write_array(file, "embedding", encode_tokens(stored, vocabulary.tokens).numpy(), storage)
+        with h5py.File(temporary / SOFTMAX, "w") as file:
+            write_array(file, "weight", softmax.weight.detach().float().cpu().numpy(), storage)
+            write_array(file, "bias", softmax.bias.detach().float().cpu().numpy(), storage)
+        digests = {file.name: sha256_of_file(file) for file in sorted(temporary.iterdir())}
+        values = {**info, "format_version": FORMAT_VERSION, "storage": storage, "sha256": digests}
+        (temporary / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def encode_tokens(model: BiLm, tokens: list[str], rows: int = 1024) -> torch.Tensor:
+    """Context-free vectors ``(len(tokens), projection_dim)`` of tokens by the character CNN."""
+    model.eval()
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            model.token_encoder(
+                torch.from_numpy(char_ids(tokens[i : i + rows], model.options.max_characters)).to(device)
+            )
+            for i in range(0, len(tokens), rows)
+        ]
+    return torch.cat(parts).cpu() if parts else torch.empty(0, model.options.lstm.projection_dim)
+
+
+def copy_bilm(source: str | Path, target: str | Path, with_softmax: bool = False) -> None:
+    """Copy what inference needs of a biLM into the folder ``target``, as a biLM directory."""
+    files = find_bilm(source)
+    target = Path(target)
+    target.mkdir(parents=True, exist_ok=True)
+    named = {OPTIONS: files.options, WEIGHTS: files.weights, VOCABULARY: files.vocabulary}
+    named |= {VOCABULARY_VECTORS: files.vocabulary_vectors, SOFTMAX: files.softmax if with_softmax else None}
+    for name, file in named.items():
+        if file is not None:
+            shutil.copyfile(file, target / name)
+    digests = {file.name: sha256_of_file(file) for file in sorted(target.iterdir()) if file.name in named}
+    values = {**files.info, "sha256": digests}
+    (target / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def convert_bilm(source: str | Path, target: str | Path, storage: str) -> None:
+    """Write a biLM as a biLM directory that stores ``float32`` or ``float16``.
+
+    Raises:
+        ModelError: the biLM has no vocabulary or no output layer; only a whole one can be converted.
+    """
+    files = find_bilm(source)
+    model, vocabulary = load_bilm(files), load_vocabulary(files)
+    softmax = load_softmax(files, vocabulary, model.options.lstm.projection_dim)
+    write_bilm(target, model, softmax, vocabulary, files.info, storage)
+
+
+def write_published_pair(source: str | Path, target: str | Path) -> None:
+    """Write the two files that bilm-tf and AllenNLP read, ``options.json`` and ``weights.hdf5`` in float32."""
+    files = find_bilm(source)
+    model = load_bilm(files)
+    with replace_directory(target) as temporary:
+        values = json.dumps(options_to_json(model.options), indent=2)
+        (temporary / OPTIONS).write_text(values + "\n", encoding="utf-8")
+        write_weights(model, temporary / WEIGHTS)
+
+
+def describe_options(options: BilmOptions) -> str:
+    """The shape in the words of the published models, such as ``2x1024_128_2048cnn_1xhighway``."""
+    lstm, cnn = options.lstm, options.char_cnn
+    shape = f"{lstm.n_layers}x{lstm.dim}_{lstm.projection_dim}"
+    return f"{shape}_{cnn.n_filters}cnn_{cnn.n_highway}xhighway" if cnn else f"{shape}_words"

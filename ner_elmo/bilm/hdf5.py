@@ -1,0 +1,223 @@
+"""Weight files as published for ELMo: reading, with every shape checked, and writing (SPEC §3).
+
+The names and layouts of the file stop here: :func:`weight_table` says, for each dataset, which parameter it is and
+how its array becomes the parameter's, in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import torch
+
+from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.options import BilmOptions
+from ner_elmo.errors import ModelError
+from ner_elmo.text.characters import N_CHARACTERS
+from ner_elmo.text.files import require_file
+
+# HDF5 filters by their registered numbers: deflate, shuffle, fletcher32. Others would load code from elsewhere.
+_FILTERS = {1, 2, 3}
+_MOST_COMPRESSED = 1032  # deflate cannot do better than this
+
+
+class WeightEntry(NamedTuple):
+    """One dataset: its name and shape in the file, the parameter's name, and the layout's change each way."""
+
+    dataset: str
+    shape: tuple[int, ...]
+    parameter: str
+    from_file: Callable[[np.ndarray], np.ndarray]
+    to_file: Callable[[np.ndarray], np.ndarray]
+
+
+def _same(array: np.ndarray) -> np.ndarray:
+    return array
+
+
+def _transposed(array: np.ndarray) -> np.ndarray:
+    return array.T
+
+
+def weight_table(options: BilmOptions, n_words: int | None = None) -> list[WeightEntry]:
+    """Every dataset of a weight file with these options; the kernel W_0 stands twice, once for each half of its rows."""
+    if options.char_cnn is not None:
+        table = list(_cnn_entries(options))
+    else:
+        if n_words is None:
+            raise ValueError("a model with word input needs n_words")
+        shape = (n_words, options.lstm.projection_dim)
+        table = [WeightEntry("embedding", shape, "token_encoder.embedding.weight", _same, _same)]
+    for direction, stack in enumerate(("forward_lstm", "backward_lstm")):
+        for layer in range(options.lstm.n_layers):
+            group = f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
+            table += _lstm_entries(options, group, f"{stack}.layers.{layer}.lstm")
+    return table
+
+
+def _cnn_entries(options: BilmOptions) -> Iterator[WeightEntry]:
+    cnn = options.char_cnn
+    assert cnn is not None
+    n, prefix = cnn.n_filters, "token_encoder"
+    yield WeightEntry("char_embed", (N_CHARACTERS, cnn.embedding_dim), f"{prefix}.characters.weight", _same, _same)
+    for i, (width, count) in enumerate(cnn.filters):
+        yield WeightEntry(
+            f"CNN/W_cnn_{i}",
+            (1, width, cnn.embedding_dim, count),
+            f"{prefix}.convolutions.{i}.weight",  # (count, e, width)
+            lambda array: array[0].transpose(2, 1, 0),
+            lambda array: array.transpose(2, 1, 0)[None],
+        )
+        yield WeightEntry(f"CNN/b_cnn_{i}", (count,), f"{prefix}.convolutions.{i}.bias", _same, _same)
+    for k in range(cnn.n_highway):
+        for ours in ("carry", "transform"):
+            name = f"{prefix}.highways.{k}.{ours}"
+            yield WeightEntry(f"CNN_high_{k}/W_{ours}", (n, n), f"{name}.weight", _transposed, _transposed)
+            yield WeightEntry(f"CNN_high_{k}/b_{ours}", (n,), f"{name}.bias", _same, _same)
+    dim = options.lstm.projection_dim
+    if n != dim:
+        yield WeightEntry("CNN_proj/W_proj", (n, dim), f"{prefix}.projection.weight", _transposed, _transposed)
+        yield WeightEntry("CNN_proj/b_proj", (dim,), f"{prefix}.projection.bias", _same, _same)
+
+
+def _reorder_gates(array: np.ndarray) -> np.ndarray:
+    """Swap the second and third quarter of the first axis: the file has i, j, f, o; torch has i, f, j, o."""
+    i, second, third, o = np.split(array, 4, axis=0)
+    return np.concatenate([i, third, second, o], axis=0)
+
+
+def _lstm_entries(options: BilmOptions, group: str, prefix: str) -> list[WeightEntry]:
+    dim, n_inputs = options.lstm.dim, options.lstm.projection_dim
+    n_state = n_inputs if options.lstm.has_projection else dim
+    kernel = (n_inputs + n_state, 4 * dim)
+    entries = [
+        WeightEntry(
+            f"{group}/W_0", kernel, f"{prefix}.weight_ih_l0", lambda w: _reorder_gates(w[:n_inputs].T), _reorder_gates
+        ),
+        WeightEntry(
+            f"{group}/W_0", kernel, f"{prefix}.weight_hh_l0", lambda w: _reorder_gates(w[n_inputs:].T), _reorder_gates
+        ),
+        WeightEntry(f"{group}/B", (4 * dim,), f"{prefix}.bias_ih_l0", _reorder_gates, _reorder_gates),
+    ]
+    if options.lstm.has_projection:
+        entries.append(
+            WeightEntry(f"{group}/W_P_0", (dim, n_inputs), f"{prefix}.weight_hr_l0", _transposed, _transposed)
+        )
+    return entries
+
+
+@contextmanager
+def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, as something that may come from a stranger.
+
+    Raises:
+        UsageError: no such file.
+        ModelError: not an HDF5 file.
+    """
+    path = require_file(path, "HDF5 file")
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except (OSError, RuntimeError):
+        raise ModelError(f"{path}: not an HDF5 file, or a damaged one") from None
+    with file:
+        yield file
+
+
+def find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """A plain dataset of the file by its path.
+
+    Raises:
+        ModelError: it is missing, stands behind a link, keeps its values elsewhere, needs a foreign filter, or claims
+            a size that the file cannot hold.
+    """
+    node: h5py.Group | h5py.Dataset = file
+    for step in name.split("/"):
+        link = node.get(step, getlink=True) if isinstance(node, h5py.Group) else None
+        if link is None:
+            raise ModelError(f"{file.filename}: found no dataset {name}")
+        if not isinstance(link, h5py.HardLink):
+            raise ModelError(f"{file.filename}: {name}: found a link, expected a dataset in the file itself")
+        node = node[step]
+    if not isinstance(node, h5py.Dataset):
+        raise ModelError(f"{file.filename}: {name}: found a group, expected a dataset")
+    if node.is_virtual or node.external:
+        raise ModelError(f"{file.filename}: {name}: its values lie in another file, expected them in this one")
+    properties = node.id.get_create_plist()
+    filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise ModelError(f"{file.filename}: {name}: found HDF5 filter {max(filters - _FILTERS)}, expected none or gzip")
+    most = Path(file.filename).stat().st_size * (_MOST_COMPRESSED if filters else 1)
+    if node.size is None or node.size * node.dtype.itemsize > most:
+        raise ModelError(f"{file.filename}: {name}: claims shape {node.shape}, more than the file can hold")
+    return node
+
+
+def read_array(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """The dataset as float32, after checking its shape against ``shape`` (``None``: any size there).
+
+    Raises:
+        ModelError: as :func:`find_dataset`, or another shape or type of number than expected.
+    """
+    dataset = find_dataset(file, name)
+    fits = len(dataset.shape) == len(shape) and all(
+        wanted in (None, found) for wanted, found in zip(shape, dataset.shape, strict=True)
+    )
+    if not fits:
+        expected = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+        raise ModelError(f"{file.filename}: {name}: found shape {dataset.shape}, but the options imply {expected}")
+    if dataset.dtype.kind != "f":
+        raise ModelError(f"{file.filename}: {name}: found {dataset.dtype}, expected floating-point numbers")
+    try:
+        return np.asarray(dataset[()], dtype=np.float32)
+    except OSError as error:
+        raise ModelError(f"{file.filename}: {name}: damaged ({error})") from None
+
+
+def read_weights(path: str | Path, options: BilmOptions) -> BiLm:
+    """Build the network of ``options`` with the weights of a file.
+
+    Raises:
+        UsageError: no such file.
+        ModelError: a dataset is missing or of another shape than the options imply; the message names both shapes.
+    """
+    with open_hdf5(path) as file:
+        n_words = None
+        if options.char_cnn is None:
+            n_words = find_dataset(file, "embedding").shape[0]
+        model = BiLm(options, n_words)
+        parameters = dict(model.named_parameters())
+        arrays: dict[str, np.ndarray] = {}
+        with torch.no_grad():
+            for entry in weight_table(options, n_words):
+                if entry.dataset not in arrays:
+                    arrays = {entry.dataset: read_array(file, entry.dataset, entry.shape)}
+                value = np.ascontiguousarray(entry.from_file(arrays[entry.dataset]))
+                parameters[entry.parameter].copy_(torch.from_numpy(value))
+    return model
+
+
+def write_weights(model: BiLm, path: str | Path, dtype: str = "float32") -> None:
+    """Write the weight file of a network: contiguous little-endian ``dtype`` ("float32", or "float16" for models
+    that ship), no attributes."""
+    parameters = {name: value.detach().float().cpu().numpy() for name, value in model.named_parameters()}
+    halves: dict[str, list[np.ndarray]] = {}
+    with h5py.File(path, "w") as file:
+        for entry in weight_table(model.options, model.n_words):
+            array = entry.to_file(parameters[entry.parameter])
+            if entry.dataset.endswith("/W_0"):  # (4 dim, rows): two halves of the kernel's rows
+                halves.setdefault(entry.dataset, []).append(array.T)
+                if len(halves[entry.dataset]) < 2:
+                    continue
+                array = np.concatenate(halves[entry.dataset])
+            assert array.shape == entry.shape, (entry.dataset, array.shape, entry.shape)
+            write_array(file, entry.dataset, array, dtype)
+
+
+def write_array(file: h5py.File, name: str, array: np.ndarray, dtype: str = "float32") -> None:
+    """One contiguous little-endian dataset."""
+    file.create_dataset(name, data=np.ascontiguousarray(array), dtype=np.dtype(dtype).newbyteorder("<"))

@@ -1,0 +1,125 @@
+"""Held-out perplexity, always by the exact softmax, both directions apart.
+
+A sentence of n tokens gives n + 1 predictions in each direction: its tokens and the closing boundary. Targets outside
+the vocabulary are scored as ``<UNK>``. Figures over different vocabularies cannot be compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from ner_elmo.bilm.corpus import Batch, Sentence, by_length, make_batch
+from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.softmax import Softmax
+from ner_elmo.errors import DataError
+from ner_elmo.text.vocabulary import Vocabulary
+
+DEFAULT_BATCH_TOKENS = 4096
+_READ_AHEAD = 8192  # sentences grouped by length at a time
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """``forward`` and ``backward`` are exp of the mean negative log-likelihood; ``mean`` is exp of their mean."""
+
+    tokens: int
+    predictions: int
+    forward: float
+    backward: float
+    mean: float
+    unk_rate: float
+    vocabulary: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def directions(model: BiLm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Forward and backward outputs ``(predictions, projection_dim)`` with their targets ``(predictions,)``.
+
+    The token encoder runs once for each distinct token of the batch.
+    """
+    from ner_elmo.bilm.model import reversal, reverse
+
+    vectors = functional.embedding(batch.tokens, model.token_encoder(batch.types))
+    forward, backward = model.predictions(vectors, batch.lengths)
+    time = batch.targets.shape[0]
+    real = torch.arange(time - 1, device=batch.lengths.device).unsqueeze(1) < batch.lengths - 1
+    reversed_targets = reverse(batch.targets, reversal(batch.lengths, time))
+    return forward[real], backward[real], batch.targets[1:][real], reversed_targets[1:][real]
+
+
+def held_out_perplexity(
+    model: BiLm,
+    softmax: Softmax,
+    vocabulary: Vocabulary,
+    sentences: Iterable[Sentence],
+    batch_tokens: int = DEFAULT_BATCH_TOKENS,
+) -> Perplexity:
+    """Perplexity of ``sentences``, each read from the zero state.
+
+    Raises:
+        DataError: there is no sentence.
+    """
+    device = next(model.parameters()).device
+    max_characters = model.options.max_characters if model.options.char_cnn else None
+    forward = backward = 0.0
+    n_tokens = predictions = unknown = 0
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for batch in _batches(sentences, vocabulary, max_characters, batch_tokens):
+            y_forward, y_backward, wanted_forward, wanted_backward = directions(model, batch.to(device))
+            forward += softmax.losses(y_forward, wanted_forward).double().sum().item()
+            backward += softmax.losses(y_backward, wanted_backward).double().sum().item()
+            n_tokens += batch.n_tokens
+            predictions += len(wanted_forward)
+            unknown += int((wanted_forward == vocabulary.unknown_id).sum())
+    model.train(was_training)
+    if not predictions:
+        raise DataError("the text for perplexity holds no sentence")
+    return Perplexity(
+        tokens=n_tokens,
+        predictions=predictions,
+        forward=math.exp(forward / predictions),
+        backward=math.exp(backward / predictions),
+        mean=math.exp((forward + backward) / (2 * predictions)),
+        unk_rate=unknown / max(1, n_tokens),
+        vocabulary=vocabulary.digest(),
+    )
+
+
+def _batches(
+    sentences: Iterable[Sentence], vocabulary: Vocabulary, max_characters: int | None, batch_tokens: int
+) -> Iterator[Batch]:
+    stream = iter(sentences)
+    while chunk := list(islice(stream, _READ_AHEAD)):
+        for group in by_length(chunk, batch_tokens):
+            yield make_batch([chunk[i] for i in group], vocabulary, max_characters)
+
+
+def unigram_perplexity(counts: Counter[str], vocabulary: Vocabulary, sentences: Iterable[Sequence[str]]) -> float:
+    """Perplexity of an add-one unigram model on the same predictions: tokens and a closing boundary a sentence.
+
+    Args:
+        counts: training counts of tokens, with the number of sentences under ``</S>``.
+        vocabulary: tokens outside it are counted and scored as ``<UNK>``.
+    """
+    by_id: Counter[int] = Counter()
+    for token, n in counts.items():
+        by_id[vocabulary.id_of(token)] += n
+    total = sum(by_id.values()) + len(vocabulary)
+    log_likelihood, predictions = 0.0, 0
+    for sentence in sentences:
+        for wanted in (*map(vocabulary.id_of, sentence), vocabulary.end_id):
+            log_likelihood += math.log((by_id[wanted] + 1) / total)
+            predictions += 1
+    return math.exp(-log_likelihood / predictions)

@@ -1,0 +1,187 @@
+"""The output layer, shared by both directions: exact in chunks, or sampled for training (SPEC §9).
+
+``logits = y Wᵀ + b``. Perplexity is always computed with the exact softmax; the sampled loss is a training device.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CHUNK_ELEMENTS = 1 << 21  # logits held at a time: 8 MiB of float32, which stays in a processor's cache
+
+
+class Softmax(nn.Module):
+    """Weights ``(n_words, dim)`` and biases ``(n_words,)`` of the output layer."""
+
+    def __init__(self, n_words: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_words, dim))
+        self.bias = nn.Parameter(torch.empty(n_words))
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
+        nn.init.zeros_(self.bias)
+
+    def losses(self, y: Tensor, targets: Tensor) -> Tensor:
+        """Exact negative log-likelihoods in nats ``(n,)`` of ``targets`` (n,) given ``y`` (n, dim); no gradient."""
+        rows = max(1, CHUNK_ELEMENTS // self.weight.shape[0])
+        pieces = zip(y.split(rows), targets.split(rows), strict=True)
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    functional.cross_entropy(
+                        functional.linear(part, self.weight, self.bias).float(), wanted, reduction="none"
+                    )
+                    for part, wanted in pieces
+                ]
+            )
+
+    def exact_loss(self, y: Tensor, targets: Tensor) -> Tensor:
+        """Mean negative log-likelihood in nats, with gradients, never holding all logits at once."""
+        return _ChunkedCrossEntropy.apply(y, self.weight, self.bias, targets)  # type: ignore[no-any-return]
+
+    def sampled_loss(self, y: Tensor, targets: Tensor, sample: Sample) -> Tensor:
+        """Mean sampled-softmax loss in nats over ``y`` (n, dim), with gradients (Jean et al. 2015)."""
+        return _SampledCrossEntropy.apply(  # type: ignore[no-any-return]
+            y, self.weight, self.bias, targets, sample.ids, sample.log_expected, sample.log_expected_of(targets)
+        )
+
+
+class Sample(NamedTuple):
+    """One draw: distinct word ids ``(k,)``, the log of their expected counts, and the number of tries it took."""
+
+    ids: Tensor
+    log_expected: Tensor
+    tries: int
+    n_words: int
+
+    def log_expected_of(self, ids: Tensor) -> Tensor:
+        return log_expected_counts(ids, self.n_words, self.tries, self.ids.shape[0])
+
+
+def log_uniform_probabilities(ids: Tensor, n_words: int) -> Tensor:
+    """P(k) = (ln(k + 2) - ln(k + 1)) / ln(n_words + 1): Zipf's law for a vocabulary in order of frequency."""
+    return torch.log1p(1.0 / (ids.double() + 1.0)) / math.log(n_words + 1)
+
+
+def log_expected_counts(ids: Tensor, n_words: int, tries: int, n_samples: int) -> Tensor:
+    """Log of how often each id is expected in a draw: 1 - (1 - P)^tries, or tries · P when no try was lost."""
+    p = log_uniform_probabilities(ids, n_words)
+    expected = p * tries if tries == n_samples else -torch.expm1(tries * torch.log1p(-p))
+    return expected.log().float()
+
+
+def draw_sample(n_samples: int, n_words: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Sample:
+    """Draw ``n_samples`` distinct word ids from the log-uniform distribution, by rejection of repeats.
+
+    The number of tries is that of drawing one at a time until enough distinct ids are there.
+    """
+    if n_samples >= n_words:
+        raise ValueError(f"n_samples must be below the vocabulary's {n_words} words, got {n_samples}")
+    drawn = torch.empty(0, dtype=torch.long)
+    while True:
+        uniform = torch.rand(2 * n_samples, generator=generator, dtype=torch.float64)
+        ids = (torch.exp(uniform * math.log(n_words + 1)) - 1.0).long().clamp_(0, n_words - 1)
+        drawn = torch.cat([drawn, ids])
+        distinct, inverse = drawn.unique(return_inverse=True)
+        if len(distinct) >= n_samples:
+            break
+    first = torch.full((len(distinct),), len(drawn)).scatter_reduce(0, inverse, torch.arange(len(drawn)), "amin")
+    kept = first.sort().values[:n_samples]
+    tries = int(kept[-1]) + 1
+    ids = drawn[kept]
+    return Sample(ids.to(device), log_expected_counts(ids, n_words, tries, n_samples).to(device), tries, n_words)
+
+
+class _SampledCrossEntropy(torch.autograd.Function):
+    """Mean over rows of -log softmax over the target and the sample; candidates equal to the target do not count.
+
+    The gradients are computed beside the loss, chunk by chunk, so that the (rows × samples) logits are made once.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        y: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        ids: Tensor,
+        log_q: Tensor,
+        log_q_true: Tensor,
+    ) -> Tensor:
+        n = y.shape[0]
+        sample_weight, sample_bias = weight[ids], bias[ids] - log_q
+        true_weight = weight[targets]
+        column_of = torch.full((weight.shape[0],), -1, dtype=torch.long, device=ids.device)
+        column_of[ids] = torch.arange(len(ids), device=ids.device)
+        columns = column_of[targets]  # where a row's own target stands among the candidates, or -1
+
+        true_logits = (y * true_weight).sum(1) + bias[targets] - log_q_true
+        grad_true = torch.empty_like(true_logits)  # d loss / d true logit
+        grad_y = torch.empty_like(y)
+        grad_sample_weight = torch.zeros_like(sample_weight)
+        grad_sample_bias = torch.zeros_like(sample_bias)
+        loss = y.new_zeros(())
+        rows = max(1, CHUNK_ELEMENTS // len(ids))
+        for start in range(0, n, rows):
+            part = slice(start, start + rows)
+            logits = torch.addmm(sample_bias, y[part], sample_weight.t())
+            hits = (columns[part] >= 0).nonzero().squeeze(1)
+            logits[hits, columns[part][hits]] = -math.inf
+            own = true_logits[part]
+            log_z = torch.logaddexp(logits.logsumexp(1), own)
+            loss += (log_z - own).sum()
+            p = logits.sub_(log_z.unsqueeze(1)).exp_()
+            torch.mm(p, sample_weight, out=grad_y[part])
+            grad_sample_weight.addmm_(p.t(), y[part])
+            grad_sample_bias += p.sum(0)
+            grad_true[part] = (own - log_z).expm1()
+        grad_y.addcmul_(grad_true.unsqueeze(1), true_weight)
+        grad_weight = torch.zeros_like(weight)
+        grad_weight.index_add_(0, ids, grad_sample_weight)
+        grad_weight.index_add_(0, targets, grad_true.unsqueeze(1) * y)
+        grad_bias = torch.zeros_like(bias).index_add_(0, ids, grad_sample_bias).index_add_(0, targets, grad_true)
+        ctx.gradients = [gradient.div_(n) for gradient in (grad_y, grad_weight, grad_bias)]
+        return loss / n
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grad_y, grad_weight, grad_bias = (gradient.mul_(grad) for gradient in ctx.gradients)
+        ctx.gradients = None
+        return grad_y, grad_weight, grad_bias, None, None, None, None
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Mean over rows of the exact cross-entropy; gradients beside the loss, as above."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+        n = y.shape[0]
+        grad_y, grad_weight, grad_bias = torch.empty_like(y), torch.zeros_like(weight), torch.zeros_like(bias)
+        loss = y.new_zeros(())
+        rows = max(1, CHUNK_ELEMENTS // weight.shape[0])
+        for start in range(0, n, rows):
+            part = slice(start, start + rows)
+            logits = torch.addmm(bias, y[part], weight.t())
+            wanted = targets[part].unsqueeze(1)
+            log_z = logits.logsumexp(1, keepdim=True)
+            loss += (log_z - logits.gather(1, wanted)).sum()
+            p = logits.sub_(log_z).exp_()
+            p.scatter_add_(1, wanted, torch.full_like(log_z, -1.0))
+            torch.mm(p, weight, out=grad_y[part])
+            grad_weight.addmm_(p.t(), y[part])
+            grad_bias += p.sum(0)
+        ctx.gradients = [gradient.div_(n) for gradient in (grad_y, grad_weight, grad_bias)]
+        return loss / n
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grad_y, grad_weight, grad_bias = (gradient.mul_(grad) for gradient in ctx.gradients)
+        ctx.gradients = None
+        return grad_y, grad_weight, grad_bias, None

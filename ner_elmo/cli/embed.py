@@ -1,0 +1,77 @@
+"""``ner-elmo embed``: contextual vectors of tokenised sentences, as an HDF5 file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ner_elmo.cli import options as shared
+from ner_elmo.errors import UsageError
+from ner_elmo.text.files import STANDARD_STREAM, read_lines, replace_file, require_file
+
+if TYPE_CHECKING:
+    from ner_elmo.elmo.encoder import Layers
+
+NAME = "embed"
+LAYER_NAMES: tuple[Literal["all", "mean", "top"], ...] = ("all", "mean", "top")
+
+
+def command(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(help="one tokenised sentence a line (plain, .gz, .xz, .zst, or -)", metavar="INPUT..."),
+    ],
+    bilm: Annotated[Path, typer.Option("--bilm", help="biLM, run or tagger directory, or a weights file")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="HDF5 file to write")],
+    layers: Annotated[str, typer.Option("--layers", help="all, mean, top, or numbers such as 0,1")] = "all",
+    encoding: shared.Encoding = "utf-8",
+    device: shared.Device = "auto",
+    threads: shared.Threads = None,
+    batch_tokens: shared.BatchTokens = None,
+    force: shared.Force = False,
+    as_json: shared.Json = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Write the vectors of every line: a float32 dataset a line, named by its number from 0.
+
+    Its shape is (layers, tokens, 2 · projection_dim), or (tokens, 2 · projection_dim) for mean and top. A blank line
+    keeps its number and has 0 tokens. sentence_to_index maps each line to its number.
+    """
+    from ner_elmo.elmo.dump import write_embeddings
+    from ner_elmo.elmo.encoder import Elmo
+
+    wanted = parse_layers(layers)
+    shared.refuse_existing(output, force)
+    for path in inputs:
+        if str(path) != STANDARD_STREAM:
+            require_file(path, "text file")
+    elmo = Elmo.load(bilm, device=shared.set_up_torch(device, threads), batch_tokens=batch_tokens)
+    with replace_file(output) as temporary:
+        lines, tokens = write_embeddings(elmo, _all_lines(inputs, encoding), temporary, wanted, shared.note)
+    if as_json:
+        shared.print_json({"output": str(output), "lines": lines, "tokens": tokens, "layers": layers})
+    else:
+        shared.note(f"{output}: {lines:,} lines, {tokens:,} tokens")
+
+
+def _all_lines(inputs: Iterable[Path], encoding: str) -> Iterator[str]:
+    for path in inputs:
+        yield from read_lines(path, encoding)
+
+
+def parse_layers(value: str) -> Layers:
+    """``all``, ``mean``, ``top``, or a list of layer numbers.
+
+    Raises:
+        UsageError: none of these.
+    """
+    for name in LAYER_NAMES:
+        if value == name:
+            return name
+    try:
+        return [int(number) for number in value.split(",")]
+    except ValueError:
+        raise UsageError(f"--layers {value}: unknown; expected all, mean, top or numbers such as 0,1") from None

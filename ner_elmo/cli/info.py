@@ -1,0 +1,45 @@
+"""``ner-elmo info``: what a model is, without loading it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ner_elmo.cli import options as shared
+
+NAME = "info"
+
+
+def command(
+    model: Annotated[
+        Path, typer.Argument(help="a tagger, run or biLM directory, a weights file, or a shipped model's name")
+    ],
+    as_json: shared.Json = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Say what a model is: its shape, its training, its figures. Its files are checked against their digests."""
+    from ner_elmo.bilm.directory import describe_options, find_bilm
+    from ner_elmo.bilm.options import read_options
+    from ner_elmo.tagger import store
+    from ner_elmo.tagger.prediction import find_model
+
+    facts: dict[str, Any] = {}
+    path = model if model.exists() else find_model(str(model))
+    if (path / store.INFO).is_file():
+        facts["tagger"] = store.read_info(path)
+        store.verify_files(path, facts["tagger"]["files"])
+    if not facts or (path / "bilm").is_dir():
+        files = find_bilm(path)
+        facts["bilm"] = {"shape": describe_options(read_options(files.options)), **files.info}
+    if as_json:
+        shared.print_json(facts)
+        return
+    for part, values in facts.items():
+        print(part)
+        for key, value in values.items():
+            if key not in ("sha256", "files"):
+                shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                print(f"  {key}: {shown if len(shown) <= 300 else shown[:297] + '...'}")

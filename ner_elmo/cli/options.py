@@ -1,0 +1,93 @@
+"""What the commands share: flags with one meaning everywhere, and the set-up that goes with them.
+
+Nothing here imports torch at the top, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ner_elmo.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N", rich_help_panel="Machine")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, help="CPU threads [default: what this process may use]", rich_help_panel="Machine"
+    ),
+]
+BatchTokens = Annotated[
+    int | None, typer.Option("--batch-tokens", min=1, help="tokens computed together", rich_help_panel="Machine")
+]
+Encoding = Annotated[str, typer.Option("--encoding", help="character encoding of the input files")]
+Force = Annotated[bool, typer.Option("--force", help="replace an output that exists")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
+Seed = Annotated[int, typer.Option("--seed", help="random seed; on CPU it fixes everything")]
+Debug = Annotated[bool, typer.Option("--debug", help="show a traceback when something fails")]
+
+
+def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
+    """Choose the device and the number of threads, before anything is computed.
+
+    Raises:
+        UsageError: an unknown device, or one that this machine lacks.
+    """
+    import torch
+
+    torch.set_num_threads(threads or available_cores())
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UsageError(f"--device {device}: unknown; expected auto, cpu, cuda or cuda:N") from None
+    if chosen.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device}: not supported; expected auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; try --device cpu"
+        )
+    return chosen
+
+
+def available_cores() -> int:
+    """The cores this process may use, by its affinity and its control group, not the host's number."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no control group limits this process
+    return cores
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Refuse an output that is already there.
+
+    Raises:
+        UsageError: ``path`` is a file, or a folder that is not empty, and ``force`` is not set.
+    """
+    occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if occupied and not force:
+        raise UsageError(f"{path}: exists already; choose another name, or --force to replace it")
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on standard output."""
+    import json
+
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def note(message: str) -> None:
+    """A line for the person at the terminal, on standard error."""
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""``ner-elmo perplexity``: how well a biLM predicts a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ner_elmo.cli import options as shared
+
+NAME = "perplexity"
+
+
+def command(
+    text: Annotated[list[Path], typer.Argument(help="text files (plain, .gz, .xz, .zst)", metavar="TEXT...")],
+    bilm: Annotated[Path, typer.Option("--bilm", help="biLM, run or tagger directory")],
+    encoding: shared.Encoding = "utf-8",
+    device: shared.Device = "auto",
+    threads: shared.Threads = None,
+    batch_tokens: shared.BatchTokens = None,
+    as_json: shared.Json = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Measure the perplexity of a biLM on held-out text, by the exact softmax.
+
+    The text is read as the biLM's training text was (tokenised, one sentence a line, unless it was trained on raw
+    text); each sentence from the zero state.
+    """
+    from ner_elmo.bilm.corpus import find_files, read_sentences
+    from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
+    from ner_elmo.bilm.perplexity import DEFAULT_BATCH_TOKENS, held_out_perplexity
+
+    paths = find_files(text)
+    chosen = shared.set_up_torch(device, threads)
+    files = find_bilm(bilm)
+    model = load_bilm(files)
+    vocabulary = load_vocabulary(files)
+    softmax = load_softmax(files, vocabulary, model.options.lstm.projection_dim)
+    result = held_out_perplexity(
+        model.to(chosen),
+        softmax.to(chosen),
+        vocabulary,
+        read_sentences(paths, files.tokenizer, encoding),
+        batch_tokens or DEFAULT_BATCH_TOKENS,
+    )
+    if as_json:
+        shared.print_json(result.to_json())
+        return
+    print(f"perplexity {result.mean:.2f} (forward {result.forward:.2f}, backward {result.backward:.2f})")
+    print(
+        f"{result.tokens:,} tokens, {result.predictions:,} predictions in each direction, {result.unk_rate:.2%} unknown; "
+        f"vocabulary of {len(vocabulary):,} words ({result.vocabulary[:12]})"
+    )

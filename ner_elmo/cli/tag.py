@@ -1,0 +1,129 @@
+"""``ner-elmo tag``: raw text in, entities out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from ner_elmo.cli import options
+from ner_elmo.errors import UsageError
+
+if TYPE_CHECKING:
+    from ner_elmo.tagger.prediction import Failure
+    from ner_elmo.text.documents import Document
+
+NAME = "tag"
+_UNITS = ("line", "paragraph", "file")
+
+
+def command(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="text files; - is standard input")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="tagger directory or name [default: en]")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="file to write [default: standard output]")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", "-f", help="text, conll or jsonl")] = "text",
+    tokenized: Annotated[
+        bool, typer.Option("--tokenized", help="a line is a sentence, blanks separate its tokens")
+    ] = False,
+    unit: Annotated[str, typer.Option("--unit", help="what becomes one document: line, paragraph or file")] = "line",
+    min_score: Annotated[
+        float, typer.Option("--min-score", min=0.0, max=1.0, help="leave out entities less probable than this")
+    ] = 0.0,
+    precision: Annotated[str, typer.Option("--precision", help="how the biLM computes: fp32")] = "fp32",
+    encoding: options.Encoding = "utf-8",
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    batch_tokens: options.BatchTokens = None,
+    force: options.Force = False,
+    debug: options.Debug = False,
+) -> None:
+    """Find the entities of text files, each with its probability.
+
+    With -f jsonl: one object for each non-blank line, {"text", "entities": [{"start", "end", "label", "text", "score"}]},
+    offsets in Unicode code points.
+    """
+    from ner_elmo.text.files import output_stream, require_file
+    from ner_elmo.text.writers import FORMATS
+
+    if format not in FORMATS:
+        raise UsageError(f"-f {format}: unknown; expected one of {', '.join(FORMATS)}")
+    if unit not in _UNITS:
+        raise UsageError(f"--unit {unit}: unknown; expected one of {', '.join(_UNITS)}")
+    for path in inputs:
+        if path != "-":
+            require_file(path, "text file")
+    if output is not None and str(output) != "-":
+        options.refuse_existing(output, force)
+        if output.is_dir():
+            raise UsageError(f"{output}: is a directory; expected the name of a file")
+
+    torch_device = options.set_up_torch(device, threads)
+    from ner_elmo.tagger.prediction import Tagger, find_model
+
+    if model is None:
+        options.note(f"no -m: using the model that ships, {find_model(None).name}")
+    tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
+    units = _shown(read_units(inputs, unit, encoding))
+    n_failed = 0
+    with output_stream(output) as stream:
+        for result in tagger.tag_each(units, tokenized=tokenized):
+            n_failed += not _write(result, stream, format, min_score)
+    if n_failed:
+        options.note(f"{n_failed} units could not be tagged")
+        raise typer.Exit(1)
+
+
+def _write(result: Document | Failure, stream: IO[str], format: str, min_score: float) -> bool:
+    """Write one result; False if it is a failure."""
+    from ner_elmo.tagger.prediction import Failure
+    from ner_elmo.text.writers import FORMATS
+
+    if isinstance(result, Failure):
+        if format == "jsonl":
+            stream.write(json.dumps({"text": result.text, "error": result.error}, ensure_ascii=False) + "\n")
+        options.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
+        return False
+    result.entities = [entity for entity in result.entities if entity.score >= min_score]
+    FORMATS[format](result, stream)
+    return True
+
+
+def read_units(inputs: Iterable[str], unit: str, encoding: str) -> Iterator[str]:
+    """The units of the inputs that are not blank: lines, paragraphs (lines up to a blank one), or whole files."""
+    from ner_elmo.text.files import read_lines
+
+    for path in inputs:
+        lines: list[str] = []
+        for line in read_lines(path, encoding):
+            ends = unit == "line" or (unit == "paragraph" and not line.strip())
+            if unit == "line" or not ends:
+                lines.append(line)
+            if ends:
+                yield from _unless_blank(lines)
+                lines = []
+        yield from _unless_blank(lines)
+
+
+def _unless_blank(lines: list[str]) -> Iterator[str]:
+    text = "\n".join(lines)
+    if text.strip():
+        yield text
+
+
+def _shown(units: Iterator[str]) -> Iterator[str]:
+    """The same units; on a terminal that does not show the results themselves, with a count of them."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield from units
+        return
+    number = 0
+    for number, unit in enumerate(units, start=1):
+        if number % 100 == 0:
+            print(f"\r{number:,} read", end="", file=sys.stderr, flush=True)
+        yield unit
+    print(f"\r{number:,} read", file=sys.stderr, flush=True)

@@ -1,0 +1,211 @@
+"""Frozen contextual vectors of tokenised sentences, from a biLM.
+
+No state passes from one sentence to another: a sentence has the same vectors whatever stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ner_elmo.bilm.corpus import by_length
+from ner_elmo.bilm.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
+from ner_elmo.bilm.hdf5 import open_hdf5, read_array
+from ner_elmo.bilm.model import BiLm
+from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
+from ner_elmo.text.vocabulary import Vocabulary
+
+Layers = Literal["all", "mean", "top"] | Sequence[int]
+
+PRECISIONS = ("fp32",)
+BATCH_TOKENS = 4096  # padded positions computed together on a CPU
+BATCH_TOKENS_GPU = 65_536
+READ_AHEAD_TOKENS = 16 * BATCH_TOKENS  # sentences are grouped by length within so many tokens
+TYPE_CACHE_BYTES = 256 << 20
+CNN_ROWS = 1024  # tokens through the character CNN at a time
+
+
+class TypeVectors:
+    """Context-free vectors of tokens, each distinct token computed once; bounded, and emptied when it is full."""
+
+    def __init__(self, model: BiLm, vocabulary: Vocabulary | None, known: np.ndarray | None) -> None:
+        self._model = model
+        self._vocabulary = vocabulary
+        self._device = next(model.parameters()).device
+        dim = model.options.lstm.projection_dim
+        self._most = max(4096, TYPE_CACHE_BYTES // (4 * dim))
+        # The vocabulary's rows, if stored, stand first and are never dropped.
+        self._known = torch.empty(0, dim) if known is None else torch.from_numpy(known)
+        self._known_index = (
+            dict(zip(vocabulary.tokens, range(len(vocabulary)), strict=True))
+            if known is not None and vocabulary
+            else {}
+        )
+        self._forget()
+
+    def _forget(self) -> None:
+        self._index = dict(self._known_index)
+        self._rows = self._known.to(self._device)
+        self._used = len(self._rows)
+
+    def rows_of(self, sentences: Sequence[Sequence[str]]) -> tuple[Tensor, list[list[int]]]:
+        """A table of vectors ``(rows, projection_dim)`` and, for each sentence, the rows of its tokens in it."""
+        new = list(dict.fromkeys(t for tokens in sentences for t in tokens if t not in self._index))
+        if new and self._used - len(self._known) + len(new) > self._most:
+            self._forget()
+            new = list(dict.fromkeys(t for tokens in sentences for t in tokens if t not in self._index))
+        if new:
+            self._add(new)
+        return self._rows, [[self._index[token] for token in tokens] for tokens in sentences]
+
+    def _add(self, tokens: list[str]) -> None:
+        if self._used + len(tokens) > len(self._rows):
+            size = max(self._used + len(tokens), 2 * self._used, 4096)
+            rows = self._rows.new_empty(size, self._rows.shape[1])
+            rows[: self._used] = self._rows[: self._used]
+            self._rows = rows
+        for start in range(0, len(tokens), CNN_ROWS):
+            part = tokens[start : start + CNN_ROWS]
+            self._rows[self._used : self._used + len(part)] = self._encode(part)
+            self._index.update(zip(part, range(self._used, self._used + len(part)), strict=True))
+            self._used += len(part)
+
+    def _encode(self, tokens: list[str]) -> Tensor:
+        if self._model.options.char_cnn is not None:
+            ids = char_ids(tokens, self._model.options.max_characters)
+        else:
+            assert self._vocabulary is not None
+            ids = np.array([self._vocabulary.id_of(token) for token in tokens])
+        return self._model.token_encoder(torch.from_numpy(ids).to(self._device))  # type: ignore[no-any-return]
+
+
+class Elmo:
+    """A frozen biLM that turns tokenised sentences into vectors.
+
+    Attributes:
+        path: the biLM's folder.
+        options: the network's shape.
+        n_layers: token layer and LSTM layers together.
+        dim: width of a vector, 2 · projection_dim.
+        text: the name of the tokenizer that the biLM's text went through.
+    """
+
+    def __init__(self, model: BiLm, files: BilmFiles, batch_tokens: int | None = None) -> None:
+        self.model = model
+        self.path = files.root
+        self.files = files
+        self.options = model.options
+        self.n_layers = 1 + model.options.lstm.n_layers
+        self.dim = model.options.output_dim
+        self.text = files.tokenizer
+        self.device = next(model.parameters()).device
+        self.batch_tokens = batch_tokens or (BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS_GPU)
+        self._types = TypeVectors(model, *_known_types(model, files))
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+        batch_tokens: int | None = None,
+    ) -> Elmo:
+        """Load a biLM from any place that :func:`ner_elmo.bilm.directory.find_bilm` knows.
+
+        Raises:
+            UsageError: nothing is there, or the precision is unknown.
+            ModelError: its files are damaged or do not fit one another.
+        """
+        if precision not in PRECISIONS:
+            raise UsageError(f"--precision {precision}: not available; expected {', '.join(PRECISIONS)}")
+        files = find_bilm(path)
+        return cls(load_bilm(files).to(device), files, batch_tokens)
+
+    def embed(self, sentences: Iterable[Sequence[str]], layers: Layers = "all") -> Iterator[np.ndarray]:
+        """Vectors of each sentence, in order, as they become ready.
+
+        Args:
+            sentences: lists of tokens; read ahead only as far as grouping by length needs.
+            layers: ``all``, or the numbers of the layers wanted (0 is the token layer; what is above the highest is
+                not computed), or ``mean`` or ``top``.
+
+        Yields:
+            float32 arrays ``(layers, tokens, dim)``; ``(tokens, dim)`` for ``mean`` and ``top``. Boundaries left out.
+        """
+        wanted = self._layer_numbers(layers)
+        for chunk in read_ahead(sentences, READ_AHEAD_TOKENS):
+            yield from self._embed_chunk(chunk, wanted, layers)
+
+    def _layer_numbers(self, layers: Layers) -> list[int]:
+        if layers in ("all", "mean"):
+            return list(range(self.n_layers))
+        if layers == "top":
+            return [self.n_layers - 1]
+        if isinstance(layers, str):
+            raise UsageError(f"--layers {layers}: unknown; expected all, mean, top or numbers such as 0,1")
+        for layer in layers:
+            if not 0 <= layer < self.n_layers:
+                raise UsageError(f"--layers {layer}: this biLM has layers 0 to {self.n_layers - 1}")
+        return list(layers)
+
+    def _embed_chunk(self, chunk: list[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
+        results: list[np.ndarray | None] = [None] * len(chunk)
+        for group in by_length(chunk, self.batch_tokens):
+            encoded = self.layers([chunk[i] for i in group], n_layers=max(wanted))[wanted]
+            if layers == "mean":
+                encoded = encoded.mean(0)
+            elif layers == "top":
+                encoded = encoded[0]
+            array = encoded.cpu().numpy()
+            for row, i in enumerate(group):
+                results[i] = array[..., row, : len(chunk[i]), :].copy()  # a view would keep the whole batch alive
+        return results  # type: ignore[return-value]
+
+    def layers(self, sentences: Sequence[Sequence[str]], n_layers: int | None = None) -> Tensor:
+        """All layers of one batch, ``(1 + n_layers, batch, time, dim)``, boundaries left out, padding undefined."""
+        with torch.inference_mode():
+            bounded = [[BEGIN_SENTENCE, *tokens, END_SENTENCE] for tokens in sentences]
+            table, rows = self._types.rows_of(bounded)
+            lengths = [len(row) for row in rows]
+            index = np.zeros((len(rows), max(lengths)), dtype=np.int64)
+            for padded, row in zip(index, rows, strict=True):
+                padded[: len(row)] = row
+            vectors = functional.embedding(torch.from_numpy(index).to(self.device), table)
+            encoded = self.model.layers(vectors, torch.tensor(lengths, device=self.device), n_layers)
+            return encoded[:, :, 1:-1]
+
+
+def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.ndarray | None]:
+    if model.options.char_cnn is None:
+        vocabulary = load_vocabulary(files)
+        if model.n_words != len(vocabulary):
+            raise ModelError(f"{files.vocabulary}: found {len(vocabulary)} lines, but the weights have {model.n_words} words")
+        return vocabulary, None
+    if files.vocabulary is None or files.vocabulary_vectors is None:
+        return None, None
+    vocabulary = load_vocabulary(files)
+    with open_hdf5(files.vocabulary_vectors) as file:
+        known = read_array(file, "embedding", (len(vocabulary), model.options.lstm.projection_dim))
+    return vocabulary, known
+
+
+def read_ahead(sentences: Iterable[Sequence[str]], n_tokens: int) -> Iterator[list[Sequence[str]]]:
+    """Cut a stream of sentences into lists that hold about ``n_tokens`` tokens each."""
+    chunk: list[Sequence[str]] = []
+    held = 0
+    for tokens in sentences:
+        chunk.append(tokens)
+        held += len(tokens) + 2
+        if held >= n_tokens:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk

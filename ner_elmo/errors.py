@@ -1,0 +1,32 @@
+"""Errors that a user can act on, and the exit status that belongs to each.
+
+The command line prints the message of a :class:`NerElmoError` on one or two lines and ends with its
+``exit_status``; a traceback appears only with ``--debug``. Write messages so that they say where, what was found and
+what would work.
+"""
+
+from __future__ import annotations
+
+
+class NerElmoError(Exception):
+    """It could not be done (a damaged model, no memory, some inputs failed)."""
+
+    exit_status = 1
+
+
+class ModelError(NerElmoError):
+    """A model's files are missing, damaged, or do not fit one another."""
+
+    exit_status = 1
+
+
+class UsageError(NerElmoError):
+    """The command was wrong: an unknown value, a missing input, an output that exists already."""
+
+    exit_status = 2
+
+
+class DataError(NerElmoError):
+    """The data is at fault; the message begins with ``file:line:`` where there is a line to name."""
+
+    exit_status = 3

@@ -1,0 +1,109 @@
+"""The model card: what a tagger is, what it was made from and how good it is, from the facts of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> str:
+    """Markdown from ``report.json`` and, where there is one, the biLM's ``bilm.json``."""
+    labels = sorted({tag[2:] for tag in report["options"]["tags"] if tag != "O"})
+    lines = [
+        "# A named-entity tagger",
+        "",
+        f"Labels: {', '.join(labels)}. Made by `ner-elmo train-tagger` (ner-elmo {report['versions']['ner-elmo']}).",
+        "",
+        "    ner-elmo tag input.txt -m THIS_FOLDER",
+        "",
+        "## Scores",
+        "",
+        *_scores(report),
+        "",
+        "## Data",
+        "",
+        *_data(report),
+        "",
+        "## How it was made",
+        "",
+        *_making(report),
+        "",
+        "## Terms",
+        "",
+        report["licence"] or "Not stated: whoever trained it has to say; the terms of the training texts apply.",
+        "",
+    ]
+    if bilm is not None:
+        lines += ["## Its biLM", "", *_bilm(bilm), ""]
+    return "\n".join(lines)
+
+
+def _scores(report: Mapping[str, Any]) -> list[str]:
+    lines = ["| part | label | precision | recall | F1 | entities |", "|---|---|---|---|---|---|"]
+    for part, scores in report["scores"].items():
+        support = sum(row["support"] for row in scores["labels"].values())
+        rows = {"all": {**scores, "support": support}, **scores["labels"]}
+        for label, row in rows.items():
+            figures = " | ".join(f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
+            lines.append(f"| {part} | {label} | {figures} | {row['support']:,} |")
+    lines += [
+        "",
+        "Entities count as right if start, end and label are (micro averages; the figures of conlleval and seqeval).",
+    ]
+    for part, figures in report.get("seeds", {}).get("f1", {}).items():
+        n_seeds = len(figures["by_seed"])
+        lines.append(
+            f"Over {n_seeds} seeds, {part} F1 is {figures['mean']:.4f} ± {figures['standard_deviation']:.4f}; "
+            f"this is seed {report['seed']}, the best on dev."
+        )
+    return lines
+
+
+def _data(report: Mapping[str, Any]) -> list[str]:
+    lines = ["| part | file | sentences | tokens | entities | SHA-256 |", "|---|---|---|---|---|---|"]
+    for part, data in report["protocol"]["data"].items():
+        sizes = " | ".join(f"{data[name]:,}" for name in ("sentences", "tokens", "entities"))
+        lines.append(f"| {part} | {data['file']} | {sizes} | {data['sha256']} |")
+    if report["protocol"]["dev"] != "file":
+        lines += ["", f"Dev is {report['protocol']['dev']}."]
+    lines += ["", "It was not trained on dev or test; dev chose the epoch."]
+    return lines
+
+
+def _making(report: Mapping[str, Any]) -> list[str]:
+    options, training, mix = report["options"], report["training"], report["mix"]
+    parts = []
+    if options["elmo_dim"]:
+        parts.append(
+            f"frozen biLM layers {', '.join(map(str, options['elmo_layers']))} ({options['elmo_dim']} numbers each)"
+        )
+    if options["n_words"]:
+        vectors = report["protocol"]["word_vectors"]
+        origin = f"from {vectors['file']}" if vectors else "learned from scratch"
+        parts.append(f"vectors of {options['n_words']:,} words ({options['word_dim']} numbers each, {origin})")
+    if options["char_dim"]:
+        parts.append(f"a character CNN ({options['char_filters']} filters of width {options['char_width']})")
+    lines = [
+        f"- Input: {'; '.join(parts)}.",
+        f"- BiLSTM: {options['lstm_layers']} × {options['hidden_dim']} units in each direction; CRF over {options['scheme']} tags.",
+        f"- Trained for {training['epochs_run']} epochs with seed {report['seed']}; epoch {training['best_epoch']} is kept. "
+        f"{training['parameters']:,} parameters.",
+    ]
+    if mix is not None:
+        shares = ", ".join(f"layer {layer} {share:.3f}" for layer, share in mix["layers"].items())
+        lines.append(f"- Learned mix: {shares}; scale {mix['gamma']:.3f}.")
+    return lines
+
+
+def _bilm(bilm: Mapping[str, Any]) -> list[str]:
+    """Whatever ``bilm.json`` says about itself, leaving out digests."""
+    shown = {name: value for name, value in bilm.items() if name not in ("sha256", "format_version")}
+    return [f"- {name}: {value if isinstance(value, str) else _plain(value)}" for name, value in shown.items()]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_plain(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

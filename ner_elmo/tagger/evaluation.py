@@ -1,0 +1,100 @@
+"""How good predicted entities are: our own comparison of spans, and seqeval's report of the same figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ner_elmo.text.tag_scheme import Span, tags
+
+
+class Counts(NamedTuple):
+    """Entities in the gold standard, predicted, and predicted correctly (same start, end and label)."""
+
+    gold: int = 0
+    predicted: int = 0
+    correct: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together."""
+        return Counts(self.gold + other.gold, self.predicted + other.predicted, self.correct + other.correct)
+
+    @property
+    def precision(self) -> float:
+        """The share of the predicted that is correct; 0 where nothing was predicted."""
+        return self.correct / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        """The share of the gold that was found; 0 where there is none."""
+        return self.correct / self.gold if self.gold else 0.0
+
+    @property
+    def f1(self) -> float:
+        """2 · correct / (gold + predicted), the harmonic mean of precision and recall; 0 where there is neither."""
+        total = self.gold + self.predicted
+        return 2 * self.correct / total if total else 0.0
+
+
+SentenceCounts = dict[str, Counts]
+
+
+def count_sentence(gold: Sequence[Span], predicted: Sequence[Span]) -> SentenceCounts:
+    """The counts of one sentence, by label."""
+    correct = set(gold) & set(predicted)
+    labels = sorted({span.label for span in (*gold, *predicted)})
+    return {
+        label: Counts(*(sum(span.label == label for span in group) for group in (gold, predicted, correct)))
+        for label in labels
+    }
+
+
+def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> list[SentenceCounts]:
+    """The counts of each sentence."""
+    return [count_sentence(*pair) for pair in zip(gold, predicted, strict=True)]
+
+
+def total_by_label(sentences: Sequence[SentenceCounts]) -> SentenceCounts:
+    """The counts of all sentences together, by label in alphabetical order."""
+    totals: SentenceCounts = {}
+    for sentence in sentences:
+        for label, counts in sentence.items():
+            totals[label] = totals.get(label, Counts()).plus(counts)
+    return dict(sorted(totals.items()))
+
+
+def total(sentences: Sequence[SentenceCounts]) -> Counts:
+    """The counts of all sentences and labels together, from which the micro averages follow."""
+    result = Counts()
+    for counts in total_by_label(sentences).values():
+        result = result.plus(counts)
+    return result
+
+
+def scores(sentences: Sequence[SentenceCounts]) -> dict[str, Any]:
+    """Precision, recall and F1 as fractions of 1, over all labels (micro) and under ``labels`` for each."""
+    overall = total(sentences)
+    by_label = {
+        label: _figures(counts) | {"support": counts.gold} for label, counts in total_by_label(sentences).items()
+    }
+    return _figures(overall) | {"labels": by_label}
+
+
+def _figures(counts: Counts) -> dict[str, Any]:
+    return {"precision": counts.precision, "recall": counts.recall, "f1": counts.f1}
+
+
+def seqeval_report(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], lengths: Sequence[int]) -> str:
+    """seqeval's classification report, on canonical IOB2 tags written from the spans, so that its figures are ours."""
+    from seqeval.metrics import classification_report  # slow to import, so only here
+
+    if not any(gold) and not any(predicted):
+        return "no entities, neither in the data nor predicted\n"
+    true = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(gold, lengths, strict=True)]
+    found = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(predicted, lengths, strict=True)]
+    return str(classification_report(true, found, digits=4, zero_division=0))
+
+
+def counts_as_data(sentences: Sequence[SentenceCounts]) -> list[dict[str, list[int]]]:
+    """For ``report.json``: a dict per sentence, label → [gold, predicted, correct]."""
+    return [{label: list(counts) for label, counts in sentence.items()} for sentence in sentences]

@@ -1,0 +1,212 @@
+"""The tagger's network: frozen biLM layers ⊕ words ⊕ characters → BiLSTM → CRF.
+
+Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct tokens of a batch, ``tags`` tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from ner_elmo.elmo.scalar_mix import ScalarMix
+from ner_elmo.tagger.crf import ConstrainedCrf
+from ner_elmo.tagger.features import PAD_INDEX, UNKNOWN_INDEX, Batch
+from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
+from ner_elmo.text.tag_scheme import Span
+
+LEARNED_MIX = "learned"
+MEAN_MIX = "mean"
+
+
+@dataclass(frozen=True)
+class TaggerOptions:
+    """What a tagger is made of; enough to build one without weights.
+
+    Attributes:
+        tags: the tag set, ``O`` first.
+        scheme: its tag scheme.
+        n_words: rows of the word table (padding and unknown included); 0 = no word vectors.
+        n_tuned_words: so many of them, the first, are learned; the rest stay as the vectors file gave them.
+        word_dim: numbers in a word vector.
+        elmo_dim: numbers in a biLM layer; 0 = no biLM.
+        elmo_layers: which biLM layers are read (0 is the token layer).
+        mix: ``learned`` softmax weights and scale over these layers, or their ``mean``.
+        elmo_dropout: dropout on the mixed layers.
+        char_dim: numbers in a character embedding; 0 = no character CNN.
+        char_filters, char_width: its filters and their width in bytes.
+        hidden_dim: LSTM units in each direction.
+        lstm_layers: stacked LSTMs.
+        dropout: before and after the LSTM.
+    """
+
+    tags: list[str]
+    scheme: str = "bioes"
+    n_words: int = 0
+    n_tuned_words: int = 0
+    word_dim: int = 100
+    elmo_dim: int = 0
+    elmo_layers: list[int] = field(default_factory=list)
+    mix: str = LEARNED_MIX
+    elmo_dropout: float = 0.5
+    char_dim: int = 25
+    char_filters: int = 128
+    char_width: int = 3
+    hidden_dim: int = 256
+    lstm_layers: int = 1
+    dropout: float = 0.5
+
+    @property
+    def n_mixed_layers(self) -> int:
+        """Layers that arrive at the network: a mean is taken before."""
+        return len(self.elmo_layers) if self.mix == LEARNED_MIX else 1
+
+    @property
+    def input_dim(self) -> int:
+        """Numbers per token that the LSTM reads."""
+        words = self.word_dim if self.n_words else 0
+        return self.elmo_dim + words + (self.char_filters if self.char_dim else 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+class TaggerModel(nn.Module):
+    """Emissions for each token and the CRF above them. It can be built without any weights at hand."""
+
+    def __init__(self, options: TaggerOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.mix = ScalarMix(options.n_mixed_layers) if options.elmo_dim and options.mix == LEARNED_MIX else None
+        self.words = WordVectors(options) if options.n_words else None
+        self.characters = CharacterCnn(options) if options.char_dim else None
+        self.elmo_dropout = nn.Dropout(options.elmo_dropout)
+        self.dropout = nn.Dropout(options.dropout)
+        self.lstm = nn.LSTM(
+            options.input_dim,
+            options.hidden_dim,
+            options.lstm_layers,
+            bidirectional=True,
+            batch_first=True,
+            dropout=options.dropout if options.lstm_layers > 1 else 0.0,
+        )
+        self.output = nn.Linear(2 * options.hidden_dim, len(options.tags))
+        self.crf = ConstrainedCrf(options.tags, options.scheme)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for name, parameter in self.lstm.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in parameter.data.chunk(4):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+                if name.startswith("bias_ih"):
+                    parameter.data.chunk(4)[1].fill_(1.0)  # torch's gate order is input, forget, cell, output
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Emissions ``(batch, time, tags)``; what stands at padding means nothing."""
+        if batch.mask.shape[1] == 0:
+            return self.output.weight.new_zeros(*batch.mask.shape, len(self.options.tags))
+        inputs = torch.cat(self._inputs(batch), dim=2)
+        return self.output(self.dropout(self._recur(self.dropout(inputs), batch.mask)))  # type: ignore[no-any-return]
+
+    def _inputs(self, batch: Batch) -> list[Tensor]:
+        parts = []
+        if self.options.elmo_dim:
+            assert batch.layers is not None, "this tagger reads biLM layers"
+            mixed = batch.layers[0] if self.mix is None else self.mix(batch.layers, batch.mask)
+            parts.append(self.elmo_dropout(mixed))
+        if self.words is not None:
+            parts.append(self.words(batch.word_ids))
+        if self.characters is not None:
+            parts.append(self.characters(batch.char_ids)[batch.type_ids])
+        return parts
+
+    def _recur(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """The BiLSTM over real tokens alone: ``(batch, time, dim)`` → ``(batch, time, 2 · hidden_dim)``."""
+        # An empty sentence cannot be packed; it reads one token of padding instead, which nothing looks at.
+        lengths = mask.sum(dim=1).clamp(min=1).cpu()
+        packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
+        outputs, _ = self.lstm(packed)
+        return pad_packed_sequence(outputs, batch_first=True, total_length=mask.shape[1])[0]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative log-likelihood of a sentence of the batch, ``()``."""
+        assert batch.tag_ids is not None
+        return self.crf.neg_log_likelihood(self(batch), batch.tag_ids, batch.mask).mean()
+
+    def decode(self, batch: Batch) -> list[list[str]]:
+        """The most probable tags of each sentence."""
+        return [[self.options.tags[index] for index in ids] for ids in self.crf.decode(self(batch), batch.mask)]
+
+    def span_log_probabilities(
+        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]]
+    ) -> list[list[float]]:
+        """See :meth:`ConstrainedCrf.span_log_probabilities`."""
+        return self.crf.span_log_probabilities(emissions, mask, spans)
+
+    def mix_weights(self) -> dict[str, Any] | None:
+        """The learned share of each layer and the scale γ, as plain numbers; None where nothing is mixed."""
+        if self.mix is None:
+            return None
+        shares = torch.softmax(self.mix.weights.detach().float(), dim=0).tolist()
+        return {
+            "layers": dict(zip(map(str, self.options.elmo_layers), shares, strict=True)),
+            "gamma": float(self.mix.gamma.detach()),
+        }
+
+
+class WordVectors(nn.Module):
+    """A table of word vectors of which the first rows are learned and the rest, if any, stay as they were read."""
+
+    def __init__(self, options: TaggerOptions) -> None:
+        super().__init__()
+        n_fixed = options.n_words - options.n_tuned_words
+        self.tuned = nn.Embedding(options.n_tuned_words, options.word_dim, padding_idx=PAD_INDEX)
+        self.fixed: Tensor
+        # Not in the state: checkpoints would carry the whole vectors file.
+        self.register_buffer("fixed", torch.zeros(n_fixed, options.word_dim), persistent=False)
+
+    def set_table(self, table: Tensor) -> None:
+        """Take over ``table`` ``(n_words, word_dim)``."""
+        n_tuned = len(self.tuned.weight)
+        with torch.no_grad():
+            self.tuned.weight.copy_(table[:n_tuned])
+            self.fixed.copy_(table[n_tuned:])
+
+    def table(self) -> Tensor:
+        """All vectors, ``(n_words, word_dim)``."""
+        return torch.cat([self.tuned.weight.detach(), self.fixed])
+
+    def forward(self, word_ids: Tensor) -> Tensor:
+        """``(batch, time)`` → ``(batch, time, word_dim)``."""
+        n_tuned = len(self.tuned.weight)
+        if not len(self.fixed):
+            return self.tuned(word_ids)  # type: ignore[no-any-return]
+        is_fixed = word_ids >= n_tuned
+        tuned = self.tuned(word_ids.masked_fill(is_fixed, UNKNOWN_INDEX))
+        fixed = self.fixed[(word_ids - n_tuned).clamp(min=0)]
+        return torch.where(is_fixed.unsqueeze(2), fixed, tuned)
+
+
+class CharacterCnn(nn.Module):
+    """What a token's spelling says: a convolution over its bytes, the maximum over the token, relu."""
+
+    def __init__(self, options: TaggerOptions) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(N_CHARACTERS, options.char_dim, padding_idx=PADDING_ID)
+        self.convolution = nn.Conv1d(options.char_dim, options.char_filters, options.char_width, padding="same")
+
+    def forward(self, char_ids: Tensor) -> Tensor:
+        """``(types, width)`` raw ids → ``(types, char_filters)``. Padding counts for nothing."""
+        spelled = self.embedding(char_ids).transpose(1, 2)
+        found = self.convolution(spelled).masked_fill((char_ids == PADDING_ID).unsqueeze(1), -torch.inf)
+        return torch.relu(found.amax(dim=2))

@@ -1,0 +1,644 @@
+"""A whole tagger training: read the files, compute the frozen features once, train every seed, write the best one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ner_elmo import __version__
+from ner_elmo.bilm.corpus import is_heldout
+from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.errors import DataError, ModelError, UsageError
+from ner_elmo.tagger.card import model_card
+from ner_elmo.tagger.evaluation import count, counts_as_data, scores, seqeval_report
+from ner_elmo.tagger.features import (
+    Example,
+    Words,
+    count_words,
+    elmo_layers,
+    initial_vectors,
+    make_examples,
+    make_words,
+)
+from ner_elmo.tagger.inference import predict
+from ner_elmo.tagger.model import LEARNED_MIX, MEAN_MIX, TaggerModel, TaggerOptions
+from ner_elmo.tagger.store import (
+    BILM,
+    CARD,
+    INFO,
+    REPORT,
+    WEIGHTS,
+    WORD_VECTORS,
+    move_info,
+    store_bilm,
+    write_json,
+    write_tagger,
+    write_text,
+)
+from ner_elmo.tagger.training import (
+    TrainingData,
+    TrainingOptions,
+    TrainingState,
+    load_checkpoint,
+    start,
+    train,
+)
+from ner_elmo.text.conll import Corpus, LabelledSentence, load_corpus, write_conll
+from ner_elmo.text.files import replace_file, require_file, sha256_of_file
+from ner_elmo.text.tag_scheme import tag_set, tags
+from ner_elmo.text.tokenizer import text_kind
+from ner_elmo.text.word_vectors import read_word_vectors
+
+SCHEMA_VERSION = 1
+HELDOUT_SHARE = 0.1
+CONFIG, LOG, CHECKPOINTS = "config.json", "log.jsonl", "checkpoints"
+PREDICTIONS = {"dev": "predictions.dev.conll", "test": "predictions.test.conll"}
+# All that a run writes into its folder, beside the biLM.
+RUN_NAMES = (INFO, WEIGHTS, WORD_VECTORS, REPORT, CARD, CONFIG, LOG, CHECKPOINTS, *PREDICTIONS.values())
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TaggerConfig:
+    """Everything that decides what comes out of a run; ``config.json`` holds it.
+
+    Attributes:
+        train, dev, test: CoNLL files; without ``dev`` a tenth of the training sentences is held out.
+        bilm: where the biLM is; None = a tagger without one.
+        word_vectors: a vectors file in GloVe's text format; None = vectors learned from scratch.
+        column, scheme, encoding: how to read the CoNLL files.
+        layers: which biLM layers to read; empty = all.
+        mix: ``learned``, ``mean``, or the number of the only layer.
+        text: the tokenizer for raw text; ``auto`` = the biLM's, or what the training tokens look like.
+        licence: terms under which the tagger may be used, for its card.
+        storage: ``float32`` or ``float16``.
+        seeds: one training for each; the best on dev is kept.
+    """
+
+    train: str
+    dev: str | None = None
+    test: str | None = None
+    bilm: str | None = None
+    word_vectors: str | None = None
+    column: int = -1
+    scheme: str = "auto"
+    encoding: str = "utf-8"
+    layers: tuple[int, ...] = ()
+    mix: str = LEARNED_MIX
+    text: str = "auto"
+    licence: str = ""
+    storage: str = "float32"
+    seeds: tuple[int, ...] = (1,)
+    tag_scheme: str = "bioes"
+    word_dim: int = 100
+    min_count: int = 1
+    char_dim: int = 25
+    char_filters: int = 128
+    hidden_dim: int = 256
+    lstm_layers: int = 1
+    dropout: float = 0.5
+    elmo_dropout: float = 0.5
+    epochs: int = 50
+    learning_rate: float = 1e-3
+    lr_patience: int = 2
+    patience: int = 8
+    batch_sentences: int = 32
+    batch_tokens: int = 2048
+
+    def training_options(self, seed: int, max_minutes: float | None) -> TrainingOptions:
+        """The part that the training loop needs."""
+        return TrainingOptions(
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            lr_patience=self.lr_patience,
+            patience=self.patience,
+            batch_sentences=self.batch_sentences,
+            batch_tokens=self.batch_tokens,
+            max_minutes=max_minutes,
+            seed=seed,
+        )
+
+
+@dataclass
+class Prepared:
+    """What all seeds share. ``parts`` has ``train``, ``dev`` and, if given, ``test``."""
+
+    parts: dict[str, list[LabelledSentence]]
+    examples: dict[str, list[Example]]
+    options: TaggerOptions
+    words: Words
+    known_words: Sequence[str]
+    known_vectors: np.ndarray
+    text: str
+    protocol: dict[str, Any]
+
+
+def run(
+    config: TaggerConfig,
+    directory: Path,
+    *,
+    device: torch.device,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    report: Report = lambda event: None,
+) -> dict[str, Any]:
+    """Train a tagger into ``directory``, a run directory that ends up as a tagger directory.
+
+    Args:
+        report: is handed every event as a dictionary with an ``event``: ``note`` and ``warning`` (``message``),
+            ``progress`` (``what``, ``done``, ``total``), ``epoch`` (a record and its ``seed``), ``scores`` (``part``,
+            ``message``: seqeval's report).
+
+    Returns:
+        What ``report.json`` says.
+
+    Raises:
+        UsageError, DataError, ModelError: bad input, before anything is written.
+        NerElmoError: the loss is not a number.
+    """
+    begun = time.monotonic()
+    if resume and (done := finished_report(directory, config)) is not None:
+        _say(report, f"{directory}: this run is finished; nothing to do")
+        return done
+    prepared = prepare(config, device, report)
+    if resume:
+        _reopen(directory)
+    else:
+        clear_run(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    if config.bilm is not None:
+        store_bilm(config.bilm, directory)
+    reports: dict[int, dict[str, Any]] = {}
+    for seed in config.seeds:
+        alone = len(config.seeds) == 1
+        folder = directory if alone else directory / f"seed-{seed}"
+        place = None if config.bilm is None else (BILM if alone else f"../{BILM}")
+        left = None if max_minutes is None else max(0.0, max_minutes - (time.monotonic() - begun) / 60)
+        one = dataclasses.replace(config, seeds=(seed,))
+        done = finished_report(folder, one) if resume else None
+        reports[seed] = done or _train_seed(one, prepared, folder, place, device, resume, left, report)
+    return _choose_best(config, directory, reports, report)
+
+
+def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | None:
+    """``report.json`` of a run that needs no more epochs, or None."""
+    try:
+        found = json.loads((directory / REPORT).read_text(encoding="utf-8"))
+        training = found["training"]
+        complete = training["stopped"] == "patience" or (
+            training["stopped"] == "epochs" and training["epochs_run"] >= config.epochs
+        )
+        all_seeds = set(found["protocol"]["seeds"]) == set(config.seeds)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if complete and all_seeds and (directory / INFO).is_file() else None
+
+
+def clear_run(directory: Path) -> None:
+    """Remove what an earlier run left in ``directory``, and nothing else."""
+    for folder in (directory, *directory.glob("seed-*")):
+        for name in (*RUN_NAMES, BILM):
+            path = folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        if folder != directory and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+# --- what all seeds share ---------------------------------------------------------------------------------------------
+
+
+def prepare(config: TaggerConfig, device: torch.device, report: Report) -> Prepared:
+    """Read the corpora, settle labels, words and layers, and compute the frozen features of every sentence once."""
+    layers, mix = check_config(config)
+    corpora = {
+        part: load_corpus(path, config.column, config.scheme, config.encoding)
+        for part, path in (("train", config.train), ("dev", config.dev), ("test", config.test))
+        if path is not None
+    }
+    parts = _split(corpora, config, report)
+    labels = sorted({span.label for sentence in parts["train"] for span in sentence.spans})
+    if not labels:
+        raise DataError(f"{config.train}: found no entity, expected some to learn from; is another --column meant?")
+    _warn_about_unknown_labels(parts, labels, report)
+
+    elmo = None if config.bilm is None else Elmo.load(config.bilm, device=device)
+    if elmo is not None:
+        layers = _check_layers(layers, elmo.n_layers)
+    tokens = {part: [sentence.tokens for sentence in sentences] for part, sentences in parts.items()}
+    counts = count_words(tokens["train"])
+    known, vectors = _known_vectors(config, tokens)
+    words = make_words(counts, config.min_count, known) if config.word_dim else Words([])
+    options = TaggerOptions(
+        tags=tag_set(labels, config.tag_scheme),
+        scheme=config.tag_scheme,
+        n_words=len(words),
+        n_tuned_words=words.n_tuned,
+        word_dim=vectors.shape[1],
+        elmo_dim=0 if elmo is None else elmo.dim,
+        elmo_layers=[] if elmo is None else list(layers),
+        mix=mix,
+        elmo_dropout=config.elmo_dropout,
+        char_dim=config.char_dim,
+        char_filters=config.char_filters,
+        hidden_dim=config.hidden_dim,
+        lstm_layers=config.lstm_layers,
+        dropout=config.dropout,
+    )
+    frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, report)
+    tag_index = {tag: index for index, tag in enumerate(options.tags)}
+    examples = {
+        part: make_examples(sentences, words, tag_index, config.tag_scheme, frozen.get(part))
+        for part, sentences in parts.items()
+    }
+    text = choose_text(config.text, None if elmo is None else elmo.text, tokens["train"])
+    protocol = _protocol(config, corpora, parts, elmo)
+    return Prepared(parts, examples, options, words, known, vectors, text, protocol)
+
+
+def check_config(config: TaggerConfig) -> tuple[list[int], str]:
+    """The layers to read (empty = all) and how to mix them.
+
+    Raises:
+        UsageError: values that cannot be meant; a file that is not there.
+    """
+    for path in (config.train, config.dev, config.test, config.word_vectors):
+        if path is not None and path != "-":
+            require_file(path)
+    if config.text != "auto":
+        text_kind(config.text)
+    if not (config.bilm or config.word_dim or config.char_dim):
+        raise UsageError("nothing to read: give --bilm, or leave --word-dim or the character CNN on")
+    layers = list(config.layers)
+    if config.mix in (LEARNED_MIX, MEAN_MIX):
+        return layers, config.mix
+    if not config.mix.isdecimal():
+        raise UsageError(f"--mix {config.mix}: expected learned, mean, or the number of a layer such as 2")
+    if layers and layers != [int(config.mix)]:
+        raise UsageError(f"--mix {config.mix} reads that layer alone; leave out --layers, or use --mix learned")
+    return [int(config.mix)], MEAN_MIX
+
+
+def _check_layers(layers: Sequence[int], n_layers: int) -> list[int]:
+    wrong = [layer for layer in layers if not 0 <= layer < n_layers]
+    if wrong:
+        raise UsageError(f"layer {wrong[0]}: this biLM has layers 0 (tokens) to {n_layers - 1}; see --layers and --mix")
+    return list(layers) or list(range(n_layers))
+
+
+def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> dict[str, list[LabelledSentence]]:
+    """The sentences of each part; dev is held out from train where no file was given for it."""
+    for corpus in corpora.values():
+        if corpus.repaired:
+            message = (
+                f"{corpus.name}: {corpus.repaired} tags are ill-formed in {corpus.scheme}; read as conlleval reads them"
+            )
+            report({"event": "warning", "message": message})
+    parts = {part: corpus.sentences for part, corpus in corpora.items()}
+    if "dev" in parts:
+        return parts
+    train: list[LabelledSentence] = []
+    dev: list[LabelledSentence] = []
+    for sentence in parts["train"]:
+        (dev if is_heldout(sentence.tokens, HELDOUT_SHARE) else train).append(sentence)
+    if not dev or not train:
+        raise DataError(f"{config.train}: too few sentences to hold a tenth out for --dev; give --dev FILE")
+    _say(
+        report,
+        f"no --dev: {len(dev)} of {len(dev) + len(train)} training sentences are held out, chosen by their tokens",
+    )
+    test = {"test": parts["test"]} if "test" in parts else {}
+    return {"train": train, "dev": dev} | test
+
+
+def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels: list[str], report: Report) -> None:
+    for part, sentences in parts.items():
+        unknown = sorted({span.label for sentence in sentences for span in sentence.spans} - set(labels))
+        if unknown:
+            message = f"{part} has labels that train lacks ({', '.join(unknown)}); they count as missed"
+            report({"event": "warning", "message": message})
+
+
+def _known_vectors(config: TaggerConfig, tokens: dict[str, list[tuple[str, ...]]]) -> tuple[Sequence[str], np.ndarray]:
+    """Words and vectors of the vectors file; none, of the configured size, without one."""
+    if config.word_vectors is None or not config.word_dim:
+        return [], np.zeros((0, config.word_dim), dtype=np.float32)
+    return read_word_vectors(config.word_vectors, None)
+
+
+def _frozen_layers(
+    elmo: Elmo, tokens: dict[str, list[tuple[str, ...]]], options: TaggerOptions, report: Report
+) -> dict[str, list[np.ndarray]]:
+    total = sum(len(sentence) for sentences in tokens.values() for sentence in sentences)
+    size = 2 * total * options.n_mixed_layers * options.elmo_dim
+    _say(report, f"computing biLM layers of {total:,} tokens once (kept in memory: {size / 1e6:,.0f} MB)")
+    done = 0
+    frozen: dict[str, list[np.ndarray]] = {}
+    for part, sentences in tokens.items():
+        frozen[part] = []
+        for layers in elmo_layers(elmo, sentences, options.elmo_layers, average=options.mix == MEAN_MIX):
+            frozen[part].append(layers)
+            done += layers.shape[1]
+            report({"event": "progress", "what": "biLM layers", "done": done, "total": total})
+    return frozen
+
+
+def choose_text(wanted: str, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:
+    """The tokenizer for raw text: as ``wanted``, or the biLM's, or by the look of the training tokens.
+
+    ``whitespace`` only says that the biLM's text came tokenised, which raw text does not.
+    """
+    if wanted != "auto":
+        return wanted
+    if bilm_text not in (None, "whitespace"):
+        return str(bilm_text)
+    n_tokens = sum(len(sentence) for sentence in sentences)
+    n_single = sum(len(token) == 1 for sentence in sentences for token in sentence)
+    return "characters" if n_single > 0.9 * n_tokens else "en-1"
+
+
+def _protocol(
+    config: TaggerConfig, corpora: dict[str, Corpus], parts: dict[str, list[LabelledSentence]], elmo: Elmo | None
+) -> dict[str, Any]:
+    """What a figure means: which data, by name and digest, how it was split and read."""
+    paths = {"train": config.train, "dev": config.dev, "test": config.test}
+    data = {}
+    for part, sentences in parts.items():
+        path = paths[part] or config.train
+        data[part] = {
+            "file": Path(path).name,
+            "sha256": sha256_of_file(path) if path != "-" else None,
+            "scheme": corpora[part if part in corpora else "train"].scheme,
+            "sentences": len(sentences),
+            "tokens": sum(len(sentence.tokens) for sentence in sentences),
+            "entities": sum(len(sentence.spans) for sentence in sentences),
+        }
+    return {
+        "data": data,
+        "column": config.column,
+        "dev": "file" if config.dev is not None else "a tenth of the training sentences, by a hash of their tokens",
+        "trained_on_dev": False,
+        "seeds": list(config.seeds),
+        "bilm": None if elmo is None else {"text": elmo.text, "layers": elmo.n_layers, "dim": elmo.dim},
+        "word_vectors": None
+        if config.word_vectors is None
+        else {"file": Path(config.word_vectors).name, "sha256": sha256_of_file(config.word_vectors)},
+    }
+
+
+# --- one seed ---------------------------------------------------------------------------------------------------------
+
+
+def _train_seed(
+    config: TaggerConfig,
+    prepared: Prepared,
+    folder: Path,
+    bilm: str | None,
+    device: torch.device,
+    resume: bool,
+    max_minutes: float | None,
+    report: Report,
+) -> dict[str, Any]:
+    """Train one seed into ``folder`` and write its tagger, report and predictions."""
+    seed = config.seeds[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    options = config.training_options(seed, max_minutes)
+    state = start(new_model(prepared, seed).to(device), options)
+    state.setting = _setting(config, prepared)
+    resumed = resume and _restore(state, folder, device, report)
+    write_json(folder / CONFIG, asdict(config))
+    _cut_log(folder / LOG, state.epoch)
+    data = TrainingData(
+        prepared.examples["train"],
+        prepared.examples["dev"],
+        [sentence.spans for sentence in prepared.parts["dev"]],
+        prepared.words,
+    )
+    epoch_of = {"epoch": state.epoch + 1}
+
+    def progress(done: int, total: int) -> None:
+        report({"event": "progress", "what": f"seed {seed}, epoch {epoch_of['epoch']}", "done": done, "total": total})
+
+    with open(folder / LOG, "a", encoding="utf-8") as log:
+        if resumed:
+            log.write(json.dumps({"event": "resume", "step": state.epoch}) + "\n")
+        for record in train(state, data, options, device, folder / CHECKPOINTS, progress):
+            log.write(json.dumps(record.as_dict()) + "\n")
+            log.flush()
+            epoch_of["epoch"] = record.epoch + 1
+            report({"event": "epoch", "seed": seed, **record.as_dict()})
+    return _finish(config, prepared, state, folder, bilm, device, report)
+
+
+def new_model(prepared: Prepared, seed: int) -> TaggerModel:
+    """An untrained network: its random weights follow from ``seed``."""
+    torch.manual_seed(seed)
+    model = TaggerModel(prepared.options)
+    if model.words is not None:
+        table = initial_vectors(
+            prepared.words, prepared.options.word_dim, prepared.known_words, prepared.known_vectors, seed
+        )
+        model.words.set_table(torch.from_numpy(table))
+    return model
+
+
+def _setting(config: TaggerConfig, prepared: Prepared) -> dict[str, Any]:
+    """What must not change when a run is resumed: all but where the files lie and when to stop."""
+    free = ("train", "dev", "test", "bilm", "word_vectors", "epochs", "patience", "licence", "storage", "text")
+    values = {name: value for name, value in asdict(config).items() if name not in free}
+    values["seeds"] = list(config.seeds)
+    values["layers"] = list(config.layers)
+    return values | {
+        part: prepared.protocol["data"][part]["sha256"]
+        for part in ("train", "dev")
+        if part in prepared.protocol["data"]
+    }
+
+
+def _restore(state: TrainingState, folder: Path, device: torch.device, report: Report) -> bool:
+    """Go on from the newest sound checkpoint, if there is one."""
+    saved, damaged = load_checkpoint(folder / CHECKPOINTS, device)
+    for file in damaged:
+        report({"event": "warning", "message": f"{file}: damaged; trying the one before"})
+    if saved is None:
+        _say(report, f"{folder}: no checkpoint to resume from; starting anew")
+        return False
+    before, now = saved["setting"], state.setting
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if changed:
+        raise UsageError(
+            f"{folder}: was begun with other settings ({', '.join(changed)}); resume with the same ones, or begin anew "
+            "with --force and without --resume"
+        )
+    try:
+        state.restore(saved)
+    except (KeyError, RuntimeError, ValueError):
+        raise ModelError(f"{folder / CHECKPOINTS}: does not fit this data; begin anew with --force") from None
+    _say(report, f"{folder}: resuming after epoch {state.epoch}")
+    return True
+
+
+def _cut_log(path: Path, epoch: int) -> None:
+    """Drop lines about epochs after ``epoch``: they were not saved, and will be done again."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if int(json.loads(line).get("epoch", 0)) <= epoch and epoch:
+                kept.append(line + "\n")
+        except ValueError:
+            continue  # a line cut short by a crash
+    write_text(path, "".join(kept))
+
+
+def _finish(
+    config: TaggerConfig,
+    prepared: Prepared,
+    state: TrainingState,
+    folder: Path,
+    bilm: str | None,
+    device: torch.device,
+    report: Report,
+) -> dict[str, Any]:
+    """Score the best epoch on dev and test and write everything down."""
+    results: dict[str, Any] = {}
+    sentence_counts: dict[str, Any] = {}
+    for part in ("dev", "test"):
+        if part not in prepared.parts:
+            continue
+        sentences = prepared.parts[part]
+        predicted = predict(state.model, prepared.examples[part], device)
+        gold = [sentence.spans for sentence in sentences]
+        counts = count(gold, predicted)
+        n_tokens = sum(len(sentence.tokens) for sentence in sentences)
+        results[part] = scores(counts) | {"sentences": len(sentences), "tokens": n_tokens}
+        sentence_counts[part] = counts_as_data(counts)
+        with replace_file(folder / PREDICTIONS[part]) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+            pairs = zip(sentences, predicted, strict=True)
+            write_conll(((s.tokens, tags(found, len(s.tokens), "iob2")) for s, found in pairs), stream)
+        table = seqeval_report(gold, predicted, [len(sentence.tokens) for sentence in sentences])
+        report({"event": "scores", "part": part, "seed": config.seeds[0], "message": table})
+    found = {
+        "schema_version": SCHEMA_VERSION,
+        "seed": config.seeds[0],
+        "protocol": prepared.protocol | {"seeds": list(config.seeds)},
+        "scores": results,
+        "mix": state.model.mix_weights(),
+        "training": {
+            "epochs_run": state.epoch,
+            "best_epoch": state.best_epoch,
+            "stopped": state.stopped,
+            "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        },
+        "options": prepared.options.as_dict(),
+        "config": _without_paths(config),
+        "licence": config.licence,
+        "versions": {"ner-elmo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "sentences": sentence_counts,
+    }
+    info = {
+        "text": {"tokens": prepared.text},
+        "licence": config.licence,
+        "data": prepared.protocol["data"],
+        "created_by": f"ner-elmo {__version__}",
+    }
+    write_tagger(folder, state.model.cpu(), prepared.words, info, config.storage, bilm)
+    write_report(folder, found)
+    return found
+
+
+def _without_paths(config: TaggerConfig) -> dict[str, Any]:
+    """The configuration without the folders of the machine it ran on."""
+    values = asdict(config)
+    for name in ("train", "dev", "test", "bilm", "word_vectors"):
+        values[name] = None if values[name] is None else Path(values[name]).name
+    return values
+
+
+def write_report(folder: Path, found: dict[str, Any]) -> None:
+    """``report.json`` and the model card, which says the same to people."""
+    bilm_info = folder / BILM / "bilm.json"
+    if not bilm_info.is_file():
+        bilm_info = folder.parent / BILM / "bilm.json"
+    has_bilm = found["protocol"]["bilm"] is not None and bilm_info.is_file()
+    bilm = json.loads(bilm_info.read_text(encoding="utf-8")) if has_bilm else None
+    write_json(folder / REPORT, found)
+    write_text(folder / CARD, model_card(found, bilm))
+
+
+# --- several seeds ----------------------------------------------------------------------------------------------------
+
+
+def _choose_best(
+    config: TaggerConfig, directory: Path, reports: dict[int, dict[str, Any]], report: Report
+) -> dict[str, Any]:
+    """Put the seed that is best on dev into ``directory`` itself, with a summary of all of them in its report."""
+    if len(reports) == 1:
+        return next(iter(reports.values()))
+    best = max(reports, key=lambda seed: reports[seed]["scores"]["dev"]["f1"])
+    found = reports[best]
+    found["protocol"]["seeds"] = list(config.seeds)
+    found["seeds"] = summary(reports)
+    _move_run(directory / f"seed-{best}", directory, None if config.bilm is None else BILM)
+    write_json(directory / CONFIG, asdict(config))
+    write_report(directory, found)
+    for part, figures in found["seeds"]["f1"].items():
+        spread = f"mean {figures['mean']:.4f} ± {figures['standard_deviation']:.4f}"
+        _say(report, f"{part} F1 over {len(reports)} seeds: {spread}; the best on dev is seed {best}")
+    return found
+
+
+def summary(reports: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """F1 of every seed on each part, their mean and (sample) standard deviation."""
+    figures: dict[str, Any] = {}
+    for part in next(iter(reports.values()))["scores"]:
+        by_seed = {str(seed): found["scores"][part]["f1"] for seed, found in reports.items()}
+        values = list(by_seed.values())
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        figures[part] = {"by_seed": by_seed, "mean": statistics.mean(values), "standard_deviation": spread}
+    return {"f1": figures}
+
+
+def _move_run(source: Path, target: Path, bilm: str | None) -> None:
+    """Move a finished run to another folder; its ``tagger.json`` names the biLM's new place."""
+    move_info(source, bilm)
+    for name in RUN_NAMES:
+        if (source / name).exists():
+            (source / name).rename(target / name)
+    if not any(source.iterdir()):
+        source.rmdir()
+
+
+def _reopen(directory: Path) -> None:
+    """Undo :func:`_choose_best` before a run of several seeds goes on."""
+    try:
+        found = json.loads((directory / REPORT).read_text(encoding="utf-8"))
+        seed = found["seed"] if "seeds" in found else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if seed is not None:
+        folder = directory / f"seed-{int(seed)}"
+        folder.mkdir(exist_ok=True)
+        _move_run(directory, folder, None if not (directory / BILM).exists() else f"../{BILM}")
+        found["protocol"]["seeds"] = [seed]
+        del found["seeds"]
+        write_json(folder / REPORT, found)
+
+
+def _say(report: Report, message: str) -> None:
+    report({"event": "note", "message": message})

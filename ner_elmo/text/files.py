@@ -1,0 +1,189 @@
+"""Text files as users have them: plain, gzip, xz or zstandard, UTF-8 or not, standard input as ``-``.
+
+A line ends at LF or CRLF and nowhere else (not at U+2028, form feeds and the like, which are ordinary characters).
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from ner_elmo.errors import DataError, NerElmoError, UsageError
+
+STANDARD_STREAM = "-"
+
+
+def display_name(path: str | Path) -> str:
+    """The name to print for ``path`` in messages."""
+    return "<stdin>" if str(path) == STANDARD_STREAM else str(path)
+
+
+def require_file(path: str | Path, what: str = "file") -> Path:
+    """Return ``path`` if it is a readable file.
+
+    Raises:
+        UsageError: it does not exist, is a folder, or may not be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UsageError(f"{path}: is a directory; expected a {what}")
+    if not path.exists():
+        raise UsageError(f"{path}: no such {what}")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{path}: permission denied")
+    return path
+
+
+def _open_zstd(path: Path) -> BinaryIO:
+    try:
+        import zstandard
+    except ImportError:
+        raise UsageError(
+            f"{path}: reading .zst needs the zstandard package; try: pip install 'ner-elmo[zstd]'"
+        ) from None
+    return zstandard.open(path, "rb")  # type: ignore[no-any-return]
+
+
+_OPENERS = {".gz": lambda path: gzip.open(path, "rb"), ".xz": lambda path: lzma.open(path, "rb"), ".zst": _open_zstd}
+
+
+def open_bytes(path: str | Path) -> BinaryIO:
+    """Open ``path`` for reading bytes, decompressed by its suffix (``.gz``, ``.xz``, ``.zst``); ``-`` is standard input.
+
+    Raises:
+        UsageError: the file is missing, a folder, or unreadable.
+    """
+    if str(path) == STANDARD_STREAM:
+        return sys.stdin.buffer
+    file = require_file(path)
+    opener = _OPENERS.get(file.suffix.lower())
+    return opener(file) if opener else open(file, "rb")  # type: ignore[return-value]
+
+
+def read_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[str]:
+    """Yield the lines of a text file without their line ends, one at a time, in constant memory.
+
+    A byte-order mark at the start is dropped. ``encoding`` is any codec that extends ASCII line ends (UTF-8,
+    ISO-8859-1, GB18030 ...), or UTF-16/32, which are decoded as a stream.
+
+    Raises:
+        UsageError: the file cannot be opened or the encoding is unknown.
+        DataError: bytes that do not decode (``file:line``), or a damaged compressed file.
+    """
+    try:
+        codec = codecs.lookup(encoding)
+    except LookupError:
+        raise UsageError(
+            f"unknown encoding {encoding!r}; expected a name such as utf-8, iso-8859-1 or gb18030"
+        ) from None
+    name = display_name(path)
+    stream = open_bytes(path)
+    number = 0
+    try:
+        if codec.name.startswith(("utf-16", "utf-32")):
+            lines: Iterable[str] = io.TextIOWrapper(stream, encoding=codec.name, newline="\n")
+        else:
+            lines = _decode_lines(stream, codec.name, name)
+        for number, line in enumerate(lines, start=1):
+            if number == 1 and line.startswith("\ufeff"):
+                line = line[1:]
+            yield line.removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}:{number + 1}: not valid {encoding} ({error.reason}); try --encoding") from None
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{name}: damaged compressed file after line {number} ({error})") from None
+    except OSError as error:
+        raise NerElmoError(f"{name}: cannot be read ({error.strerror or error})") from None
+    finally:
+        if stream is not sys.stdin.buffer:
+            stream.close()
+
+
+def _decode_lines(stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+    for number, raw in enumerate(stream, start=1):
+        try:
+            yield raw.decode(encoding)
+        except UnicodeDecodeError as error:
+            found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line"
+            raise DataError(
+                f"{name}:{number}: found {found}, expected {encoding} text; name the file's encoding with --encoding"
+            ) from None
+
+
+@contextlib.contextmanager
+def replace_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` to write to; rename it to ``path`` only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        _permissions_as_usual(Path(temporary))
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _permissions_as_usual(path: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
+
+
+@contextlib.contextmanager
+def replace_directory(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``path`` to fill; it takes the place of ``path`` only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if path.exists():
+            retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+            os.replace(path, retired / path.name)
+            os.replace(temporary, path)
+            shutil.rmtree(retired)
+        else:
+            os.replace(temporary, path)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+@contextlib.contextmanager
+def output_stream(path: str | Path | None) -> Iterator[IO[str]]:
+    """Standard output for ``None`` or ``-``; otherwise a UTF-8 file that appears only once it is complete."""
+    if path is None or str(path) == STANDARD_STREAM:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+        yield sys.stdout
+        sys.stdout.flush()
+    else:
+        with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,280 @@
+"""Raw text to sentences of tokens, each with its exact place in the text.
+
+A kind of text (:data:`TEXT_KINDS`) is a rule for tokens and a rule for sentence ends. A model records the kind it was
+trained on by name, so the rules behind a name never change; better English rules will be ``en-2``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from ner_elmo.errors import UsageError
+from ner_elmo.text.documents import Token
+
+
+class TextKind(NamedTuple):
+    """How one kind of text is read: ``tokenize(text)``, and ``split(text, its tokens)`` into sentences."""
+
+    tokenize: Callable[[str], list[Token]]
+    split: Callable[[str, list[Token]], list[list[Token]]]
+
+
+def tokenize(text: str, kind: str) -> list[Token]:
+    """The tokens of ``text`` in order, not split into sentences.
+
+    Raises:
+        UsageError: ``kind`` is not one of :data:`TEXT_KINDS`.
+    """
+    return text_kind(kind).tokenize(text)
+
+
+def sentences(text: str, kind: str) -> list[list[Token]]:
+    """The sentences of ``text``, each a non-empty list of tokens whose spans refer to ``text``.
+
+    Raises:
+        UsageError: ``kind`` is not one of :data:`TEXT_KINDS`.
+    """
+    tokenize, split = text_kind(kind)
+    return split(text, tokenize(text))
+
+
+def text_kind(name: str) -> TextKind:
+    """The entry of :data:`TEXT_KINDS` called ``name``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return TEXT_KINDS[name]
+    except KeyError:
+        raise UsageError(f"unknown kind of text {name!r}; expected one of {', '.join(TEXT_KINDS)}") from None
+
+
+# White space and single characters ------------------------------------------------------------------------------------
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[str], list[Token]]:
+    return lambda text: [Token(match.start(), match.end(), match[0]) for match in pattern.finditer(text)]
+
+
+def _split_at_lines(text: str, tokens: list[Token]) -> list[list[Token]]:
+    return _split_before(tokens, lambda i: "\n" in text[tokens[i - 1].end : tokens[i].start])
+
+
+_CHINESE_ENDS = frozenset("。！？；")
+_CHINESE_CLOSERS = frozenset("”’」』》）)】\"'")
+
+
+def _split_chinese(text: str, tokens: list[Token]) -> list[list[Token]]:
+    ended = False
+
+    def starts(i: int) -> bool:
+        nonlocal ended
+        previous, form = tokens[i - 1], tokens[i].form
+        ended = previous.form in _CHINESE_ENDS or (ended and previous.form in _CHINESE_CLOSERS)
+        if "\n" in text[previous.end : tokens[i].start]:
+            return True
+        return ended and form not in _CHINESE_CLOSERS and form not in _CHINESE_ENDS
+
+    return _split_before(tokens, starts)
+
+
+def _split_before(tokens: list[Token], starts: Callable[[int], bool]) -> list[list[Token]]:
+    """Cut ``tokens`` before every index, in rising order, that ``starts`` a sentence."""
+    bounds = [0, *(i for i in range(1, len(tokens)) if starts(i)), len(tokens)]
+    return [tokens[start:end] for start, end in pairwise(bounds) if start < end]
+
+
+# English: what the rules see ------------------------------------------------------------------------------------------
+
+# Soft hyphens, zero-width characters and marks of writing direction: no part of any token's form.
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
+
+_MARK = "\u0301"
+_PLAIN = {
+    **dict.fromkeys(map(ord, "‘’‚‛‹›"), "'"),
+    **dict.fromkeys(map(ord, "“”„‟«»"), '"'),
+    **dict.fromkeys(map(ord, "‐‑−"), "-"),  # hyphens and the minus sign
+    **dict.fromkeys(map(ord, "‒–"), "–"),
+    **dict.fromkeys(map(ord, "—―"), "—"),
+}
+
+
+class _Skeleton(dict[int, str]):
+    """For ``str.translate``: one character for each, plain punctuation, and one mark that stands for all marks.
+
+    ``\\w`` knows letters and digits but not the accents and vowel signs that belong to them.
+    """
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        self[code] = _MARK if unicodedata.category(character).startswith("M") else character
+        return self[code]
+
+
+_SKELETON = _Skeleton(_PLAIN)
+_FORM = {**_PLAIN, ord("…"): "...", ord("—"): "--", ord("―"): "--"}
+
+
+class _View(NamedTuple):
+    """The visible characters of a text, their skeleton (of the same length), and their positions in the text."""
+
+    visible: str
+    skeleton: str
+    positions: list[int] | None  # None: nothing was left out
+
+
+def _view(text: str) -> _View:
+    if text.isascii():
+        return _View(text, text, None)
+    if not _INVISIBLE.search(text):
+        return _View(text, text.translate(_SKELETON), None)
+    positions: list[int] = []
+    start = 0
+    for match in _INVISIBLE.finditer(text):
+        positions.extend(range(start, match.start()))
+        start = match.end()
+    positions.extend(range(start, len(text)))
+    visible = _INVISIBLE.sub("", text)
+    return _View(visible, visible.translate(_SKELETON), positions)
+
+
+# English: tokens ------------------------------------------------------------------------------------------------------
+
+_TITLES = "Mr Mrs Ms Dr St Prof Rev Hon Gen Col Capt Lt Sgt Maj Adm Cmdr Gov Sen Sens Rep Reps Pres Messrs Mt Ft"
+_NAME_PARTS = "Jr Sr Inc Co Corp Ltd Bros Dept Vol Ph.D"
+_MONTHS = "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"
+_STATES = (
+    "Ala Ariz Ark Calif Colo Conn Del Fla Ga Ill Kan Ky La Md Mass Mich Minn Mo Mont Neb Nev Okla Ore Pa Tenn Tex Va Vt"
+    " Wash Wis Wyo"
+)
+_LOWER_CASE = "etc vs v cf al"
+_ABBREVIATIONS = "|".join(
+    re.escape(word) for word in f"{_TITLES} {_NAME_PARTS} {_MONTHS} {_STATES} {_LOWER_CASE}".split()
+)
+
+# Every repetition below is either bounded or followed by something that cannot begin with what it repeats, so that
+# matching never costs more than a fixed number of looks at a character.
+_W = rf"[\w{_MARK}]"
+_TAIL = rf"(?:['&.\-–/]{_W}+)*"
+_TOKEN = re.compile(
+    rf"""
+      (?P<whole>
+          (?i:https?://|ftp://|www\.) \S* [^\s.,;:!?'")\]}}>…]         # addresses
+        | [\w.+\-]{{1,64}} @ [\w\-]{{1,63}} (?:\.[\w\-]{{1,63}}){{1,8}}
+        | '(?i:s|m|re|ve|d|ll) (?![\w{_MARK}'])                         # a clitic on its own, or after a number
+      )
+    | (?P<word>
+          (?:[^\W\d_]\.){{2,}} (?!{_W}) (?:-{_W}+{_TAIL})?              # U.S.  a.m.  U.S.-led
+        | (?:{_ABBREVIATIONS})\. (?!{_W})
+        | (?:Nos?|pp?|[bcd])\. (?=\s?\d)                                # No. 17  c. 1450
+        | (?=[^\Wa-z])[^\d_\W]\. (?=\s{{1,2}}\w)                        # an initial
+        | \d+ (?:st|nd|rd|th|s|m|mm|cm|km|bn|am|pm|mph) (?!{_W}) (?:-{_W}+)*
+        | \d+ (?:[.,:/\-–]\d+)* (?:-[^\W\d]{_W}*)*                      # 1,000.50  1996-08-30  25-year-old
+        | [^\W\d] {_W}* {_TAIL}
+      )
+    | [.…]+ | -{{2,}} | `` | \S {_MARK}*
+    """,
+    re.VERBOSE,
+)
+_CLITIC = re.compile(r"(?<=.)(?:n't|'(?:s|m|re|ve|d|ll))\Z", re.IGNORECASE)
+_LONGEST_CLITIC = 4  # with the character before it
+
+
+def _tokenize_english(text: str) -> list[Token]:
+    visible, skeleton, positions = _view(text)
+    tokens = []
+    for start, end in _english_spans(skeleton):
+        form = _form(visible[start:end])
+        if positions is not None:
+            start, end = positions[start], positions[end - 1] + 1
+        tokens.append(Token(start, end, form))
+    return tokens
+
+
+def _english_spans(skeleton: str) -> Iterator[tuple[int, int]]:
+    for match in _TOKEN.finditer(skeleton):
+        start, end = match.span()
+        if match.lastgroup != "word":
+            yield start, end
+            continue
+        cuts = _clitic_starts(skeleton, start, end)
+        yield from zip([start, *cuts], [*cuts, end], strict=True)
+
+
+def _clitic_starts(skeleton: str, start: int, end: int) -> list[int]:
+    """Where the clitics at the end of a word begin: none, one (``did n't``) or two (``would n't 've``)."""
+    cuts: list[int] = []
+    while len(cuts) < 2:
+        tail_start = max(start, end - _LONGEST_CLITIC)
+        match = _CLITIC.search(skeleton[tail_start:end])
+        if not match:
+            break
+        end = tail_start + match.start()
+        cuts.insert(0, end)
+    return cuts
+
+
+def _form(token: str) -> str:
+    if token.isascii():
+        return '"' if token == "``" else token
+    token = token.translate(_FORM)
+    token = "--" if token == "–" else token.replace("–", "-")  # an en dash alone, and within a word
+    return unicodedata.normalize("NFC", token)
+
+
+# English: sentences ---------------------------------------------------------------------------------------------------
+
+_ENDS = frozenset(".!?")
+_CLOSERS = frozenset("\"')]}")
+_OPENERS = frozenset("\"'([")
+_NEVER_LAST = frozenset(f"{title}." for title in f"{_TITLES} No Nos".split())
+# Words that begin a sentence far more often than they go on with one after an abbreviation.
+_OPENING_WORDS = (
+    "The It He She They We You In This That These Those There But And However His Her Its Their If When As At On For"
+    " After Although While Since"
+)
+_SENTENCE_OPENERS = frozenset(_OPENING_WORDS.split())
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
+
+
+def _split_english(text: str, tokens: list[Token]) -> list[list[Token]]:
+    last_end = ""  # the form of the token that may have ended the sentence, if only closers came after it
+
+    def starts(i: int) -> bool:
+        nonlocal last_end
+        token, previous = tokens[i], tokens[i - 1]
+        gap = text[previous.end : token.start]
+        if previous.form[-1:] in _ENDS:
+            last_end = previous.form
+        elif previous.form not in _CLOSERS:
+            last_end = ""
+        if not gap:
+            return False
+        if "\n" in gap and _BLANK_LINE.search(gap):
+            return True
+        first = tokens[i + 1] if token.form in _OPENERS and i + 1 < len(tokens) else token
+        return bool(last_end) and _may_follow(last_end, first.form)
+
+    return _split_before(tokens, starts)
+
+
+def _may_follow(end: str, first: str) -> bool:
+    """Whether a sentence that ends with the token ``end`` may be followed by one whose first word is ``first``."""
+    if end in _NEVER_LAST:
+        return False
+    if end.strip("".join(_ENDS)):  # an abbreviation or an initial
+        return first in _SENTENCE_OPENERS
+    return first[:1].isupper() or first[:1].isdigit()
+
+
+TEXT_KINDS: dict[str, TextKind] = {
+    "whitespace": TextKind(_matches(re.compile(r"\S+")), _split_at_lines),
+    "characters": TextKind(_matches(re.compile(r"\S")), _split_chinese),
+    "characters-words": TextKind(_matches(re.compile(r"[A-Za-z0-9Ａ-Ｚａ-ｚ０-９]+|\S")), _split_chinese),
+    "en-1": TextKind(_tokenize_english, _split_english),
+}

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.tagger.prediction import Tagger
+from ner_elmo.tagger.run import run
+from ner_elmo.tagger.store import load_tagger, read_info, write_tagger
+from tests.tagger.toy_language import toy_config
+
+TEXT = "Ann Smith sees Rome City today."
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+def test_a_directory_is_self_contained_and_gives_back_what_was_written(copied: Path, bilm: Path) -> None:
+    stored = load_tagger(copied)
+    assert stored.bilm == copied / "bilm"
+    assert stored.text == "en-1"
+    assert not stored.model.training
+    write_tagger(copied, stored.model, stored.words, {"text": stored.info["text"]}, bilm="bilm")
+    again = load_tagger(copied)
+    assert again.words.words == stored.words.words
+    assert again.words.n_tuned == stored.words.n_tuned
+    for name, value in stored.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_half_precision_is_half_the_size_and_hardly_differs(toy: Path, tmp_path: Path) -> None:
+    for storage in ("float32", "float16"):
+        run(toy_config(toy, storage=storage, epochs=3), tmp_path / storage, device=torch.device("cpu"))
+    whole, half = (Tagger.load(tmp_path / storage) for storage in ("float32", "float16"))
+    ours, theirs = whole.tag(TEXT).entities, half.tag(TEXT).entities
+    assert [entity.text for entity in ours] == [entity.text for entity in theirs] == ["Ann Smith", "Rome City"]
+    assert [entity.score for entity in ours] == pytest.approx([entity.score for entity in theirs], abs=0.01)
+    assert read_info(tmp_path / "float16")["storage"] == "float16"
+    sizes = [(tmp_path / storage / "tagger.hdf5").stat().st_size for storage in ("float32", "float16")]
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def listed(folder: Path) -> list[str]:
+    return [*read_info(folder)["files"], "tagger.json"]
+
+
+def test_every_file_that_tagging_reads_is_under_a_digest(trained: Path) -> None:
+    assert set(listed(trained)) == {
+        "tagger.json",
+        "tagger.hdf5",
+        "word_vectors.hdf5",
+        *(
+            f"bilm/{name}"
+            for name in ("bilm.json", "options.json", "weights.hdf5", "vocab.txt", "vocab_embedding.hdf5")
+        ),
+    }
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_or_missing_file_is_named(copied: Path, damage: str) -> None:
+    for name in listed(copied):
+        file = copied / name
+        content = file.read_bytes()
+        if damage == "flip":
+            file.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+        elif damage == "cut":
+            file.write_bytes(content[: len(content) // 2])
+        else:
+            file.unlink()
+        with pytest.raises((ModelError, UsageError), match=r"not a tagger|" + file.name.replace(".", r"\.")):
+            load_tagger(copied)
+        file.write_bytes(content)
+    load_tagger(copied)
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    """Change ``tagger.json`` and make its digest fit again, as a stranger could."""
+    from ner_elmo.tagger.store import _write_info
+
+    values = json.loads((folder / "tagger.json").read_text())
+    del values["sha256"]
+    _write_info(folder / "tagger.json", values | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 99}, "format_version 99"),
+        ({"files": {"../secret": "0"}}, "outside"),
+        ({"files": {"/etc/passwd": "0"}}, "outside"),
+        ({"bilm": "../../elsewhere"}, "outside"),
+        ({"options": {"tags": ["O"], "surprise": 1}}, "unknown options surprise"),
+        ({"options": {"tags": ["O", "B-X"], "scheme": "iob2"}}, "not those of the scheme"),
+        ({"options": None}, "damaged"),
+        ({"text": None}, "damaged"),
+    ],
+)
+def test_what_does_not_fit_is_refused(copied: Path, changes: dict[str, object], message: str) -> None:
+    rewrite(copied, **changes)
+    with pytest.raises(ModelError, match=message):
+        load_tagger(copied)
+
+
+def test_weights_that_do_not_fit_the_options_are_refused(copied: Path) -> None:
+    options = json.loads((copied / "tagger.json").read_text())["options"]
+    rewrite(copied, options=options | {"hidden_dim": 13})
+    with pytest.raises(ModelError, match="the options imply"):
+        load_tagger(copied)
+
+
+def test_not_a_tagger(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such"):
+        load_tagger(tmp_path / "none")
+    with pytest.raises(UsageError, match="not a tagger directory"):
+        load_tagger(tmp_path)
+    (tmp_path / "tagger.json").write_text("[1, 2")
+    with pytest.raises(ModelError, match="damaged"):
+        load_tagger(tmp_path)
+
+
+def test_no_file_is_a_pickle(trained: Path) -> None:
+    for name in listed(trained):
+        start = (trained / name).read_bytes()[:8]
+        assert start.startswith((b"\x89HDF", b"{", b"<S>")), name
+
+
+def test_word_vectors_are_what_was_trained(trained: Path) -> None:
+    stored = load_tagger(trained)
+    assert stored.model.words is not None
+    table = stored.model.words.table()
+    assert table.shape == (len(stored.words), 8)
+    assert np.isfinite(table.numpy()).all()
