@@ -15,7 +15,14 @@ def sigmoid(x: Array) -> Array:
 
 
 def lstm_step(
-    x: Array, h: Array, c: Array, w: Array, b: Array, w_p: Array | None, cell_clip: float | None, proj_clip: float | None
+    x: Array,
+    h: Array,
+    c: Array,
+    w: Array,
+    b: Array,
+    w_p: Array | None,
+    cell_clip: float | None,
+    proj_clip: float | None,
 ) -> tuple[Array, Array]:
     """One step of the published cell, on arrays as the weight file holds them (gates i, j, f, o)."""
     i, j, f, o = np.split(np.concatenate([x, h]) @ w + b, 4)
@@ -30,7 +37,9 @@ def lstm_step(
     return m, c
 
 
-def token_vector(row: Sequence[int], weights: dict[str, Array], filters: Sequence[tuple[int, int]], activation: str, n_highway: int) -> Array:
+def token_vector(
+    row: Sequence[int], weights: dict[str, Array], filters: Sequence[tuple[int, int]], activation: str, n_highway: int
+) -> Array:
     """The character CNN of one token, window by window, padding and all."""
     embedded = weights["char_embed"][list(row)]
     features: list[float] = []
@@ -51,7 +60,12 @@ def token_vector(row: Sequence[int], weights: dict[str, Array], filters: Sequenc
 
 
 def direction_layers(
-    vectors: Sequence[Array], weights: dict[str, Array], direction: int, n_layers: int, clips: tuple[float | None, float | None], skip: bool
+    vectors: Sequence[Array],
+    weights: dict[str, Array],
+    direction: int,
+    n_layers: int,
+    clips: tuple[float | None, float | None],
+    skip: bool,
 ) -> list[list[Array]]:
     """Outputs of each layer of one direction, in the order of reading, from the zero state."""
     inputs, layers = list(vectors), []

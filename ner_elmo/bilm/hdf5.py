@@ -1,4 +1,4 @@
-"""Weight files as published for ELMo: reading, with every shape checked, and writing (SPEC §3).
+"""Weight files as published for ELMo: reading, with every shape checked, and writing (docs/elmo-format.md §3).
 
 The names and layouts of the file stop here: :func:`weight_table` says, for each dataset, which parameter it is and
 how its array becomes the parameter's, in both directions.

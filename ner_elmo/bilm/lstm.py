@@ -1,4 +1,4 @@
-"""One direction of the biLM: stacked LSTMs with a recurrent projection, clips and residuals (SPEC §5.6, §5.7).
+"""One direction of the biLM: stacked LSTMs with a recurrent projection, clips and residuals (docs/elmo-format.md §5.6, §5.7).
 
 Sak et al. 2014 (LSTM with projection); Peters et al. 2018 §3.1. For the input x_t and the state (c, h):
 

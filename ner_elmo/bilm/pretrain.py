@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -352,6 +353,9 @@ def run(
     total = min(config.max_tokens or math.inf, config.epochs * prepared.n_tokens)
     trainer = new_trainer(config, prepared.vocabulary, prepared.counts, int(total), device)
     directory.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)  # an earlier run's, which --force replaces
+        (directory / "report.json").unlink(missing_ok=True)
     log = (directory / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
 
     def record(event: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The output layer, shared by both directions: exact in chunks, or sampled for training (SPEC §9).
+"""The output layer, shared by both directions: exact in chunks, or sampled for training (docs/elmo-format.md §9).
 
 ``logits = y Wᵀ + b``. Perplexity is always computed with the exact softmax; the sampled loss is a training device.
 """

@@ -60,7 +60,7 @@ class CharacterCnn(nn.Module):
         )
 
     def reset_parameters(self) -> None:
-        """The initial values of bilm-tf (SPEC §9)."""
+        """The initial values of bilm-tf (docs/elmo-format.md §9)."""
         options = self.options
         nn.init.uniform_(self.characters.weight, -1.0, 1.0)
         for convolution in self.convolutions:

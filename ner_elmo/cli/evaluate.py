@@ -37,7 +37,8 @@ def command(
     for corpus in corpora:
         if corpus.repaired:
             options.note(
-                f"warning: {corpus.name}: {corpus.repaired} tags are ill-formed in {corpus.scheme}; read as conlleval does"
+                f"warning: {corpus.name}: {corpus.repaired} tags are ill-formed in {corpus.scheme}; "
+                "read as conlleval reads them"
             )
 
     torch_device = options.set_up_torch(device, threads)

@@ -11,10 +11,12 @@ from ner_elmo import __version__
 from ner_elmo.cli import convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
 from ner_elmo.errors import NerElmoError
 
+# What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
+_CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]
+
 app = typer.Typer(
     name="ner-elmo",
     help="Named-entity tagging on deep contextual word vectors that you can train yourself.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -45,10 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status (see ``docs/design.md`` §5)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        # typer's own handling stays on for usage errors (status 2); it exits instead of returning.
-        app(args=arguments, prog_name="ner-elmo")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        status = app(args=arguments or ["--help"], prog_name="ner-elmo", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except _CommandLineError as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", None) or "ner-elmo"
+        print(f"{where}: {error.format_message()} (try {where} --help)", file=sys.stderr)  # type: ignore[attr-defined]
+        return 2
     except NerElmoError as error:
         if "--debug" in arguments:
             raise
@@ -66,4 +70,3 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print("ner-elmo: out of memory; try a smaller --batch-tokens", file=sys.stderr)
         return 1
-    return 0

@@ -49,6 +49,6 @@ def command(
         return
     print(f"perplexity {result.mean:.2f} (forward {result.forward:.2f}, backward {result.backward:.2f})")
     print(
-        f"{result.tokens:,} tokens, {result.predictions:,} predictions in each direction, {result.unk_rate:.2%} unknown; "
-        f"vocabulary of {len(vocabulary):,} words ({result.vocabulary[:12]})"
+        f"{result.tokens:,} tokens, {result.predictions:,} predictions in each direction, "
+        f"{result.unk_rate:.2%} unknown; vocabulary of {len(vocabulary):,} words ({result.vocabulary[:12]})"
     )

@@ -197,7 +197,8 @@ def _agree_with_earlier_run(output: Path, config: PretrainConfig) -> dict[str, A
 
 
 class StopSignals:
-    """Within the block SIGINT and SIGTERM are noted in ``received`` instead of ending the program; a second one ends it."""
+    """Within the block SIGINT and SIGTERM are noted in ``received`` instead of ending the program; a second one ends
+    it."""
 
     received: int | None = None
 

@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """Find the entities of text files, each with its probability.
 
-    With -f jsonl: one object for each non-blank line, {"text", "entities": [{"start", "end", "label", "text", "score"}]},
-    offsets in Unicode code points.
+    With -f jsonl: one object for each non-blank line,
+    {"text", "entities": [{"start", "end", "label", "text", "score"}]}, offsets in Unicode code points.
     """
     from ner_elmo.text.files import output_stream, require_file
     from ner_elmo.text.writers import FORMATS

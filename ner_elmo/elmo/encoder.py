@@ -187,7 +187,9 @@ def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.n
     if model.options.char_cnn is None:
         vocabulary = load_vocabulary(files)
         if model.n_words != len(vocabulary):
-            raise ModelError(f"{files.vocabulary}: found {len(vocabulary)} lines, but the weights have {model.n_words} words")
+            raise ModelError(
+                f"{files.vocabulary}: found {len(vocabulary)} lines, but the weights have {model.n_words} words"
+            )
         return vocabulary, None
     if files.vocabulary is None or files.vocabulary_vectors is None:
         return None, None

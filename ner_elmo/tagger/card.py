@@ -85,8 +85,10 @@ def _making(report: Mapping[str, Any]) -> list[str]:
         parts.append(f"a character CNN ({options['char_filters']} filters of width {options['char_width']})")
     lines = [
         f"- Input: {'; '.join(parts)}.",
-        f"- BiLSTM: {options['lstm_layers']} × {options['hidden_dim']} units in each direction; CRF over {options['scheme']} tags.",
-        f"- Trained for {training['epochs_run']} epochs with seed {report['seed']}; epoch {training['best_epoch']} is kept. "
+        f"- BiLSTM: {options['lstm_layers']} × {options['hidden_dim']} units in each direction; "
+        f"CRF over {options['scheme']} tags.",
+        f"- Trained for {training['epochs_run']} epochs with seed {report['seed']}; "
+        f"epoch {training['best_epoch']} is kept. "
         f"{training['parameters']:,} parameters.",
     ]
     if mix is not None:

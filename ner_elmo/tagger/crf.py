@@ -85,7 +85,7 @@ class ConstrainedCrf(nn.Module):
         return score + self.neg_log_likelihood(emissions, outside, mask)  # type: ignore[no-any-return]
 
     def token_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """P(tag at token | sentence) ``(batch, time, tags)``, zero at padding: the gradient of log Z in the emissions."""
+        """P(tag at token | sentence) ``(batch, time, tags)``, 0 at padding: the gradient of log Z in the emissions."""
         with torch.enable_grad():
             emissions = emissions.detach().double().requires_grad_()
             (gradient,) = torch.autograd.grad(self.log_partition(emissions, mask).sum(), emissions)
@@ -112,7 +112,7 @@ class ConstrainedCrf(nn.Module):
             return [[self._span(lattice, moves, row, span) for span in found] for row, found in enumerate(spans)]
 
     def _messages(self, weights: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-weights, ``(batch, time, tags)``: of all paths up to a token with a tag, and of all paths on from there."""
+        """Log-weights, ``(batch, time, tags)``: of all paths up to a token with a tag, and of all paths onwards."""
         parameters = self._legal_parameters(weights.dtype)
         moves, ends = parameters["transitions"], parameters["end_transitions"].expand(len(weights), -1)
         before = [parameters["start_transitions"] + weights[:, 0]]

@@ -6,7 +6,7 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct toke
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -223,7 +223,7 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
 
 
 def drop_singletons(batch: Batch, words: Words, probability: float = 0.5) -> Batch:
-    """A training batch in which words seen once are unknown with ``probability``, so that the unknown word is learned."""
+    """A training batch in which words seen once are unknown with ``probability``: so the unknown word is learned."""
     once = torch.from_numpy(words.singletons)[batch.word_ids]
     dropped = once & (torch.rand(once.shape) < probability)
     word_ids = batch.word_ids.masked_fill(dropped, UNKNOWN_INDEX)
@@ -267,12 +267,3 @@ def _cut(
             longest = max(1, lengths[index])
         batches[-1].append(index)
     return batches
-
-
-def with_progress(arrays: Iterator[np.ndarray], progress: Callable[[int], None]) -> list[np.ndarray]:
-    """All of ``arrays``; ``progress`` is told how many tokens each one covers."""
-    found = []
-    for array in arrays:
-        found.append(array)
-        progress(array.shape[1])
-    return found

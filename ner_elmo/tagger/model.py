@@ -5,19 +5,16 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct toke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ner_elmo.elmo.scalar_mix import ScalarMix
 from ner_elmo.tagger.crf import ConstrainedCrf
 from ner_elmo.tagger.features import PAD_INDEX, UNKNOWN_INDEX, Batch
 from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
-from ner_elmo.text.tag_scheme import Span
 
 LEARNED_MIX = "learned"
 MEAN_MIX = "mean"
@@ -87,20 +84,14 @@ class TaggerModel(nn.Module):
         self.characters = CharacterCnn(options) if options.char_dim else None
         self.elmo_dropout = nn.Dropout(options.elmo_dropout)
         self.dropout = nn.Dropout(options.dropout)
-        self.lstm = nn.LSTM(
-            options.input_dim,
-            options.hidden_dim,
-            options.lstm_layers,
-            bidirectional=True,
-            batch_first=True,
-            dropout=options.dropout if options.lstm_layers > 1 else 0.0,
-        )
+        self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
         self.output = nn.Linear(2 * options.hidden_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
         self._initialise()
 
     def _initialise(self) -> None:
-        for name, parameter in self.lstm.named_parameters():
+        for path, parameter in self.lstm.named_parameters():
+            name = path.rpartition(".")[2]
             if name.startswith("weight_hh"):
                 for gate in parameter.data.chunk(4):
                     nn.init.orthogonal_(gate)
@@ -113,10 +104,10 @@ class TaggerModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Emissions ``(batch, time, tags)``; what stands at padding means nothing."""
-        if batch.mask.shape[1] == 0:
+        if not batch.mask.any():
             return self.output.weight.new_zeros(*batch.mask.shape, len(self.options.tags))
         inputs = torch.cat(self._inputs(batch), dim=2)
-        return self.output(self.dropout(self._recur(self.dropout(inputs), batch.mask)))  # type: ignore[no-any-return]
+        return self.output(self.dropout(self.lstm(self.dropout(inputs), batch.mask)))  # type: ignore[no-any-return]
 
     def _inputs(self, batch: Batch) -> list[Tensor]:
         parts = []
@@ -130,28 +121,10 @@ class TaggerModel(nn.Module):
             parts.append(self.characters(batch.char_ids)[batch.type_ids])
         return parts
 
-    def _recur(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """The BiLSTM over real tokens alone: ``(batch, time, dim)`` → ``(batch, time, 2 · hidden_dim)``."""
-        # An empty sentence cannot be packed; it reads one token of padding instead, which nothing looks at.
-        lengths = mask.sum(dim=1).clamp(min=1).cpu()
-        packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
-        outputs, _ = self.lstm(packed)
-        return pad_packed_sequence(outputs, batch_first=True, total_length=mask.shape[1])[0]
-
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative log-likelihood of a sentence of the batch, ``()``."""
         assert batch.tag_ids is not None
         return self.crf.neg_log_likelihood(self(batch), batch.tag_ids, batch.mask).mean()
-
-    def decode(self, batch: Batch) -> list[list[str]]:
-        """The most probable tags of each sentence."""
-        return [[self.options.tags[index] for index in ids] for ids in self.crf.decode(self(batch), batch.mask)]
-
-    def span_log_probabilities(
-        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]]
-    ) -> list[list[float]]:
-        """See :meth:`ConstrainedCrf.span_log_probabilities`."""
-        return self.crf.span_log_probabilities(emissions, mask, spans)
 
     def mix_weights(self) -> dict[str, Any] | None:
         """The learned share of each layer and the scale γ, as plain numbers; None where nothing is mixed."""
@@ -162,6 +135,31 @@ class TaggerModel(nn.Module):
             "layers": dict(zip(map(str, self.options.elmo_layers), shares, strict=True)),
             "gamma": float(self.mix.gamma.detach()),
         }
+
+
+class BiLstm(nn.Module):
+    """Stacked bidirectional LSTMs that never see padding.
+
+    Each direction is an LSTM of its own over padded sentences, the backward one over sentences turned round within
+    their own lengths: torch is much faster so than on packed sequences.
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int, n_layers: int, dropout: float) -> None:
+        super().__init__()
+        dims = [input_dim] + [2 * hidden_dim] * (n_layers - 1)
+        self.forwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
+        self.backwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``(batch, time, dim)`` → ``(batch, time, 2 · hidden_dim)``."""
+        lengths, steps = mask.sum(dim=1, keepdim=True), torch.arange(mask.shape[1], device=mask.device)
+        turned = torch.where(mask, lengths - 1 - steps, steps).unsqueeze(2)  # (batch, time, 1), its own inverse
+        for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
+            x = self.dropout(x) if number else x
+            backward, _ = back(x.gather(1, turned.expand_as(x)))
+            x = torch.cat([ahead(x)[0], backward.gather(1, turned.expand_as(backward))], dim=2)
+        return x
 
 
 class WordVectors(nn.Module):

@@ -136,7 +136,7 @@ class Tagger:
             yield from self._documents(chunk, tokenized)
 
     def tag_each(self, units: Iterable[Unit], *, tokenized: bool = False) -> Iterator[Document | Failure]:
-        """As :meth:`tag` for many units, but a unit that fails does not end the others: a :class:`Failure` stands for it."""
+        """As :meth:`tag` for many units, but one that fails does not end the others: it becomes a :class:`Failure`."""
         for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
             try:
                 yield from self._documents(chunk, tokenized)

@@ -40,7 +40,7 @@ _BILM_PLACES = (BILM, f"../{BILM}")
 
 @dataclass
 class StoredTagger:
-    """What :func:`load_tagger` found: the network with its weights, its words, ``tagger.json``, and the biLM's folder."""
+    """What :func:`load_tagger` found: the network with its weights, words, ``tagger.json``, and the biLM's folder."""
 
     model: TaggerModel
     words: Words

@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -56,11 +56,11 @@ def _open_zstd(path: Path) -> BinaryIO:
     return zstandard.open(path, "rb")  # type: ignore[no-any-return]
 
 
-_OPENERS = {".gz": lambda path: gzip.open(path, "rb"), ".xz": lambda path: lzma.open(path, "rb"), ".zst": _open_zstd}
+_OPENERS: dict[str, Callable[[Path], object]] = {".gz": gzip.GzipFile, ".xz": lzma.LZMAFile, ".zst": _open_zstd}
 
 
 def open_bytes(path: str | Path) -> BinaryIO:
-    """Open ``path`` for reading bytes, decompressed by its suffix (``.gz``, ``.xz``, ``.zst``); ``-`` is standard input.
+    """Open ``path`` for reading bytes, decompressed by its suffix (``.gz``, ``.xz``, ``.zst``); ``-`` is stdin.
 
     Raises:
         UsageError: the file is missing, a folder, or unreadable.

@@ -160,4 +160,7 @@ def test_impossible_options_are_refused(values: dict[str, object], message: str)
 
 
 def test_a_clip_of_zero_is_off() -> None:
-    assert parse_options({"lstm": {"dim": 4, "projection_dim": 3, "cell_clip": 0, "proj_clip": None}}).lstm.cell_clip is None
+    assert (
+        parse_options({"lstm": {"dim": 4, "projection_dim": 3, "cell_clip": 0, "proj_clip": None}}).lstm.cell_clip
+        is None
+    )

@@ -119,7 +119,7 @@ def test_the_character_cnn_is_a_convolution_over_bytes_and_a_maximum() -> None:
     nothing = torch.zeros(3)
     windows = [(nothing, begin, a), (begin, a, b), (a, b, end), (b, end, nothing)]
     slow = torch.stack([
-        torch.stack([(cnn.convolution.weight[f] * torch.stack(w, dim=1)).sum() + cnn.convolution.bias[f] for w in windows])
+        torch.stack([(cnn.convolution.weight[f] * torch.stack(w, dim=1)).sum() + cnn.convolution.bias[f] for w in windows])  # noqa: E501
         .max()
         .relu()
         for f in range(2)
