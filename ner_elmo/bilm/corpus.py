@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from torch import Tensor
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines, require_file
+from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.tokenizer import sentences as split_sentences
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -66,12 +66,6 @@ def read_sentences(paths: Iterable[str | Path], tokenizer: str, encoding: str = 
             else:
                 for sentence in split_sentences(line, tokenizer):
                     yield [token.form for token in sentence]
-
-
-def is_heldout(tokens: Sentence, share: float) -> bool:
-    """Whether a sentence belongs to the held-out text, by a hash of its tokens: repeated lines stay on one side."""
-    digest = hashlib.blake2b(" ".join(tokens).encode("utf-8", "replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class BilmFiles:
 
 def find_bilm(path: str | Path) -> BilmFiles:
     """Find a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
-    beside it (``X_weights.hdf5`` and ``X_options.json``, or the only JSON file there).
+    beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there).
 
     Raises:
         UsageError: nothing of the kind is there; the message says what was looked for.
@@ -78,12 +78,13 @@ def _options_beside(weights: Path) -> Path:
     if weights.suffix not in (".hdf5", ".h5"):
         raise UsageError(f"{weights}: found a file, expected a biLM directory or a weights file (.hdf5)")
     named = weights.with_name(weights.name.replace("weights", "options")).with_suffix(".json")
-    if named.is_file():
-        return named
+    for options in (named, weights.with_name(OPTIONS)):
+        if options.is_file():
+            return options
     others = sorted(weights.parent.glob("*.json"))
     if len(others) == 1:
         return others[0]
-    raise UsageError(f"{weights}: found no options beside it; expected {named.name}, or one JSON file in its folder")
+    raise UsageError(f"{weights}: found no options beside it; expected {named.name} or {OPTIONS}")
 
 
 def _from_directory(folder: Path) -> BilmFiles:

@@ -9,6 +9,7 @@ Sak et al. 2014 (LSTM with projection); Peters et al. 2018 §3.1. For the input 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from torch.nn import functional
 from ner_elmo.bilm.options import LstmOptions
 
 FORGET_BIAS = 1.0
+
+# torch says so at the first call on every CPU; its own implementation is the one that is wanted.
+warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
 
 State = tuple[Tensor, Tensor]  # h (batch, projection_dim), c (batch, dim)
 

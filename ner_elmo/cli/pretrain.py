@@ -243,7 +243,7 @@ class Reporter:
         if self._progress is None:
             self._progress = Progress("pretrain", event["total_tokens"]).__enter__()
         loss = (event["forward"] + event["backward"]) / 2
-        self._progress.update(event["tokens"], f"step {event['step']:,} · loss {loss:.3f} (training)")
+        self._progress.update(event["tokens"], f"step {event['step']:,} · loss {loss:.2f}")
 
 
 _MESSAGES = {

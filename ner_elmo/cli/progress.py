@@ -35,7 +35,7 @@ class Progress(AbstractContextManager["Progress"]):
 
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=12),  # the figures have to fit beside it in 80 columns
                 TaskProgressColumn(),
                 TextColumn("{task.fields[figures]}"),
                 console=Console(stderr=True),
@@ -81,4 +81,4 @@ def duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -81,6 +81,10 @@ def command(
     storage: Annotated[
         str, typer.Option("--storage", help="float32, or float16 for half the size", rich_help_panel=_MODEL)
     ] = "float32",
+    keep_softmax: Annotated[
+        bool,
+        typer.Option("--keep-softmax", help="keep the biLM's output layer, to pretrain it further from the result"),
+    ] = False,
     licence: Annotated[
         str, typer.Option("--licence", help="terms of use, for the model card", rich_help_panel=_MODEL)
     ] = "",
@@ -146,6 +150,7 @@ def command(
         text=text,
         licence=licence,
         storage=storage,
+        keep_softmax=keep_softmax,
         seeds=chosen_seeds,
         word_dim=word_dim,
         min_count=min_count,

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from ner_elmo import __version__
-from ner_elmo.bilm.corpus import is_heldout
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.tagger.card import model_card
@@ -56,6 +55,7 @@ from ner_elmo.tagger.training import (
 )
 from ner_elmo.text.conll import Corpus, LabelledSentence, load_corpus, write_conll
 from ner_elmo.text.files import replace_file, require_file, sha256_of_file
+from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.tag_scheme import tag_set, tags
 from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
@@ -84,6 +84,7 @@ class TaggerConfig:
         text: the tokenizer for raw text; ``auto`` = the biLM's, or what the training tokens look like.
         licence: terms under which the tagger may be used, for its card.
         storage: ``float32`` or ``float16``.
+        keep_softmax: whether the copy of the biLM has its output layer, for perplexity and further pretraining.
         seeds: one training for each; the best on dev is kept.
     """
 
@@ -100,6 +101,7 @@ class TaggerConfig:
     text: str = "auto"
     licence: str = ""
     storage: str = "float32"
+    keep_softmax: bool = False
     seeds: tuple[int, ...] = (1,)
     tag_scheme: str = "bioes"
     word_dim: int = 100
@@ -179,7 +181,7 @@ def run(
         clear_run(directory)
     directory.mkdir(parents=True, exist_ok=True)
     if config.bilm is not None:
-        store_bilm(config.bilm, directory)
+        store_bilm(config.bilm, directory, config.keep_softmax)
     reports: dict[int, dict[str, Any]] = {}
     for seed in config.seeds:
         alone = len(config.seeds) == 1

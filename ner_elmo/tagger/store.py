@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import torch
 
-from ner_elmo.bilm.directory import copy_bilm
+from ner_elmo.bilm.directory import SOFTMAX, copy_bilm
 from ner_elmo.bilm.hdf5 import find_dataset, open_hdf5, read_array, write_array
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.tagger.features import Words
@@ -53,15 +53,16 @@ class StoredTagger:
         return str(self.info["text"]["tokens"])
 
 
-def store_bilm(source: str | Path, directory: Path) -> None:
-    """Copy what tagging needs of a biLM to ``directory/bilm``."""
+def store_bilm(source: str | Path, directory: Path, with_softmax: bool = False) -> None:
+    """Copy what tagging needs of a biLM to ``directory/bilm``; with its output layer, perplexity and further
+    pretraining are possible from there too."""
     target = directory / BILM
     if target.exists() and any(
         target.samefile(place) for place in (Path(source), Path(source) / BILM) if place.exists()
     ):
         return
     with replace_directory(target) as temporary:
-        copy_bilm(source, temporary)
+        copy_bilm(source, temporary, with_softmax)
 
 
 def write_tagger(
@@ -96,7 +97,7 @@ def write_tagger(
         written.append(WORD_VECTORS)
     if bilm is not None:
         folder = directory / bilm
-        written += [f"{bilm}/{file.name}" for file in sorted(folder.iterdir()) if file.name != "softmax.hdf5"]
+        written += [f"{bilm}/{file.name}" for file in sorted(folder.iterdir()) if file.name != SOFTMAX]
     values = {
         "format_version": FORMAT_VERSION,
         **info,
@@ -276,7 +277,7 @@ def copy_tagger(source: Path, target: Path) -> None:
         raise UsageError(f"{source}: shares its biLM with other seeds; copy the folder above it")
     verify_files(source, info["files"])
     with replace_directory(target) as temporary:
-        for name in (*info["files"], INFO, REPORT, CARD):
+        for name in (*info["files"], INFO, REPORT, CARD, f"{BILM}/{SOFTMAX}"):
             if (source / name).is_file():
                 (temporary / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(source / name, temporary / name)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
+from ner_elmo.bilm.directory import encode_tokens
 from ner_elmo.bilm.hdf5 import read_weights
 from ner_elmo.bilm.options import read_options
+from ner_elmo.elmo.dump import write_embeddings
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.scalar_mix import ScalarMix
 from ner_elmo.text.characters import char_ids
@@ -100,3 +105,104 @@ def test_published_names_and_shapes_load(goldens: Path) -> None:
     folder = goldens / "encoder" / "small_shape"
     model = read_weights(folder / "weights.hdf5", read_options(folder / "options.json"))
     assert model.forward_lstm.layers[0].lstm.weight_ih_l0.shape == (4096, 128)
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_zero_state_is_the_reference_without_its_memory(goldens: Path) -> None:
+    """The references carry state from one batch to the next; each batch of a fresh model is what is computed here."""
+    folder = goldens / "stateful"
+    sequence, expected = read_json(folder / "sequence.json"), dict(np.load(folder / "expected.npz"))
+    elmo = Elmo.load(folder / sequence["weights"])
+    for i, batch in enumerate(sequence["batches"]):
+        mask = expected[f"{i}.mask"].astype(bool)
+        found = elmo.layers(batch).numpy()[:, mask]
+        np.testing.assert_allclose(found, expected[f"{i}.stateless_layers"][:, mask], atol=2e-5, rtol=0)
+    np.testing.assert_allclose(expected["0.layers"], expected["0.stateless_layers"], atol=2e-5, rtol=0)
+    found = elmo.layers(sequence["batches"][5]).numpy()
+    np.testing.assert_array_equal(found, elmo.layers(sequence["batches"][6]).numpy())  # the same text twice
+
+
+@pytest.mark.parametrize("name", ["allennlp", "bilm-tf"])
+def test_the_references_own_fixtures(goldens: Path, name: str) -> None:
+    folder = goldens / "reference_fixtures" / name
+    elmo = Elmo.load(folder / "lm_weights.hdf5")
+    sentences = folder / ("sentences.json" if name == "allennlp" else "lm_embeddings_sentences.json")
+    for k, texts in enumerate(read_json(sentences)):
+        (layers,) = elmo.embed([texts[0].split()])  # the first of each list was computed from the zero state
+        with h5py.File(folder / f"lm_embeddings_{k}.hdf5") as file:
+            forward, backward = file["0"][()]
+        np.testing.assert_allclose(layers[-1], np.concatenate([forward, backward], axis=1), atol=1e-5, rtol=0)
+
+
+def test_all_layers_of_the_allennlp_fixture(goldens: Path) -> None:
+    folder = goldens / "reference_fixtures"
+    expected = dict(np.load(folder / "allennlp_all_layers.npz"))
+    elmo = Elmo.load(folder / "allennlp" / "lm_weights.hdf5")
+    lists = read_json(folder / "allennlp" / "sentences.json")
+    for i in range(10):
+        batch = [texts[i].split() for texts in lists]
+        for row, layers in enumerate(elmo.embed(batch)):
+            wanted = expected[f"stateless.{i}"][:, row, : len(batch[row])]
+            np.testing.assert_allclose(layers, wanted, atol=2e-5, rtol=0)
+
+
+def test_token_vectors_of_a_vocabulary(goldens: Path) -> None:
+    folder = goldens / "reference_fixtures" / "allennlp"
+    tokens = (folder / "vocab_test.txt").read_text(encoding="utf-8").split("\n")
+    model = read_weights(folder / "lm_weights.hdf5", read_options(folder / "options.json"))
+    with h5py.File(folder / "elmo_token_embeddings.hdf5") as file:
+        wanted = file["embedding"][()]
+    found = encode_tokens(model, [token.strip() for token in tokens if token.strip()])
+    np.testing.assert_allclose(found.numpy(), wanted, atol=1e-5, rtol=0)
+
+
+def test_cached_vocabulary(goldens: Path, tmp_path: Path) -> None:
+    folder = goldens / "cached_vocab"
+    case, expected = read_json(folder / "sentences.json"), dict(np.load(folder / "expected.npz"))
+    weights = folder / case["weights"]
+    tokens = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    with h5py.File(folder / "token_embeddings.hdf5") as file:
+        wanted = file["embedding"][()]
+    model = read_weights(weights, read_options(folder / case["options"]))
+    np.testing.assert_allclose(encode_tokens(model, tokens).numpy(), wanted, atol=1e-5, rtol=0)
+    # The same model as a directory that holds the vectors; the reference reads unknown tokens as <UNK>.
+    for name, file in (("weights.hdf5", weights), ("options.json", folder / case["options"])):
+        shutil.copyfile(file, tmp_path / name)
+    shutil.copyfile(folder / "vocab.txt", tmp_path / "vocab.txt")
+    shutil.copyfile(folder / "token_embeddings.hdf5", tmp_path / "vocab_embedding.hdf5")
+    known = [[token if token in tokens else "<UNK>" for token in sentence] for sentence in case["sentences"]]
+    for place in (tmp_path, weights):
+        for row, layers in enumerate(Elmo.load(place).embed(known)):
+            np.testing.assert_allclose(layers, expected["layers"][:, row, : len(known[row])], atol=2e-5, rtol=0)
+
+
+def test_dump_file(goldens: Path, tmp_path: Path) -> None:
+    folder = goldens / "dump_file"
+    lines = (folder / "dataset.txt").read_text(encoding="utf-8").splitlines()
+    elmo = Elmo.load(goldens / "encoder" / "tiny_relu_hw1" / "weights.hdf5")
+    write_embeddings(elmo, lines, tmp_path / "out.hdf5")
+    with h5py.File(folder / "embeddings.hdf5") as expected, h5py.File(tmp_path / "out.hdf5") as found:
+        for number in range(len(lines)):
+            assert found[str(number)].shape == expected[str(number)].shape
+        # The reference carries state from line to line; the first is the one it reads from zero.
+        np.testing.assert_allclose(found["0"][()], expected["0"][()], atol=2e-5, rtol=0)
+
+
+def test_weighted_layers_of_bilm_tf(goldens: Path) -> None:
+    """bilm-tf mixes after the boundaries are gone, so layer normalisation does not see them."""
+    folder = goldens / "weight_layers_tf"
+    expected = dict(np.load(folder / "expected.npz"))
+    elmo, batches, _ = load_case(goldens, "tiny_relu_hw1")
+    layers, mask = elmo.layers(batches["mixed"]).clone(), torch.from_numpy(expected["mask"].astype(bool))
+    for number, layer_norm in (("0", False), ("1", True)):
+        mix = ScalarMix(3, layer_norm)
+        with torch.no_grad():
+            mix.weights.copy_(torch.from_numpy(expected[f"{number}.W"]))
+            mix.gamma.copy_(torch.from_numpy(expected[f"{number}.gamma"]).reshape(()))
+            output = mix(layers, mask)
+        np.testing.assert_allclose(output[mask], expected[f"{number}.output"][mask.numpy()], atol=2e-5, rtol=0)
+    top = torch.from_numpy(expected["2.gamma"]) * layers[-1]
+    np.testing.assert_allclose(top[mask], expected["2.output"][mask.numpy()], atol=2e-5, rtol=0)

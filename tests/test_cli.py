@@ -1,0 +1,205 @@
+"""The whole story on the sample data, by the command line: pretrain, train, tag, measure; and a newcomer's mistakes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ner_elmo.cli.main import main
+from ner_elmo.errors import DataError
+from ner_elmo.text.files import read_lines
+
+PRETRAIN = ["--size", "tiny", "--threads", "1", "--device", "cpu"]
+
+
+@pytest.fixture(scope="session")
+def data(repository: Path) -> Path:
+    return repository / "data"
+
+
+@pytest.fixture(scope="session")
+def bilm(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("story") / "bilm"
+    assert main(["pretrain", str(data / "sample.raw.txt"), "-o", str(folder), "--epochs", "2", *PRETRAIN]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tagger(data: Path, bilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("story") / "tagger"
+    files = [f"--{part}={data / f'sample.{part}.conll'}" for part in ("train", "dev", "test")]
+    small = ["--epochs", "3", "--hidden-size", "16", "--word-dim", "16", "--threads", "1", "--device", "cpu"]
+    assert main(["train-tagger", *files, "--bilm", str(bilm), "-o", str(folder), *small]) == 0
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*.hdf5"))}
+
+
+def test_the_frozen_bilm_is_the_same_before_and_after(bilm: Path, tagger: Path) -> None:
+    before, after = digests(bilm / "bilm"), digests(tagger / "bilm")
+    assert after["weights.hdf5"] == before["weights.hdf5"]
+    assert after["vocab_embedding.hdf5"] == before["vocab_embedding.hdf5"]
+
+
+def test_tag(data: Path, tagger: Path, tmp_path: Path) -> None:
+    text = data / "sample.txt"
+    out = tmp_path / "out.jsonl"
+    assert main(["tag", str(text), "-m", str(tagger), "-f", "jsonl", "-o", str(out), "--device", "cpu"]) == 0
+    units = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [unit["text"] for unit in units] == [line for line in read_lines(text) if line.strip()]
+    for unit in units:
+        for entity in unit["entities"]:
+            assert unit["text"][entity["start"] : entity["end"]] == entity["text"]
+            assert entity["label"] in {"PER", "LOC", "ORG", "MISC"}
+            assert 0 <= entity["score"] <= 1
+
+
+def test_evaluate_and_perplexity_print_json(
+    data: Path, bilm: Path, tagger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(data / "sample.test.conll"), "-m", str(tagger), "--json", "--device", "cpu"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["sentences"] == 20
+    assert {"precision", "recall", "f1", "tokens", "tokens_per_second", "labels"} <= scores.keys()
+    assert main(["perplexity", str(data / "sample.raw.txt"), "--bilm", str(bilm), "--json", "--device", "cpu"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert list(values) == ["tokens", "predictions", "forward", "backward", "mean", "unk_rate", "vocabulary"]
+    assert values["predictions"] == values["tokens"] + 147
+
+
+def test_embed(data: Path, bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("The river rose .\n\nAgain .\n", encoding="utf-8")
+    out = tmp_path / "x.hdf5"
+    assert main(["embed", str(text), "--bilm", str(bilm), "-o", str(out), "--device", "cpu"]) == 0
+    with h5py.File(out) as file:
+        assert [file[str(n)].shape for n in range(3)] == [(3, 4, 64), (3, 0, 64), (3, 2, 64)]
+        whole = file["0"][()]
+    assert main(["embed", str(text), "--bilm", str(bilm), "-o", str(out), "--layers", "mean", "--device", "cpu"]) == 2
+    mean = ["embed", str(text), "--bilm", str(bilm), "-o", str(out), "--layers", "mean", "--force", "--device", "cpu"]
+    assert main(mean) == 0
+    with h5py.File(out) as file:
+        np.testing.assert_allclose(file["0"][()], whole.mean(0), atol=1e-6)
+
+
+def test_convert_and_info(bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(bilm), str(tmp_path / "half"), "--to", "float16"]) == 0
+    assert main(["convert", str(bilm), str(tmp_path / "pair"), "--to", "bilm-tf"]) == 0
+    assert sorted(file.name for file in (tmp_path / "pair").iterdir()) == ["options.json", "weights.hdf5"]
+    assert main(["info", str(tmp_path / "half"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["bilm"]["storage"] == "float16"
+    assert facts["bilm"]["shape"] == "2x128_32_64cnn_1xhighway"
+
+
+def test_resume_of_a_finished_run_says_so(data: Path, bilm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    again = ["pretrain", str(data / "sample.raw.txt"), "-o", str(bilm), "--epochs", "2", *PRETRAIN, "--resume"]
+    before = (bilm / "report.json").read_bytes()
+    assert main(again) == 0
+    assert "this run is finished" in capsys.readouterr().err
+    assert (bilm / "report.json").read_bytes() == before
+    assert main([*again, "--seed", "2"]) == 2
+    assert "--resume with another seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_run_goes_on(
+    data: Path, tmp_path: Path, repository: Path, number: signal.Signals, status: int
+) -> None:
+    command = [sys.executable, "-m", "ner_elmo", "pretrain", str(data / "sample.raw.txt"), "-o", str(tmp_path / "run")]
+    command += ["--epochs", "2000", *PRETRAIN]
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and '"step": 3,' in log.read_text()):
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in messages
+    assert "--resume" in messages
+    (checkpoint,) = sorted((tmp_path / "run" / "checkpoints").glob("step-*.pt"))[-1:]
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines() if '"event": "step"' in line]
+    assert checkpoint.name == f"step-{steps[-1]:08d}.pt"
+
+
+MISTAKES = {
+    "no such file": (["pretrain", "missing.txt", "-o", "{out}"], 2, "missing.txt: no such text file"),
+    "empty file": (["pretrain", "{empty}", "-o", "{out}"], 3, "found no sentence"),
+    "unknown size": (["pretrain", "{raw}", "-o", "{out}", "--size", "huge"], 2, "expected one of tiny, small"),
+    "existing output": (["pretrain", "{raw}", "-o", "{bilm}"], 2, "--force"),
+    "unknown flag": (["pretrain", "{raw}", "-o", "{out}", "--frobnicate"], 2, "No such option"),
+    "no output named": (["pretrain", "{raw}"], 2, "Missing option"),
+    "unknown encoding": (["pretrain", "{raw}", "-o", "{out}", "--encoding", "utf-99"], 2, "unknown encoding 'utf-99'"),
+    "bytes that are not UTF-8": (["pretrain", "{latin}", "-o", "{out}"], 3, "latin.txt:2: found byte 0xe9"),
+    "options that are none": (["pretrain", "{raw}", "-o", "{out}", "--options", "{raw}"], 1, "not a JSON file"),
+    "no GPU": (["pretrain", "{raw}", "-o", "{out}", "--device", "cuda:99"], 2, "--device cuda:99"),
+    "a folder that is no biLM": (["perplexity", "{raw}", "--bilm", "{folder}"], 2, "found no biLM"),
+    "a folder as input": (["embed", "{folder}", "--bilm", "{bilm}", "-o", "{out}"], 2, "is a directory"),
+    "layers that are not there": (["embed", "{raw}", "--bilm", "{bilm}", "-o", "{out}", "--layers", "7"], 2, "0 to 2"),
+    "a text as model": (["tag", "{raw}", "-m", "{raw}"], 2, "is a file"),
+    "a missing model": (["tag", "{raw}", "-m", "no-such-model"], 2, "no such tagger"),
+    "one column": (["train-tagger", "--train", "{raw}", "--bilm", "{bilm}", "-o", "{out}"], 3, "sample.raw.txt:3: found 17 columns"),
+    "column out of range": (["evaluate", "{conll}", "-m", "{tagger}", "--column", "5"], 3, "sample.test.conll:1"),
+    "damaged archive": (["pretrain", "{broken}", "-o", "{out}"], 3, "damaged compressed file"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_clear_line(
+    mistake: str, data: Path, bilm: Path, tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {
+        "raw": data / "sample.raw.txt",
+        "conll": data / "sample.test.conll",
+        "bilm": bilm,
+        "tagger": tagger,
+        "out": tmp_path / "out",
+        "empty": tmp_path / "empty.txt",
+        "latin": tmp_path / "latin.txt",
+        "broken": tmp_path / "broken.txt.gz",
+        "folder": tmp_path,
+    }
+    names["empty"].write_bytes(b"\n \n")
+    names["latin"].write_bytes(b"fine\ncaf\xe9\n")
+    names["broken"].write_bytes(b"\x1f\x8b\x08\x00garbage")
+    arguments, status, message = MISTAKES[mistake]
+    capsys.readouterr()
+    assert main([argument.format(**names) for argument in arguments]) == status
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    last = [line for line in printed.err.splitlines() if line.strip()]
+    assert sum(line.startswith("ner-elmo") for line in last) == 1
+    assert printed.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_answers_without_torch(repository: Path) -> None:
+    code = "import sys; from ner_elmo.cli.main import main; main([sys.argv[1], '--help']); assert 'torch' not in sys.modules"
+    for name in ("pretrain", "train-tagger", "tag", "evaluate", "perplexity", "embed", "convert", "info"):
+        done = subprocess.run([sys.executable, "-c", code, name], cwd=repository, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "Usage" in done.stdout
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes("\ufeffa\u2028b\r\n\x0cc\rd\n\ne".encode())
+    assert list(read_lines(path)) == ["a\u2028b", "\x0cc\rd", "", "e"]
+    path.write_bytes(b"ok\n\xff\xfe\n")
+    with pytest.raises(DataError, match=r"x\.txt:2: found byte 0xff at byte 1 of the line, expected utf-8"):
+        list(read_lines(path))
