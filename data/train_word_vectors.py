@@ -60,7 +60,8 @@ def main() -> None:
             seed=arguments.seed,
         )
     n_words = write_vectors(model, arguments.output, arguments.words)
-    print(f"{arguments.output}: {n_words:,} words, {arguments.dim} numbers each, from {model.corpus_total_words:,} tokens")
+    size = f"{n_words:,} words, {arguments.dim} numbers each"
+    print(f"{arguments.output}: {size}, from {model.corpus_total_words:,} tokens")
 
 
 if __name__ == "__main__":

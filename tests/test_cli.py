@@ -152,7 +152,11 @@ MISTAKES = {
     "layers that are not there": (["embed", "{raw}", "--bilm", "{bilm}", "-o", "{out}", "--layers", "7"], 2, "0 to 2"),
     "a text as model": (["tag", "{raw}", "-m", "{raw}"], 2, "is a file"),
     "a missing model": (["tag", "{raw}", "-m", "no-such-model"], 2, "no such tagger"),
-    "one column": (["train-tagger", "--train", "{raw}", "--bilm", "{bilm}", "-o", "{out}"], 3, "sample.raw.txt:3: found 17 columns"),
+    "one column": (
+        ["train-tagger", "--train", "{raw}", "--bilm", "{bilm}", "-o", "{out}"],
+        3,
+        "sample.raw.txt:3: found 17 columns",
+    ),
     "column out of range": (["evaluate", "{conll}", "-m", "{tagger}", "--column", "5"], 3, "sample.test.conll:1"),
     "damaged archive": (["pretrain", "{broken}", "-o", "{out}"], 3, "damaged compressed file"),
 }
@@ -189,7 +193,8 @@ def test_a_mistake_gets_one_clear_line(
 
 
 def test_help_answers_without_torch(repository: Path) -> None:
-    code = "import sys; from ner_elmo.cli.main import main; main([sys.argv[1], '--help']); assert 'torch' not in sys.modules"
+    code = "import sys; from ner_elmo.cli.main import main; main([sys.argv[1], '--help'])"
+    code += "; assert 'torch' not in sys.modules"
     for name in ("pretrain", "train-tagger", "tag", "evaluate", "perplexity", "embed", "convert", "info"):
         done = subprocess.run([sys.executable, "-c", code, name], cwd=repository, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

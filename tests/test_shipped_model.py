@@ -53,9 +53,7 @@ def test_its_bilm_beats_a_unigram_model_by_far(english: Path) -> None:
 
 
 @pytest.mark.slow
-def test_its_perplexity_is_the_one_on_its_card(
-    english: Path, shared: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_its_perplexity_is_the_one_on_its_card(english: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shared / "data" / "lm" / "en.heldout.txt.xz"
     assert main(["perplexity", str(text), "--bilm", str(english), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)

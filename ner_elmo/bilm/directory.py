@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
 import json
 import shutil
+import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +18,8 @@ import h5py
 import torch
 
 from ner_elmo.bilm.hdf5 import open_hdf5, read_array, read_weights, write_array, write_weights
+from ner_elmo.bilm.many_langs import CLASSIFIER, ENCODER, is_many_langs, read_many_langs
+from ner_elmo.bilm.many_langs import CONFIG as MANY_LANGS_CONFIG
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
@@ -22,6 +29,7 @@ from ner_elmo.text.files import replace_directory, sha256_of_file
 from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FORMAT_VERSION = 1
+_UNPACKED = {".hdf5", ".json", ".txt", ".pkl", ".dic"}  # what model archives are made of
 OPTIONS, WEIGHTS, VOCABULARY, INFO = "options.json", "weights.hdf5", "vocab.txt", "bilm.json"
 VOCABULARY_VECTORS, SOFTMAX = "vocab_embedding.hdf5", "softmax.hdf5"
 # What a model without bilm.json is taken to be: the published ones were trained on tokenised English, state carried.
@@ -36,7 +44,10 @@ DEFAULT_INFO: dict[str, Any] = {
 
 @dataclass
 class BilmFiles:
-    """Where a biLM's files are; ``None`` for what is not there. ``info`` is ``bilm.json`` or stated defaults."""
+    """Where a biLM's files are; ``None`` for what is not there. ``info`` is ``bilm.json`` or stated defaults.
+
+    A directory of ELMoForManyLangs has none of the published files but its ``root``.
+    """
 
     root: Path
     options: Path
@@ -44,6 +55,7 @@ class BilmFiles:
     vocabulary: Path | None = None
     vocabulary_vectors: Path | None = None
     softmax: Path | None = None
+    many_langs: Path | None = None
     info: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_INFO)
 
     @property
@@ -54,7 +66,8 @@ class BilmFiles:
 
 def find_bilm(path: str | Path) -> BilmFiles:
     """Find a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
-    beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there).
+    beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there); a directory
+    of ELMoForManyLangs; a zip of any directory (NLPL's repository has ``model.hdf5`` in it).
 
     Raises:
         UsageError: nothing of the kind is there; the message says what was looked for.
@@ -63,15 +76,40 @@ def find_bilm(path: str | Path) -> BilmFiles:
     path = Path(path)
     if not path.exists():
         raise UsageError(f"{path}: no such file or directory; expected a biLM (see docs/design.md §4)")
+    if path.is_file() and zipfile.is_zipfile(path):
+        return dataclasses.replace(find_bilm(unpack(path)), root=path)
     if path.is_file():
         return BilmFiles(root=path.parent, options=_options_beside(path), weights=path)
     for folder in (path, path / "bilm"):
         if (folder / OPTIONS).is_file() and (folder / WEIGHTS).is_file():
             return _from_directory(folder)
+        if is_many_langs(folder):
+            return BilmFiles(folder, folder / MANY_LANGS_CONFIG, folder / ENCODER, many_langs=folder)
     weights = sorted(path.glob("*.hdf5"))
     if len(weights) == 1:
-        return BilmFiles(root=path, options=_options_beside(weights[0]), weights=weights[0])
+        vocabulary = path / VOCABULARY if (path / VOCABULARY).is_file() else None
+        return BilmFiles(path, _options_beside(weights[0]), weights[0], vocabulary)
     raise UsageError(f"{path}: found no biLM; expected {OPTIONS} and {WEIGHTS} in it or in its folder bilm/")
+
+
+def unpack(archive: Path) -> Path:
+    """Unpack the model files at the top of a zip into a folder that lasts as long as this process.
+
+    Raises:
+        ModelError: the archive is damaged.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="ner-elmo-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for member in file.infolist():
+                name = Path(member.filename).name
+                if name == member.filename and Path(name).suffix in _UNPACKED:
+                    with file.open(member) as source, open(folder / name, "wb") as target:
+                        shutil.copyfileobj(source, target)
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+        raise ModelError(f"{archive}: damaged ({error})") from None
+    return folder
 
 
 def _options_beside(weights: Path) -> Path:
@@ -131,7 +169,10 @@ def _read_info(path: Path) -> dict[str, Any]:
 
 def load_bilm(files: BilmFiles) -> BiLm:
     """The network with its weights, in evaluation mode, frozen."""
-    model = read_weights(files.weights, read_options(files.options))
+    if files.many_langs is not None:
+        model = read_many_langs(files.many_langs)
+    else:
+        model = read_weights(files.weights, read_options(files.options))
     return model.eval().requires_grad_(False)
 
 
@@ -218,6 +259,11 @@ def copy_bilm(source: str | Path, target: str | Path, with_softmax: bool = False
     files = find_bilm(source)
     target = Path(target)
     target.mkdir(parents=True, exist_ok=True)
+    if files.many_langs is not None:
+        for part in files.many_langs.iterdir():
+            if part.suffix in _UNPACKED and part.name != CLASSIFIER:
+                shutil.copyfile(part, target / part.name)
+        return
     named = {OPTIONS: files.options, WEIGHTS: files.weights, VOCABULARY: files.vocabulary}
     named |= {VOCABULARY_VECTORS: files.vocabulary_vectors, SOFTMAX: files.softmax if with_softmax else None}
     for name, file in named.items():

@@ -45,7 +45,7 @@ def _transposed(array: np.ndarray) -> np.ndarray:
 
 
 def weight_table(options: BilmOptions, n_words: int | None = None) -> list[WeightEntry]:
-    """Every dataset of a weight file with these options; the kernel W_0 stands twice, once for each half of its rows."""
+    """Every dataset of a weight file with these options; a kernel W_0 stands twice, once for each half of its rows."""
     if options.char_cnn is not None:
         table = list(_cnn_entries(options))
     else:
@@ -193,12 +193,19 @@ def read_weights(path: str | Path, options: BilmOptions) -> BiLm:
         parameters = dict(model.named_parameters())
         arrays: dict[str, np.ndarray] = {}
         with torch.no_grad():
-            for entry in weight_table(options, n_words):
+            for entry in _as_laid_out(file, weight_table(options, n_words)):
                 if entry.dataset not in arrays:
                     arrays = {entry.dataset: read_array(file, entry.dataset, entry.shape)}
                 value = np.ascontiguousarray(entry.from_file(arrays[entry.dataset]))
                 parameters[entry.parameter].copy_(torch.from_numpy(value))
     return model
+
+
+def _as_laid_out(file: h5py.File, table: list[WeightEntry]) -> list[WeightEntry]:
+    """The table with the names of this file: bilm-tf leaves a group out of the path in models of one layer."""
+    if "RNN_0/RNN/LSTMCell" not in file:
+        return table
+    return [entry._replace(dataset=entry.dataset.replace("MultiRNNCell/Cell0/", "")) for entry in table]
 
 
 def write_weights(model: BiLm, path: str | Path, dtype: str = "float32") -> None:

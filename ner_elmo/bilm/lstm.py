@@ -1,6 +1,7 @@
-"""One direction of the biLM: stacked LSTMs with a recurrent projection, clips and residuals (docs/elmo-format.md §5.6, §5.7).
+"""One direction of the biLM: stacked LSTMs with a recurrent projection, clips and residuals.
 
-Sak et al. 2014 (LSTM with projection); Peters et al. 2018 §3.1. For the input x_t and the state (c, h):
+docs/elmo-format.md §5, steps 6 and 7; Sak et al. 2014 (LSTM with projection); Peters et al. 2018 §3.1. For the input
+x_t and the state (c, h):
 
     i, f, j, o = W_ih x_t + W_hh h + B          f gets a forget bias of 1
     c = clip(σ(f) c + σ(i) tanh(j))

@@ -20,14 +20,20 @@ class BiLm(nn.Module):
     Args:
         options: the shape of the network.
         n_words: rows of the word table, for models with word input (``options.char_cnn is None``).
+        token_encoder: another encoder than the published two.
     """
 
-    def __init__(self, options: BilmOptions, n_words: int | None = None) -> None:
+    def __init__(
+        self, options: BilmOptions, n_words: int | None = None, token_encoder: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.options = options
         dim = options.lstm.projection_dim
-        if options.char_cnn is not None:
-            self.token_encoder: CharacterCnn | WordTable = CharacterCnn(options.char_cnn, dim)
+        self.token_encoder: nn.Module
+        if token_encoder is not None:
+            self.token_encoder = token_encoder
+        elif options.char_cnn is not None:
+            self.token_encoder = CharacterCnn(options.char_cnn, dim)
         elif n_words is not None:
             self.token_encoder = WordTable(n_words, dim)
         else:
@@ -37,6 +43,7 @@ class BiLm(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw initial values; a new network holds whatever torch put there."""
+        assert isinstance(self.token_encoder, CharacterCnn | WordTable)
         self.token_encoder.reset_parameters()
         self.forward_lstm.reset_parameters()
         self.backward_lstm.reset_parameters()

@@ -17,7 +17,7 @@ import torch
 from torch.nn import functional
 
 from ner_elmo.bilm.corpus import Batch, Sentence, by_length, make_batch
-from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.model import BiLm, reversal, reverse
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
 from ner_elmo.text.vocabulary import Vocabulary
@@ -47,8 +47,6 @@ def directions(model: BiLm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, t
 
     The token encoder runs once for each distinct token of the batch.
     """
-    from ner_elmo.bilm.model import reversal, reverse
-
     vectors = functional.embedding(batch.tokens, model.token_encoder(batch.types))
     forward, backward = model.predictions(vectors, batch.lengths)
     time = batch.targets.shape[0]

@@ -116,9 +116,11 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """Linear warm-up, a constant stretch, and a linear fall to zero over the last ``decay_share`` of the tokens."""
-        warm = min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
+        config = self.config
+        warmup = max(1, min(config.warmup_steps, self.total_tokens // config.batch_tokens // 10))  # for short runs
+        warm = min(1.0, (self.step + 1) / warmup)
         left = max(0.0, 1.0 - self.tokens / self.total_tokens)
-        return self.config.learning_rate * warm * min(1.0, left / max(self.config.decay_share, 1e-9))
+        return config.learning_rate * warm * min(1.0, left / max(config.decay_share, 1e-9))
 
     def train_on(self, sentences: list[list[str]]) -> Step:
         """One step of the optimizer; a step whose loss or gradient is not finite changes nothing and is counted."""
@@ -298,17 +300,9 @@ def prepare(config: PretrainConfig, report: Report) -> Prepared:
     if config.heldout is None:
         source = source.holding_out()
     report({"event": "count", "message": f"counting tokens in {describe(source.files)}"})
-    n_sentences = 0
-
-    def counted() -> Iterator[list[str]]:
-        nonlocal n_sentences
-        for n_sentences, tokens in enumerate(source.sentences(), start=1):
-            yield tokens
-
-    counts = count_tokens(counted())
-    if not n_sentences:
+    counts = count_tokens(source.sentences())
+    if not counts["</S>"]:
         raise DataError(f"{describe(source.files)}: found no sentence; expected text, one sentence a line")
-    counts["</S>"] = n_sentences
     if config.heldout is not None:
         heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.encoding))
     else:
@@ -320,8 +314,7 @@ def prepare(config: PretrainConfig, report: Report) -> Prepared:
     elif config.vocabulary is not None:
         vocabulary = read_vocabulary(config.vocabulary)
     else:
-        plain = Counter({token: n for token, n in counts.items() if token != "</S>"})
-        vocabulary = most_frequent(plain, config.vocabulary_size)
+        vocabulary = most_frequent(counts, config.vocabulary_size)
     return Prepared(source, heldout, vocabulary, counts)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ner_elmo.bilm.options import CharCnnOptions
 from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
@@ -47,10 +46,17 @@ class CharacterCnn(nn.Module):
     give the same value, so only the columns up to the longest token of the call, and one such window, are computed.
     """
 
-    def __init__(self, options: CharCnnOptions, projection_dim: int) -> None:
+    def __init__(
+        self,
+        options: CharCnnOptions,
+        projection_dim: int,
+        n_characters: int = N_CHARACTERS,
+        padding_id: int = PADDING_ID,
+    ) -> None:
         super().__init__()
         self.options = options
-        self.characters = nn.Embedding(N_CHARACTERS, options.embedding_dim)
+        self.padding_id = padding_id
+        self.characters = nn.Embedding(n_characters, options.embedding_dim)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(options.embedding_dim, count, kernel_size=width) for width, count in options.filters
         )
@@ -78,7 +84,7 @@ class CharacterCnn(nn.Module):
             nn.init.zeros_(self.projection.bias)
 
     def forward(self, char_ids: Tensor) -> Tensor:
-        lengths = (char_ids != PADDING_ID).sum(1)
+        lengths = (char_ids != self.padding_id).sum(1)
         if len(char_ids) < 2 * MIN_GROUP:
             return self._encode(char_ids, int(lengths.max()))
         # Long tokens are rare: encoded with all others they would make every token as wide as the longest.

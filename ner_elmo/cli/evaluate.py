@@ -30,7 +30,7 @@ def command(
 
     An entity is right if its start, end and label are. The tag scheme of the files need not be the tagger's.
     """
-    from ner_elmo.text.conll import load_corpus
+    from ner_elmo.text.corpus import load_corpus
 
     corpora = [load_corpus(file, column, scheme, encoding) for file in files]
     sentences = [sentence for corpus in corpora for sentence in corpus.sentences]

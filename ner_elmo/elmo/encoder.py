@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ner_elmo.bilm import many_langs
 from ner_elmo.bilm.corpus import by_length
 from ner_elmo.bilm.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.hdf5 import open_hdf5, read_array
+from ner_elmo.bilm.many_langs import ManyLangsEncoder
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
@@ -78,12 +80,15 @@ class TypeVectors:
             self._used += len(part)
 
     def _encode(self, tokens: list[str]) -> Tensor:
-        if self._model.options.char_cnn is not None:
-            ids = char_ids(tokens, self._model.options.max_characters)
+        encoder = self._model.token_encoder
+        if isinstance(encoder, ManyLangsEncoder):
+            rows = encoder.lexicons.rows(tokens)
+        elif self._model.options.char_cnn is not None:
+            rows = torch.from_numpy(char_ids(tokens, self._model.options.max_characters))
         else:
             assert self._vocabulary is not None
-            ids = np.array([self._vocabulary.id_of(token) for token in tokens])
-        return self._model.token_encoder(torch.from_numpy(ids).to(self._device))  # type: ignore[no-any-return]
+            rows = torch.tensor([self._vocabulary.id_of(token) for token in tokens])
+        return encoder(rows.to(self._device))  # type: ignore[no-any-return]
 
 
 class Elmo:
@@ -107,6 +112,9 @@ class Elmo:
         self.text = files.tokenizer
         self.device = next(model.parameters()).device
         self.batch_tokens = batch_tokens or (BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS_GPU)
+        self._boundaries = (BEGIN_SENTENCE, END_SENTENCE)
+        if files.many_langs is not None:
+            self._boundaries = (many_langs.BEGIN_SENTENCE, many_langs.END_SENTENCE)
         self._types = TypeVectors(model, *_known_types(model, files))
 
     @classmethod
@@ -169,10 +177,18 @@ class Elmo:
                 results[i] = array[..., row, : len(chunk[i]), :].copy()  # a view would keep the whole batch alive
         return results  # type: ignore[return-value]
 
-    def layers(self, sentences: Sequence[Sequence[str]], n_layers: int | None = None) -> Tensor:
-        """All layers of one batch, ``(1 + n_layers, batch, time, dim)``, boundaries left out, padding undefined."""
+    def layers(
+        self, sentences: Sequence[Sequence[str]], n_layers: int | None = None, boundaries: bool = False
+    ) -> Tensor:
+        """All layers of one batch, ``(1 + n_layers, batch, time, dim)``; what stands at padding has no meaning.
+
+        Args:
+            n_layers: LSTM layers to compute, from below; all by default.
+            boundaries: keep the positions of the sentence boundaries (two more in ``time``).
+        """
         with torch.inference_mode():
-            bounded = [[BEGIN_SENTENCE, *tokens, END_SENTENCE] for tokens in sentences]
+            begin, end = self._boundaries
+            bounded = [[begin, *tokens, end] for tokens in sentences]
             table, rows = self._types.rows_of(bounded)
             lengths = [len(row) for row in rows]
             index = np.zeros((len(rows), max(lengths)), dtype=np.int64)
@@ -180,10 +196,12 @@ class Elmo:
                 padded[: len(row)] = row
             vectors = functional.embedding(torch.from_numpy(index).to(self.device), table)
             encoded = self.model.layers(vectors, torch.tensor(lengths, device=self.device), n_layers)
-            return encoded[:, :, 1:-1]
+            return encoded if boundaries else encoded[:, :, 1:-1]
 
 
 def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.ndarray | None]:
+    if files.many_langs is not None:
+        return None, None
     if model.options.char_cnn is None:
         vocabulary = load_vocabulary(files)
         if model.n_words != len(vocabulary):

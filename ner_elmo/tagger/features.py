@@ -19,7 +19,7 @@ from ner_elmo.text.tag_scheme import Span, tags
 
 if TYPE_CHECKING:
     from ner_elmo.elmo.encoder import Elmo
-    from ner_elmo.text.conll import LabelledSentence
+    from ner_elmo.text.corpus import LabelledSentence
 
 PAD_INDEX = 0
 UNKNOWN_INDEX = 1

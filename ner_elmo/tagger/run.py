@@ -53,7 +53,8 @@ from ner_elmo.tagger.training import (
     start,
     train,
 )
-from ner_elmo.text.conll import Corpus, LabelledSentence, load_corpus, write_conll
+from ner_elmo.text.conll import write_conll
+from ner_elmo.text.corpus import Corpus, LabelledSentence, load_corpus
 from ner_elmo.text.files import replace_file, require_file, sha256_of_file
 from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.tag_scheme import tag_set, tags

@@ -1,173 +1,288 @@
 """CoNLL files: a token and its tags per line, in columns, a blank line between sentences.
 
-Columns are separated by tabs if the first token line holds a tab, otherwise by runs of blanks and tabs. The token is
-column 0. ``-DOCSTART-`` lines only separate. A ``#`` begins a token like any other, not a comment.
+Columns are separated by tabs if every token line has one, otherwise by runs of blanks and tabs. The token is column 0.
+``-DOCSTART-`` lines only separate. A ``#`` begins a token like any other; lines are comments only where that is
+declared, or where they cannot be token lines (:meth:`ConllFile.is_comment`).
 """
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple
 
-from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text import tag_scheme
-from ner_elmo.text.files import display_name, read_lines
-from ner_elmo.text.tag_scheme import Span
+from ner_elmo.errors import UsageError
+from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines
+from ner_elmo.text.problems import Problem, Report, strictly
 
 DOCUMENT_START = "-DOCSTART-"
-AUTO_SCHEME = "auto"
 
 # Only the ASCII blank and tab separate columns: an ideographic or no-break space may be a token.
 _BLANKS = re.compile(r"[ \t]+")
+_FIELD = re.compile(r"[^ \t]+")
+# Comments as CoNLL-U and OntoNotes write them: `# sent_id = 3`, `#begin document (nw/wsj); part 000`.
+_METADATA = re.compile(r"#[ \t]*[\w.:-]+[ \t]+=([ \t]|\Z)|#(begin|end) document\b")
+
+# Names for what `strip_token` takes away from tokens; anything else is a regular expression.
+STRIPPED = {
+    "language": r"\A[a-z]{2,3}:(?=.)",  # de:Berlin, as WikiANN writes it
+    "weibo": r"(?<!\A)[0-9]+\Z",  # 科0 技1: a character's position in its word
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read a labelled file.
+
+    Attributes:
+        column: the column of the tags: counted from 0 (the token), or from the end if negative (-1 is the last).
+        scheme: a tag scheme, or ``auto``: found by scanning the file.
+        encoding: the character encoding.
+        comments: what a comment line begins with; None: only lines that cannot be anything else are comments.
+        strip_token: a key of :data:`STRIPPED` or a regular expression; what it matches is taken away from tokens.
+        text: the tokenizer for formats that hold raw text; None: by the look of it.
+    """
+
+    column: int = -1
+    scheme: str = "auto"
+    encoding: str = "utf-8"
+    comments: str | None = None
+    strip_token: str | None = None
+    text: str | None = None
 
 
 @dataclass(slots=True)
 class TaggedSentence:
-    """A sentence as the file has it; ``line`` is the number of its first token's line, from 1.
-
-    The token at index ``i`` stands on line ``line + i``.
-    """
+    """A sentence as the file has it; ``lines`` are the numbers of its tokens' lines, from 1."""
 
     tokens: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
-    line: int = 0
+    lines: list[int] = field(default_factory=list)
+
+    @property
+    def line(self) -> int:
+        """The number of its first line."""
+        return self.lines[0]
 
 
-class LabelledSentence(NamedTuple):
-    """Tokens and the entities in them."""
+class Row(NamedTuple):
+    """A line: a token with its tag, a break between sentences (with what stands there), or a comment."""
 
-    tokens: tuple[str, ...]
-    spans: tuple[Span, ...]
+    kind: Literal["token", "break", "comment"]
+    number: int
+    line: str
+    token: str = ""
+    tag: str = ""
 
 
-@dataclass(slots=True)
-class Corpus:
-    """A labelled file.
+class ConllFile:
+    """A CoNLL file, of which all lines have been looked at once to settle what separates its columns.
 
-    Attributes:
-        name: the file's name, for messages.
-        sentences: in the file's order.
-        scheme: the tag scheme it is written in, given or found.
-        repaired: how many tags the scheme would write differently for the same entities (ill-formed tags).
+    It is read in constant memory, as often as one likes; standard input is kept, as it can be read only once.
+
+    Args:
+        report: is handed every problem of the file while it is read; by default an error is raised.
+
+    Raises:
+        UsageError: the file cannot be opened; ``column`` is 0; an impossible ``strip_token`` or ``comments``.
     """
 
-    name: str
-    sentences: list[LabelledSentence]
-    scheme: str
-    repaired: int
-
-
-class _Columns:
-    """Splits token lines into columns and holds the file to the shape of its first token line."""
-
-    def __init__(self, name: str, column: int) -> None:
-        self.name = name
-        self.column = column
+    def __init__(self, path: str | Path, reading: Reading | None = None, report: Report | None = None) -> None:
+        self.path = path
+        self.name = display_name(path)
+        self.reading = reading or Reading()
+        self.report = report or strictly(self.name)
+        if self.reading.column == 0:
+            raise UsageError("column 0 holds the tokens; expected the number of the tags' column, or -1 for the last")
+        if self.reading.comments == "":
+            raise UsageError("--comments: found nothing, expected what a comment line begins with, such as '# '")
+        self._stripped = _compile(self.reading.strip_token)
+        self._kept = list(read_lines(path, self.reading.encoding)) if str(path) == STANDARD_STREAM else None
         self.by_tabs = False
         self.n_columns = 0
+        self._first = self._without_tab = 0  # lines: the first token's, and the first token's that has no tab
+        self._survey()
 
-    def token_and_tag(self, line: str, number: int) -> tuple[str, str]:
-        if not self.n_columns:
-            self.by_tabs = "\t" in line
-        columns = line.split("\t") if self.by_tabs else _BLANKS.split(line.strip(" \t"))
-        if not self.n_columns:
-            self._check_column(len(columns), number)
-            self.n_columns = len(columns)
+    def sentences(self) -> Iterator[TaggedSentence]:
+        """The sentences, with tokens and tags as they stand.
+
+        Raises:
+            DataError: lines of unequal or too few columns, an empty tag, bytes that do not decode, no sentence at all
+                (where no other ``report`` was given).
+        """
+        sentence = TaggedSentence()
+        for row in self.rows():
+            if row.kind == "token":
+                sentence.tokens.append(row.token)
+                sentence.tags.append(row.tag)
+                sentence.lines.append(row.number)
+            elif row.kind == "break" and sentence.tokens:
+                yield sentence
+                sentence = TaggedSentence()
+        if sentence.tokens:
+            yield sentence
+
+    def rows(self) -> Iterator[Row]:
+        """All lines in order, save those at fault, which are reported."""
+        n_tokens = number = 0
+        if not self._column_exists():
+            return
+        for number, line in enumerate(self._lines(self._report_undecodable), start=1):
+            if is_break(line):
+                yield Row("break", number, line)
+            elif self.is_comment(line):
+                if self.reading.comments is None:
+                    self._report_comment(number)
+                yield Row("comment", number, line)
+            else:
+                n_tokens += 1
+                columns = self.split(line)
+                fault = self._fault(columns)
+                if fault:
+                    self.report(Problem(number, *fault))
+                    continue
+                token = self._stripped.sub("", columns[0]) if self._stripped else columns[0]
+                if not token:
+                    self.report(Problem(number, "empty token", "found an empty token, expected a word; kept", False))
+                yield Row("token", number, line, token, columns[self.reading.column])
+        if not n_tokens:
+            expected = "expected lines such as Berlin<TAB>B-LOC and blank lines between sentences"
+            self.report(Problem(max(1, number), "no sentence", f"found no sentence, {expected}"))
+
+    def quietly(self) -> ConllFile:
+        """The same file, to be read without reports: what is at fault is left out."""
+        twin = copy.copy(self)
+        twin.report = lambda problem: None
+        return twin
+
+    def split(self, line: str) -> list[str]:
+        """The columns of a token line."""
+        return line.split("\t") if self.by_tabs else _BLANKS.split(line.strip(" \t"))
+
+    def rewritten(self, row: Row, tag: str) -> str:
+        """The line of a token with another tag and, where tokens are stripped, what is left of it; else unchanged."""
+        columns = self.split(row.line)
+        tag_column = range(len(columns))[self.reading.column]
+        new = {0: row.token, tag_column: tag}
+        if self.by_tabs:
+            return "\t".join(new.get(index, column) for index, column in enumerate(columns))
+        pieces, end = [], 0
+        for index, match in enumerate(_FIELD.finditer(row.line)):
+            pieces += [row.line[end : match.start()], new.get(index, match[0])]
+            end = match.end()
+        return "".join(pieces) + row.line[end:]
+
+    def is_comment(self, line: str) -> bool:
+        """Whether a line is a comment: as declared, or because it cannot be a token line.
+
+        That is a ``#`` line of more than one word and without a tab among columns separated by tabs, whose number of
+        words is not the file's number of columns; and ``# key = value`` or ``#begin document`` likewise, anywhere.
+        """
+        if self.reading.comments is not None:
+            return line.startswith(self.reading.comments)
+        if not _looks_like_comment(line):
+            return False
+        n_fields = len(_FIELD.findall(line))
+        if _METADATA.match(line):
+            return self.by_tabs or n_fields != self.n_columns
+        return self.by_tabs and n_fields not in (1, self.n_columns)
+
+    def _survey(self) -> None:
+        """Settle what separates columns, and how many there are, by looking at every line that may hold a token."""
+        tab_columns = blank_columns = 0
+        doubtful: dict[int, int] = {}  # lines that may be comments: number of words → the first such line
+        for number, line in enumerate(self._lines(lambda number, message: None), start=1):
+            if is_break(line) or (self.reading.comments is not None and self.is_comment(line)):
+                continue
+            n_words = len(_FIELD.findall(line)) if "\t" not in line or blank_columns < 2 else 0
+            if self.reading.comments is None and _looks_like_comment(line):
+                if not _METADATA.match(line):
+                    doubtful.setdefault(n_words, number)
+                continue
+            self._first = self._first or number
+            blank_columns = max(blank_columns, n_words) if blank_columns < 2 else blank_columns
+            if "\t" in line:
+                tab_columns = tab_columns or line.count("\t") + 1
+            else:
+                self._without_tab = self._without_tab or number
+                if blank_columns > 1:
+                    break
+        if not self._without_tab:
+            self._without_tab = min((doubtful[n] for n in (1, tab_columns) if n in doubtful), default=0)
+        self.by_tabs = bool(tab_columns) and not self._without_tab
+        if blank_columns < 2:
+            blank_columns = next((n_words for n_words in doubtful if n_words > 1), blank_columns)
+        self.n_columns = tab_columns if self.by_tabs else blank_columns
+
+    def _lines(self, on_undecodable: Callable[[int, str], None]) -> Iterator[str]:
+        if self._kept is not None:
+            return iter(self._kept)
+        return read_lines(self.path, self.reading.encoding, on_undecodable)
+
+    def _report_undecodable(self, number: int, message: str) -> None:
+        self.report(Problem(number, "undecodable bytes", message))
+
+    def _report_comment(self, number: int) -> None:
+        message = "found a comment, expected a token and its tag; left out (declare comments with --comments)"
+        self.report(Problem(number, "comment", message, is_error=False))
+
+    def _column_exists(self) -> bool:
+        column, n_columns = self.reading.column, self.n_columns
+        if n_columns < 2 or column in range(1 - n_columns, n_columns):
+            return True
+        expected = f"--column takes 1 to {n_columns - 1} (the token is 0), or -1 for the last"
+        message = f"found {n_columns} columns, expected one numbered {column} beside the token; {expected}"
+        self.report(Problem(self._first, "columns", message))
+        return False
+
+    def _fault(self, columns: list[str]) -> tuple[str, str] | None:
+        """What is wrong with a token line: the kind of problem and the message."""
+        if self.n_columns < 2:
+            return "no tag", "found 1 column, expected a token and a tag, e.g. Berlin<TAB>B-LOC"
         if len(columns) != self.n_columns:
+            found = "1 column" if len(columns) == 1 else f"{len(columns)} columns"
             between = "tabs" if self.by_tabs else "blanks"
-            raise DataError(
-                f"{self.name}:{number}: found {_count(columns)} (separated by {between}), expected {self.n_columns} "
-                "as in the lines before"
-            )
-        tag = columns[self.column]
-        if not tag:
-            raise DataError(f"{self.name}:{number}: found an empty tag in column {self.column}, expected a tag")
-        return columns[0], tag
-
-    def _check_column(self, n_columns: int, number: int) -> None:
-        if n_columns < 2:
-            raise DataError(f"{self.name}:{number}: found 1 column, expected a token and a tag, e.g. Berlin<TAB>B-LOC")
-        if self.column not in range(1 - n_columns, n_columns):
-            raise DataError(
-                f"{self.name}:{number}: found {n_columns} columns, expected one numbered {self.column} beside the "
-                f"token; --column takes 1 to {n_columns - 1} (the token is 0), or -1 for the last"
-            )
+            if not self.by_tabs and self._without_tab > 1:
+                between += f"; line {self._without_tab} has no tab"
+            message = f"found {found} (separated by {between}), expected {self.n_columns} as in the file's first lines"
+            return "no tag" if len(columns) == 1 else "number of columns", message
+        if not columns[self.reading.column]:
+            return "no tag", f"found an empty tag in column {self.reading.column}, expected a tag"
+        return None
 
 
-def _count(columns: Sequence[str]) -> str:
-    return "1 column" if len(columns) == 1 else f"{len(columns)} columns"
+def is_break(line: str) -> bool:
+    """Whether a line separates sentences: blank, or the mark of a document's start."""
+    if line.startswith(DOCUMENT_START):
+        return line[len(DOCUMENT_START) :][:1] in ("", " ", "\t")
+    return not line.strip()
+
+
+def _looks_like_comment(line: str) -> bool:
+    return line.startswith("#") and "\t" not in line
+
+
+def _compile(strip_token: str | None) -> re.Pattern[str] | None:
+    if strip_token is None:
+        return None
+    try:
+        return re.compile(STRIPPED.get(strip_token, strip_token))
+    except re.error as error:
+        expected = f"expected a regular expression, or one of {', '.join(STRIPPED)}"
+        raise UsageError(f"--strip-token {strip_token}: {error}; {expected}") from None
 
 
 def read_conll(path: str | Path, column: int = -1, encoding: str = "utf-8") -> Iterator[TaggedSentence]:
-    """Yield the sentences of a CoNLL file one at a time, with tags as they stand.
-
-    ``column`` holds the tags: counted from 0 (the token), or from the end if negative (-1 is the last).
+    """Yield the sentences of a CoNLL file one at a time, in constant memory; see :class:`ConllFile`.
 
     Raises:
         UsageError: the file cannot be opened, or ``column`` is 0.
         DataError: lines of unequal or too few columns, an empty tag, or no sentence at all.
     """
-    if column == 0:
-        raise UsageError("column 0 holds the tokens; expected the number of the tags' column, or -1 for the last")
-    name = display_name(path)
-    columns = _Columns(name, column)
-    sentence = TaggedSentence()
-    for number, line in enumerate(read_lines(path, encoding), start=1):
-        if line.startswith(DOCUMENT_START) or not line.strip():
-            if sentence.tokens:
-                yield sentence
-            sentence = TaggedSentence()
-            continue
-        token, tag = columns.token_and_tag(line, number)
-        if not sentence.tokens:
-            sentence.line = number
-        sentence.tokens.append(token)
-        sentence.tags.append(tag)
-    if sentence.tokens:
-        yield sentence
-    if not columns.n_columns:
-        raise DataError(
-            f"{name}: found no sentence, expected lines such as Berlin<TAB>B-LOC and blank lines between sentences"
-        )
-
-
-def load_corpus(path: str | Path, column: int = -1, scheme: str = AUTO_SCHEME, encoding: str = "utf-8") -> Corpus:
-    """Read a CoNLL file as labelled sentences.
-
-    Entities are read as conlleval does, whatever the scheme; ``scheme`` (``auto``: found by scanning the file) says
-    which tags count as ill-formed. With ``none`` tags have no prefixes and a run of one tag is one entity.
-
-    Raises:
-        UsageError: an unknown scheme, or what :func:`read_conll` raises.
-        DataError: a tag without a prefix (unless ``scheme`` is ``none``), or what :func:`read_conll` raises.
-    """
-    if scheme != AUTO_SCHEME:
-        scheme = tag_scheme.canonical_name(scheme)
-    name = display_name(path)
-    tagged = list(read_conll(path, column, encoding))
-    if scheme != "none":
-        for sentence in tagged:
-            _check_tags(sentence, name)
-    if scheme == AUTO_SCHEME:
-        scheme = tag_scheme.detect(sentence.tags for sentence in tagged).scheme
-    return Corpus(
-        name=name,
-        sentences=[LabelledSentence(tuple(s.tokens), tuple(tag_scheme.spans(s.tags))) for s in tagged],
-        scheme=scheme,
-        repaired=sum(len(tag_scheme.ill_formed(s.tags, scheme)) for s in tagged),
-    )
-
-
-def _check_tags(sentence: TaggedSentence, name: str) -> None:
-    for index, tag in enumerate(sentence.tags):
-        if not tag_scheme.has_prefix(tag):
-            raise DataError(
-                f"{name}:{sentence.line + index}: found tag {tag!r}, expected O or a tag such as B-PER; is another "
-                "column meant (--column N), or are these labels without prefixes (--scheme none)?"
-            )
+    return ConllFile(path, Reading(column=column, encoding=encoding)).sentences()
 
 
 def write_conll(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], stream: IO[str]) -> None:

@@ -72,11 +72,15 @@ def open_bytes(path: str | Path) -> BinaryIO:
     return opener(file) if opener else open(file, "rb")  # type: ignore[return-value]
 
 
-def read_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[str]:
+def read_lines(
+    path: str | Path, encoding: str = "utf-8", on_undecodable: Callable[[int, str], None] | None = None
+) -> Iterator[str]:
     """Yield the lines of a text file without their line ends, one at a time, in constant memory.
 
     A byte-order mark at the start is dropped. ``encoding`` is any codec that extends ASCII line ends (UTF-8,
-    ISO-8859-1, GB18030 ...), or UTF-16/32, which are decoded as a stream.
+    ISO-8859-1, GB18030 ...), or UTF-16/32, which are decoded as a stream. With ``on_undecodable``, a line that does
+    not decode is yielded with U+FFFD for what does not, after a call with its number and what was found (not for
+    UTF-16/32, where the next line's place is lost).
 
     Raises:
         UsageError: the file cannot be opened or the encoding is unknown.
@@ -84,7 +88,8 @@ def read_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[str]:
     """
     try:
         codec = codecs.lookup(encoding)
-    except LookupError:
+        b"".decode(codec.name)  # some codecs (hex, rot13) are not of text
+    except (LookupError, UnicodeError):
         raise UsageError(
             f"unknown encoding {encoding!r}; expected a name such as utf-8, iso-8859-1 or gb18030"
         ) from None
@@ -95,15 +100,19 @@ def read_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[str]:
         if codec.name.startswith(("utf-16", "utf-32")):
             lines: Iterable[str] = io.TextIOWrapper(stream, encoding=codec.name, newline="\n")
         else:
-            lines = _decode_lines(stream, codec.name, name)
+            lines = _decode_lines(stream, codec.name, name, on_undecodable)
         for number, line in enumerate(lines, start=1):
             if number == 1 and line.startswith("\ufeff"):
                 line = line[1:]
             yield line.removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}:{number + 1}: not valid {encoding} ({error.reason}); try --encoding") from None
-    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name}: damaged compressed file after line {number} ({error})") from None
+    except UnicodeError as error:
+        raise DataError(
+            f"{name}:{number + 1}: found {error}, expected {encoding} text; name the file's encoding with --encoding"
+        ) from None
+    except _damage() as error:
+        raise DataError(
+            f"{name}:{number + 1}: found a damaged compressed file ({error}), expected it to go on"
+        ) from None
     except OSError as error:
         raise NerElmoError(f"{name}: cannot be read ({error.strerror or error})") from None
     finally:
@@ -111,15 +120,30 @@ def read_lines(path: str | Path, encoding: str = "utf-8") -> Iterator[str]:
             stream.close()
 
 
-def _decode_lines(stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+def _damage() -> tuple[type[Exception], ...]:
+    """What the readers of compressed files raise for damaged ones."""
+    errors: tuple[type[Exception], ...] = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)
+    if "zstandard" in sys.modules:
+        errors += (sys.modules["zstandard"].ZstdError,)
+    return errors
+
+
+def _decode_lines(
+    stream: BinaryIO, encoding: str, name: str, on_undecodable: Callable[[int, str], None] | None
+) -> Iterator[str]:
     for number, raw in enumerate(stream, start=1):
         try:
-            yield raw.decode(encoding)
+            line = raw.decode(encoding)
         except UnicodeDecodeError as error:
-            found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line"
-            raise DataError(
-                f"{name}:{number}: found {found}, expected {encoding} text; name the file's encoding with --encoding"
-            ) from None
+            message = (
+                f"found byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line, expected {encoding} text; "
+                "name the file's encoding with --encoding"
+            )
+            if on_undecodable is None:
+                raise DataError(f"{name}:{number}: {message}") from None
+            on_undecodable(number, message)
+            line = raw.decode(encoding, errors="replace")
+        yield line
 
 
 @contextlib.contextmanager

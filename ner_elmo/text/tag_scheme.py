@@ -6,6 +6,7 @@ legal transitions are tables, one row per scheme.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -228,6 +229,9 @@ class Detection:
     unknown: dict[str, int]
 
 
+# What is more likely a prefixed tag gone wrong than a label: B_PER, B-, PER-B.
+_NEARLY_PREFIXED = re.compile(r"[BIMELSU][-_:/|]|.*[-_][BIMELSU]\Z")
+
 # Where several schemes fit equally well, the earlier one is meant.
 _PREFERENCE = ("iob2", "iob1", "bioes", "bmes")
 
@@ -247,8 +251,8 @@ def detect(sequences: Iterable[Sequence[str]]) -> Detection:
             used[current] += count
     unknown = {tag: count for tag, count in sorted(used.items()) if not has_prefix(tag)}
     forbidden = {scheme: _forbidden(transitions, scheme) for scheme in _PREFERENCE}
-    if unknown and all(tag in unknown or tag == OUTSIDE for tag in used):
-        return Detection("none", "no tag has a prefix such as B- or I-", forbidden, unknown)
+    if unknown and OUTSIDE in used and len(used) == len(unknown) + 1 and not any(map(_NEARLY_PREFIXED.match, unknown)):
+        return Detection("none", "no tag has a prefix such as B- or I-, and some are O", forbidden, unknown)
     scheme = min(_PREFERENCE, key=lambda name: forbidden[name])
     return Detection(scheme, _evidence(used, scheme, forbidden), forbidden, unknown)
 

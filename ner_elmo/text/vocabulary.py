@@ -39,18 +39,22 @@ class Vocabulary:
 
 
 def count_tokens(sentences: Iterable[Sequence[str]]) -> Counter[str]:
-    """How often each token occurs, the special strings left out."""
+    """How often each token occurs, special strings left out; the number of sentences stands under ``</S>``."""
     counts: Counter[str] = Counter()
+    n_sentences = 0
     for tokens in sentences:
         counts.update(tokens)
+        n_sentences += 1
     for special in SPECIALS:
         counts.pop(special, None)
+    counts[END_SENTENCE] = n_sentences
     return counts
 
 
 def most_frequent(counts: Counter[str], size: int, min_count: int = 2) -> Vocabulary:
     """The specials and the most frequent tokens, ``size`` lines at most; ties in order of code points."""
-    ranked = sorted((token for token, n in counts.items() if n >= min_count), key=lambda token: (-counts[token], token))
+    frequent = (token for token, n in counts.items() if n >= min_count and token not in SPECIALS)
+    ranked = sorted(frequent, key=lambda token: (-counts[token], token))
     return Vocabulary([*SPECIALS, *ranked[: size - len(SPECIALS)]])
 
 

@@ -63,8 +63,12 @@ def token_spans(tokens: Sequence[Token], entities: Sequence[Entity]) -> list[Spa
     return spans
 
 
-def write_jsonl(document: Document, stream: IO[str]) -> None:
-    """One JSON object on a line: the text and its entities; scores have four decimals."""
+def write_jsonl(document: Document, stream: IO[str], with_tokens: bool = False) -> None:
+    """One JSON object on a line: the text and its entities; scores have four decimals.
+
+    With ``with_tokens`` also the spans of its tokens, a list for each sentence, so that nothing is lost of text that
+    came tokenised.
+    """
     entities = [
         {
             "start": entity.start,
@@ -75,7 +79,10 @@ def write_jsonl(document: Document, stream: IO[str]) -> None:
         }
         for entity in document.entities
     ]
-    stream.write(json.dumps({"text": document.text, "entities": entities}, ensure_ascii=False) + "\n")
+    value: dict[str, object] = {"text": document.text, "entities": entities}
+    if with_tokens:
+        value["tokens"] = [[[token.start, token.end] for token in sentence] for sentence in document.sentences]
+    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 FORMATS: dict[str, Callable[[Document, IO[str]], None]] = {

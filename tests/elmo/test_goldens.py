@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from ner_elmo.bilm.directory import encode_tokens
+from ner_elmo.bilm.directory import copy_bilm, encode_tokens
 from ner_elmo.bilm.hdf5 import read_weights
 from ner_elmo.bilm.options import read_options
 from ner_elmo.elmo.dump import write_embeddings
@@ -206,3 +207,71 @@ def test_weighted_layers_of_bilm_tf(goldens: Path) -> None:
         np.testing.assert_allclose(output[mask], expected[f"{number}.output"][mask.numpy()], atol=2e-5, rtol=0)
     top = torch.from_numpy(expected["2.gamma"]) * layers[-1]
     np.testing.assert_allclose(top[mask], expected["2.output"][mask.numpy()], atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["char_word", "char_only"])
+def test_elmo_for_many_langs(goldens: Path, tmp_path: Path, name: str) -> None:
+    folder = goldens / "elmoformanylangs" / name
+    sentences, expected = read_json(folder / "sentences.json"), dict(np.load(folder / "expected.npz"))
+    shutil.make_archive(str(tmp_path / "model"), "zip", folder)
+    copy_bilm(folder, tmp_path / "tagger" / "bilm")
+    for place in (folder, tmp_path / "model.zip", tmp_path / "tagger"):
+        for i, layers in enumerate(Elmo.load(place).embed(sentences)):
+            np.testing.assert_allclose(layers, expected[str(i)], atol=2e-5, rtol=0)
+
+
+def test_nlpl_zip(goldens: Path, tmp_path: Path) -> None:
+    """The archives of NLPL's repository call the weights model.hdf5."""
+    folder = goldens / "encoder" / "tiny_relu_hw1"
+    with zipfile.ZipFile(tmp_path / "12.zip", "w") as archive:
+        archive.write(folder / "weights.hdf5", "model.hdf5")
+        archive.write(folder / "options.json", "options.json")
+        archive.writestr("../outside.txt", "not unpacked")
+    sentences = read_json(folder / "tokens.json")["mixed"]
+    for found, wanted in zip(
+        Elmo.load(tmp_path / "12.zip").embed(sentences),
+        Elmo.load(folder / "weights.hdf5").embed(sentences),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_one_layer_layout_of_bilm_tf(goldens: Path, tmp_path: Path) -> None:
+    folder = goldens / "encoder" / "layers1"
+    with h5py.File(folder / "weights.hdf5") as source, h5py.File(tmp_path / "weights.hdf5", "w") as target:
+        for name in source:
+            source.copy(name, target)
+        for direction in ("RNN_0", "RNN_1"):
+            target.move(f"{direction}/RNN/MultiRNNCell/Cell0/LSTMCell", f"{direction}/RNN/LSTMCell")
+            del target[f"{direction}/RNN/MultiRNNCell"]
+    shutil.copyfile(folder / "options.json", tmp_path / "options.json")
+    expected, batches = dict(np.load(folder / "expected.npz")), read_json(folder / "tokens.json")
+    layers = Elmo.load(tmp_path / "weights.hdf5").layers(batches["mixed"]).numpy()
+    mask = expected["mixed.mask"].astype(bool)
+    np.testing.assert_allclose(layers[:, mask], expected["mixed.layers"][:, mask], atol=2e-5, rtol=0)
+
+
+def test_elmo_module_of_allennlp(goldens: Path) -> None:
+    """AllenNLP mixes before the boundaries are gone, so layer normalisation sees them."""
+    folder = goldens / "elmo_module"
+    meta, expected = read_json(folder / "meta.json"), dict(np.load(folder / "expected.npz"))
+    elmo = Elmo.load(folder / meta["weights"])
+    layers = elmo.layers(meta["sentences"], boundaries=True).clone()
+    lengths = torch.tensor([len(sentence) for sentence in meta["sentences"]])
+    mask = torch.arange(layers.shape[2]) < (lengths + 2).unsqueeze(1)
+    for variant in meta["variants"]:
+        i = variant["index"]
+        for k in range(2):
+            mix = ScalarMix(3, variant["do_layer_norm"])
+            with torch.no_grad():
+                mix.weights.copy_(torch.from_numpy(expected[f"{i}.w{k}"]))
+                mix.gamma.copy_(torch.from_numpy(expected[f"{i}.gamma{k}"]).reshape(()))
+                mixed = mix(layers, mask)
+            for row, length in enumerate(lengths.tolist()):
+                if variant["keep_sentence_boundaries"]:
+                    found, wanted = mixed[row, : length + 2], expected[f"{i}.rep{k}"][row, : length + 2]
+                    if length == 0:
+                        continue  # the reference drops an empty sentence's boundaries
+                else:
+                    found, wanted = mixed[row, 1 : length + 1], expected[f"{i}.rep{k}"][row, :length]
+                np.testing.assert_allclose(found.numpy(), wanted, atol=2e-5, rtol=0)

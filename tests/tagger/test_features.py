@@ -19,7 +19,7 @@ from ner_elmo.tagger.features import (
     make_words,
 )
 from ner_elmo.tagger.model import CharacterCnn, TaggerModel, TaggerOptions, WordVectors
-from ner_elmo.text.conll import LabelledSentence
+from ner_elmo.text.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span, tag_set
 
 TAGS = tag_set(["A", "B"], "bioes")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.conll import load_corpus, read_conll, write_conll
+from ner_elmo.text.conll import read_conll, write_conll
+from ner_elmo.text.corpus import load_corpus
 from ner_elmo.text.tag_scheme import Span
 
 
@@ -43,14 +44,15 @@ def test_columns_count_from_the_token_or_from_the_end(tmp_path: Path) -> None:
     ("text", "column", "message"),
     [
         ("a O\n\nb X O\n", -1, ":3: found 3 columns (separated by blanks), expected 2"),
-        ("a\tO\nb O\n", -1, ":2: found 1 column (separated by tabs), expected 2"),
+        ("a\tO\nb\tX\tO\n", -1, ":2: found 3 columns (separated by tabs), expected 2"),
+        ("New York\tO\nb\n", -1, ":2: found 1 column (separated by blanks; line 2 has no tab), expected 3"),
         ("a\n", -1, ":1: found 1 column, expected a token and a tag"),
         ("a\tO\nb\t\n", -1, ":2: found an empty tag in column -1"),
         ("a O\n", 2, ":1: found 2 columns, expected one numbered 2 beside the token"),
         ("a O\n", -2, ":1: found 2 columns, expected one numbered -2 beside the token"),
         ("a O\n", -3, ":1: found 2 columns, expected one numbered -3 beside the token"),
-        ("\n-DOCSTART- O\n\n", -1, ": found no sentence"),
-        ("", -1, ": found no sentence"),
+        ("\n-DOCSTART- O\n\n", -1, ":3: found no sentence"),
+        ("", -1, ":1: found no sentence"),
         ("a\tO\nb\tB_PER\n", -1, ":2: found tag 'B_PER', expected O or a tag such as B-PER; is another column meant"),
         ("a\tB-\n", -1, ":1: found tag 'B-'"),
     ],

@@ -1,0 +1,229 @@
+"""Models of ELMoForManyLangs (Che et al. 2018): another format for the same kind of network (docs/elmo-format.md §10).
+
+Tokens are rows of *characters* (code points looked up in ``char.dic``), not bytes, and may have a word vector beside
+their character CNN. A row here is ``[word id, character ids …]``, so that one tensor says all of a token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ner_elmo.bilm.lstm import FORGET_BIAS
+from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.options import BilmOptions, CharCnnOptions, LstmOptions
+from ner_elmo.bilm.token_encoder import CharacterCnn
+from ner_elmo.errors import ModelError
+from ner_elmo.text.files import read_lines, require_file
+
+CONFIG, CHARACTERS, WORDS = "config.json", "char.dic", "word.dic"
+TOKEN_EMBEDDER, ENCODER, CLASSIFIER = "token_embedder.pkl", "encoder.pkl", "classifier.pkl"
+BEGIN_SENTENCE, END_SENTENCE, UNKNOWN, PADDING = "<bos>", "<eos>", "<oov>", "<pad>"
+# Its code exchanges the two names: a row starts with <eow> and ends with <bow>.
+ROW_START, ROW_END = "<eow>", "<bow>"
+IDEOGRAPHIC_SPACE = "\u3000"
+
+
+class Lexicons(NamedTuple):
+    """Ids of characters and words; an empty one where the model has no such part."""
+
+    characters: Mapping[str, int]
+    words: Mapping[str, int]
+    max_characters: int
+
+    def rows(self, tokens: Sequence[str]) -> Tensor:
+        """``(len(tokens), 1 + max_characters)`` int64: the word's id, then the characters'."""
+        rows = torch.zeros(len(tokens), 1 + self.max_characters, dtype=torch.long)
+        if self.characters:
+            rows[:, 1:] = self.characters[PADDING]
+        for row, token in zip(rows, tokens, strict=True):
+            spelled = token[: self.max_characters - 2]  # the cut word is also the one that is looked up
+            if self.words:
+                row[0] = self.words.get(spelled, self.words[UNKNOWN])
+            if self.characters:
+                ids = self._spelling(spelled)
+                row[1 : 1 + len(ids)] = torch.tensor(ids)
+        return rows
+
+    def _spelling(self, token: str) -> list[int]:
+        letters = [token] if token in (BEGIN_SENTENCE, END_SENTENCE) else list(token)
+        unknown = self.characters[UNKNOWN]
+        ids = [self.characters.get(letter, unknown) for letter in letters]
+        return [self.characters[ROW_START], *ids, self.characters[ROW_END]]
+
+
+class ManyLangsEncoder(nn.Module):
+    """``projection([word vector; highway(CNN(characters))])``, either part possibly absent."""
+
+    def __init__(self, cnn: CharCnnOptions | None, lexicons: Lexicons, word_dim: int, projection_dim: int) -> None:
+        super().__init__()
+        self.lexicons = lexicons
+        self.words = nn.Embedding(len(lexicons.words), word_dim) if lexicons.words else None
+        self.cnn = None
+        if cnn is not None:
+            self.cnn = CharacterCnn(cnn, cnn.n_filters, len(lexicons.characters), lexicons.characters[PADDING])
+        self.projection = nn.Linear(word_dim + (cnn.n_filters if cnn else 0), projection_dim)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """``(n, 1 + max_characters)`` rows of :meth:`Lexicons.rows` to token vectors ``(n, projection_dim)``."""
+        parts = []
+        if self.words is not None:
+            parts.append(self.words(rows[:, 0]))
+        if self.cnn is not None:
+            parts.append(self.cnn(rows[:, 1:]))
+        return self.projection(torch.cat(parts, dim=1))  # type: ignore[no-any-return]
+
+
+def is_many_langs(folder: Path) -> bool:
+    """Whether a folder looks like a model of ELMoForManyLangs."""
+    return (folder / ENCODER).is_file() and (folder / TOKEN_EMBEDDER).is_file()
+
+
+def read_many_langs(folder: Path) -> BiLm:
+    """Build the network of a model directory with its weights.
+
+    Raises:
+        ModelError: a file is missing, damaged, or of a kind that is not supported; the message names it.
+    """
+    values = _read_json(_model_config(folder))
+    try:
+        embedder, encoder = values["token_embedder"], values["encoder"]
+        lstm = LstmOptions(
+            dim=int(encoder["dim"]),
+            projection_dim=int(encoder["projection_dim"]),
+            n_layers=int(encoder["n_layers"]),
+            cell_clip=encoder.get("cell_clip") or None,
+            proj_clip=encoder.get("proj_clip") or None,
+        )
+        word_dim, char_dim = int(embedder.get("word_dim", 0)), int(embedder.get("char_dim", 0))
+        kinds = (encoder["name"], embedder["name"])
+        max_characters = int(embedder["max_characters_per_token"])
+        cnn = None
+        if char_dim:
+            cnn = CharCnnOptions(
+                filters=tuple((int(width), int(count)) for width, count in embedder["filters"]),
+                embedding_dim=char_dim,
+                activation=embedder["activation"],
+                max_characters_per_token=max_characters,
+                n_highway=int(embedder["n_highway"]),
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder}: its model configuration is not ELMoForManyLangs' ({error!r})") from None
+    if kinds != ("elmo", "cnn"):
+        raise ModelError(f"{folder}: found encoder {kinds[0]!r} and token embedder {kinds[1]!r}, expected elmo and cnn")
+    lexicons = Lexicons(
+        _read_lexicon(folder / CHARACTERS, ROW_START, ROW_END, PADDING) if char_dim else {},
+        _read_lexicon(folder / WORDS) if word_dim else {},
+        max_characters,
+    )
+    options = BilmOptions(lstm=lstm, char_cnn=cnn)
+    model = BiLm(options, token_encoder=ManyLangsEncoder(cnn, lexicons, word_dim, lstm.projection_dim))
+    _load_state(model, folder)
+    return model
+
+
+def _model_config(folder: Path) -> Path:
+    """The file that ``config_path`` names: below the folder as it says, or by its last part."""
+    config = folder / CONFIG
+    named = str(_read_json(config).get("config_path", ""))
+    for candidate in (folder / named, folder / Path(named.replace("\\", "/")).name):
+        if named and candidate.is_file() and folder.resolve() in candidate.resolve().parents:
+            return candidate
+    raise ModelError(f"{config}: config_path is {named!r}, which is not in {folder}; put that file beside it")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(require_file(path, "model file").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not a JSON file ({error})") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: found {type(values).__name__}, expected a JSON object")
+    return values
+
+
+def _read_lexicon(path: Path, *needed: str) -> dict[str, int]:
+    ids: dict[str, int] = {}
+    for number, line in enumerate(read_lines(require_file(path, "model file")), start=1):
+        fields = line.strip().split("\t")
+        if fields == [""]:
+            continue
+        token = fields[0] if len(fields) > 1 else IDEOGRAPHIC_SPACE  # which strip() takes away
+        if not fields[-1].isdecimal():
+            raise ModelError(f"{path}:{number}: found {line!r}, expected a token, a tab and its number")
+        ids[token] = int(fields[-1])
+    missing = {UNKNOWN, BEGIN_SENTENCE, END_SENTENCE, *needed} - ids.keys()
+    if missing:
+        raise ModelError(f"{path}: found no line {sorted(missing)[0]}")
+    return ids
+
+
+def _load_state(model: BiLm, folder: Path) -> None:
+    tokens, layers = _read_state(folder / TOKEN_EMBEDDER), _read_state(folder / ENCODER)
+    state: dict[str, Tensor] = {}
+    encoder = model.token_encoder
+    assert isinstance(encoder, ManyLangsEncoder)
+    try:
+        if encoder.words is not None:
+            state["token_encoder.words.weight"] = tokens["word_emb_layer.embedding.weight"]
+        if encoder.cnn is not None:
+            state |= _cnn_state(tokens, encoder.cnn)
+        for part in ("weight", "bias"):
+            state[f"token_encoder.projection.{part}"] = tokens[f"projection.{part}"]
+        for direction in ("forward", "backward"):
+            for layer in range(model.options.lstm.n_layers):
+                state |= _lstm_state(layers, f"{direction}_layer_{layer}", f"{direction}_lstm.layers.{layer}.lstm")
+    except KeyError as error:
+        raise ModelError(f"{folder}: found no weights {error}") from None
+    _copy_state(model, state, folder)
+
+
+def _cnn_state(tokens: Mapping[str, Tensor], cnn: CharacterCnn) -> dict[str, Tensor]:
+    prefix = "token_encoder.cnn"
+    state = {f"{prefix}.characters.weight": tokens["char_emb_layer.embedding.weight"]}
+    for i in range(len(cnn.convolutions)):
+        for part in ("weight", "bias"):
+            state[f"{prefix}.convolutions.{i}.{part}"] = tokens[f"convolutions.{i}.{part}"]
+    for k in range(len(cnn.highways)):
+        for part in ("weight", "bias"):
+            # Rows: the transformation, then the gate of what is *kept*; ours is the gate of what is transformed.
+            transform, keep = tokens[f"highways._layers.{k}.{part}"].chunk(2)
+            state[f"{prefix}.highways.{k}.transform.{part}"] = transform
+            state[f"{prefix}.highways.{k}.carry.{part}"] = -keep
+    return state
+
+
+def _lstm_state(layers: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
+    bias = layers[f"{theirs}.state_linearity.bias"].clone()
+    bias.chunk(4)[1].sub_(FORGET_BIAS)  # theirs includes it; the order of gates is torch's already
+    return {
+        f"{ours}.weight_ih_l0": layers[f"{theirs}.input_linearity.weight"],
+        f"{ours}.weight_hh_l0": layers[f"{theirs}.state_linearity.weight"],
+        f"{ours}.bias_ih_l0": bias,
+        f"{ours}.weight_hr_l0": layers[f"{theirs}.state_projection.weight"],
+    }
+
+
+def _read_state(path: Path) -> Mapping[str, Tensor]:
+    try:
+        state = torch.load(require_file(path, "model file"), map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or foreign file makes of torch.load
+        raise ModelError(f"{path}: not weights that can be read safely ({type(error).__name__})") from None
+    if not isinstance(state, Mapping):
+        raise ModelError(f"{path}: found {type(state).__name__}, expected named weights")
+    return state
+
+
+def _copy_state(model: BiLm, state: Mapping[str, Tensor], folder: Path) -> None:
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in state.items():
+            if parameters[name].shape != value.shape:
+                found, implied = tuple(value.shape), tuple(parameters[name].shape)
+                raise ModelError(f"{folder}: {name}: found shape {found}, but the configuration implies {implied}")
+            parameters[name].copy_(value)
