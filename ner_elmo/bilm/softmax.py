@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 CHUNK_ELEMENTS = 1 << 21  # logits held at a time: 8 MiB of float32, which stays in a processor's cache
+LEAST_ROWS = 128  # but a matrix product of fewer rows spends its time on reading the weights
 
 
 class Softmax(nn.Module):
@@ -29,17 +29,13 @@ class Softmax(nn.Module):
 
     def losses(self, y: Tensor, targets: Tensor) -> Tensor:
         """Exact negative log-likelihoods in nats ``(n,)`` of ``targets`` (n,) given ``y`` (n, dim); no gradient."""
-        rows = max(1, CHUNK_ELEMENTS // self.weight.shape[0])
-        pieces = zip(y.split(rows), targets.split(rows), strict=True)
+        rows = rows_at_a_time(self.weight.shape[0])
+        parts = []
         with torch.no_grad():
-            return torch.cat(
-                [
-                    functional.cross_entropy(
-                        functional.linear(part, self.weight, self.bias).float(), wanted, reduction="none"
-                    )
-                    for part, wanted in pieces
-                ]
-            )
+            for part, wanted in zip(y.split(rows), targets.split(rows), strict=True):
+                logits = torch.addmm(self.bias, part, self.weight.t())
+                parts.append(logits.logsumexp(1) - logits.gather(1, wanted.unsqueeze(1)).squeeze(1))
+        return torch.cat(parts) if parts else y.new_empty(0)
 
     def exact_loss(self, y: Tensor, targets: Tensor) -> Tensor:
         """Mean negative log-likelihood in nats, with gradients, never holding all logits at once."""
@@ -62,6 +58,11 @@ class Sample(NamedTuple):
 
     def log_expected_of(self, ids: Tensor) -> Tensor:
         return log_expected_counts(ids, self.n_words, self.tries, self.ids.shape[0])
+
+
+def rows_at_a_time(n_words: int) -> int:
+    """How many predictions over ``n_words`` words are computed together."""
+    return max(LEAST_ROWS, CHUNK_ELEMENTS // n_words)
 
 
 def log_uniform_probabilities(ids: Tensor, n_words: int) -> Tensor:
@@ -128,7 +129,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         grad_sample_weight = torch.zeros_like(sample_weight)
         grad_sample_bias = torch.zeros_like(sample_bias)
         loss = y.new_zeros(())
-        rows = max(1, CHUNK_ELEMENTS // len(ids))
+        rows = rows_at_a_time(len(ids))
         for start in range(0, n, rows):
             part = slice(start, start + rows)
             logits = torch.addmm(sample_bias, y[part], sample_weight.t())
@@ -165,7 +166,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         n = y.shape[0]
         grad_y, grad_weight, grad_bias = torch.empty_like(y), torch.zeros_like(weight), torch.zeros_like(bias)
         loss = y.new_zeros(())
-        rows = max(1, CHUNK_ELEMENTS // weight.shape[0])
+        rows = rows_at_a_time(weight.shape[0])
         for start in range(0, n, rows):
             part = slice(start, start + rows)
             logits = torch.addmm(bias, y[part], weight.t())

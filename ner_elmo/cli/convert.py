@@ -1,4 +1,4 @@
-"""``ner-elmo convert``: a model in another format."""
+"""``ner-elmo convert``: a labelled file, or a model, in another format."""
 
 from __future__ import annotations
 
@@ -11,23 +11,62 @@ from ner_elmo.cli import options as shared
 from ner_elmo.errors import UsageError
 
 NAME = "convert"
-FORMATS = ("float16", "float32", "bilm-tf")
+MODEL_FORMATS = ("float16", "float32", "bilm-tf")
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="biLM, run or tagger directory, or a weights file", metavar="IN")],
-    target: Annotated[Path, typer.Argument(help="directory to write", metavar="OUT")],
-    to: Annotated[str, typer.Option("--to", help=", ".join(FORMATS))],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="CoNLL file, .jsonl as tag writes it, BRAT's .ann or a folder of them; or a biLM, run or tagger "
+            "directory, or a weights file",
+            metavar="IN",
+        ),
+    ],
+    target: Annotated[Path, typer.Argument(help="file or directory to write; - is standard output", metavar="OUT")],
+    to: Annotated[
+        str,
+        typer.Option("--to", help="iob1, iob2, bioes, bmes, conll (iob2), jsonl, brat; float16, float32, bilm-tf"),
+    ],
+    column: shared.Column = -1,
+    scheme: shared.Scheme = "auto",
+    comments: shared.Comments = None,
+    strip_token: shared.StripToken = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="tokenizer for raw text: en-1, characters, whitespace [by its look]")
+    ] = None,
+    encoding: shared.Encoding = "utf-8",
     force: shared.Force = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Write a biLM in another format.
+    """Write labelled data, or a biLM, in another format.
 
-    float16 halves a biLM directory, float32 undoes that (not the rounding), and bilm-tf writes the options.json and
-    weights.hdf5 that bilm-tf and AllenNLP read.
+    Labelled data: the tag schemes keep the other columns; jsonl is what tag writes; brat is X.txt and X.ann, a unit a
+    line, or a folder of pairs. A biLM: float16 halves it, float32 undoes that (not the rounding), and bilm-tf writes
+    the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
     """
-    if to not in FORMATS:
-        raise UsageError(f"--to {to}: unknown; expected {', '.join(FORMATS)}")
+    if to in MODEL_FORMATS:
+        _convert_bilm(Path(source), target, to, force)
+        return
+    from ner_elmo.text.conll import Reading
+    from ner_elmo.text.conversion import TARGETS, Job, convert
+
+    if to not in TARGETS:
+        raise UsageError(f"--to {to}: unknown; expected {', '.join((*TARGETS, *MODEL_FORMATS))}")
+    pair = (target.with_suffix(".txt"), target.with_suffix(".ann")) if to == "brat" and target.suffix else (target,)
+    for file in pair:
+        if str(target) != "-":
+            shared.refuse_existing(file, force)
+    if to != "brat" and target.is_dir():
+        raise UsageError(f"{target}: is a directory; expected the name of a file")
+    reading = Reading(column, scheme, encoding, comments, strip_token, text)
+    for line in convert(Job(source, target, to, reading)):
+        shared.note(line)
+    if str(target) != "-":
+        shared.note(f"{target}: written as {to}")
+
+
+def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
     shared.refuse_existing(target, force)
     from ner_elmo.bilm.directory import convert_bilm, write_published_pair
 

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ner_elmo.cli import options
+from ner_elmo.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ner_elmo.text.corpus import Corpus, LabelledSentence
+    from ner_elmo.text.tag_scheme import Span
 
 NAME = "evaluate"
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="CONLL...", help="labelled files; - is standard input")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES...", help="CoNLL or .jsonl files; - is standard input (CoNLL)")
+    ],
     model: Annotated[str | None, typer.Option("--model", "-m", help="tagger directory or name [default: en]")] = None,
-    column: Annotated[int, typer.Option("--column", help="column of the tags; the token is 0, -1 is the last")] = -1,
-    scheme: Annotated[
-        str, typer.Option("--scheme", help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none")
-    ] = "auto",
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", help="score this file's entities instead of a model's; it has the same tokens"),
+    ] = None,
+    column: options.Column = -1,
+    scheme: options.Scheme = "auto",
+    comments: options.Comments = None,
+    strip_token: options.StripToken = None,
     encoding: options.Encoding = "utf-8",
     json: options.Json = False,
     device: options.Device = "auto",
@@ -26,43 +41,105 @@ def command(
     batch_tokens: options.BatchTokens = None,
     debug: options.Debug = False,
 ) -> None:
-    """Compare a tagger's entities with those of CoNLL files, all files together.
+    """Compare a tagger's entities, or those of a file, with those of labelled files, all files together.
 
-    An entity is right if its start, end and label are. The tag scheme of the files need not be the tagger's.
+    An entity is right if its start, end and label are. The tag scheme of the files need not be the tagger's. In raw
+    text (.jsonl) the tagger's tokenizer finds the tokens.
     """
     from ner_elmo.text.corpus import load_corpus
+    from ner_elmo.text.jsonl import is_jsonl
+    from ner_elmo.text.problems import summary
 
-    corpora = [load_corpus(file, column, scheme, encoding) for file in files]
-    sentences = [sentence for corpus in corpora for sentence in corpus.sentences]
-    for corpus in corpora:
-        if corpus.repaired:
-            options.note(
-                f"warning: {corpus.name}: {corpus.repaired} tags are ill-formed in {corpus.scheme}; "
-                "read as conlleval reads them"
-            )
+    if predictions is not None and model is not None:
+        raise UsageError("--predictions scores a file and -m a model; expected one of them")
+    text = _text_of(model) if predictions is None and any(map(is_jsonl, files)) else None
 
-    torch_device = options.set_up_torch(device, threads)
-    from ner_elmo.tagger.evaluation import count, scores, seqeval_report
-    from ner_elmo.tagger.prediction import Tagger, find_model
+    def load(file: str) -> Corpus:
+        corpus = load_corpus(file, column, scheme, encoding, comments=comments, strip_token=strip_token, text=text)
+        for line in summary(corpus.name, corpus.warnings):
+            options.note(f"warning: {line}")
+        return corpus
 
-    if model is None:
-        options.note(f"no -m: using the model that ships, {find_model(None).name}")
-    tagger = Tagger.load(model, device=torch_device, batch_tokens=batch_tokens)
-    gold = [sentence.spans for sentence in sentences]
-    unknown = sorted({span.label for spans in gold for span in spans} - set(tagger.labels))
+    corpora = [load(file) for file in files]
+    gold = [sentence for corpus in corpora for sentence in corpus.sentences]
+    begun = time.monotonic()
+    if predictions is None and model is None:
+        options.note(f"no -m: using the model that ships, {_find(None).name}")
+    if predictions is None:
+        found, seconds = _predict(gold, model, options.set_up_torch(device, threads), batch_tokens)
+    else:
+        predicted = load(str(predictions))
+        require_same_tokens(corpora, predicted)
+        found, seconds = [s.spans for s in predicted.sentences], time.monotonic() - begun
+    _show([sentence.spans for sentence in gold], found, [len(sentence.tokens) for sentence in gold], seconds, json)
+
+
+def _find(model: str | None) -> Path:
+    from ner_elmo.tagger.prediction import find_model
+
+    return find_model(model)
+
+
+def _text_of(model: str | None) -> str:
+    from ner_elmo.tagger.store import read_info
+
+    return str(read_info(_find(model))["text"]["tokens"])
+
+
+def _predict(
+    gold: Sequence[LabelledSentence], model: str | None, device: torch.device, batch_tokens: int | None
+) -> tuple[list[Sequence[Span]], float]:
+    """The entities a tagger finds in the tokens of ``gold``, and how many seconds that took."""
+    from ner_elmo.tagger.prediction import Tagger
+
+    tagger = Tagger.load(model, device=device, batch_tokens=batch_tokens)
+    unknown = sorted({span.label for sentence in gold for span in sentence.spans} - set(tagger.labels))
     if unknown:
         names, known = ", ".join(unknown), ", ".join(tagger.labels)
         options.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
-    tokens = [sentence.tokens for sentence in sentences]
-    predicted = [[span for span, _ in found] for found in tagger.tag_tokens(tokens)]
-    seconds = time.monotonic() - begun
-    n_tokens = sum(map(len, tokens))
+    found: list[Sequence[Span]] = [
+        [span for span, _ in scored] for scored in tagger.tag_tokens([sentence.tokens for sentence in gold])
+    ]
+    return found, time.monotonic() - begun
+
+
+def require_same_tokens(gold: Sequence[Corpus], predicted: Corpus) -> None:
+    """Hold a file of predictions to the sentences of the gold files, in their order.
+
+    Raises:
+        DataError: sentences are missing, added, or of other tokens; the first such is named.
+    """
+    expected = [(corpus.name, number, s) for corpus in gold for number, s in enumerate(corpus.sentences, start=1)]
+    for index, ((name, number, one), other) in enumerate(zip(expected, predicted.sentences, strict=False)):
+        if one.tokens != other.tokens:
+            raise DataError(
+                f"{predicted.name}:{predicted.lines[index]}: found the sentence {' '.join(other.tokens)[:60]!r} of "
+                f"{len(other.tokens)} tokens, expected sentence {number} of {name}, {' '.join(one.tokens)[:60]!r} of "
+                f"{len(one.tokens)}"
+            )
+    if len(expected) != len(predicted.sentences):
+        raise DataError(
+            f"{predicted.name}:{predicted.lines[-1]}: found {len(predicted.sentences)} sentences, expected as many as "
+            f"in the gold standard: {len(expected)}"
+        )
+
+
+def _show(
+    gold: Sequence[Sequence[Span]],
+    predicted: Sequence[Sequence[Span]],
+    lengths: Sequence[int],
+    seconds: float,
+    json: bool,
+) -> None:
+    from ner_elmo.tagger.evaluation import count, scores, seqeval_report
+
     figures = scores(count(gold, predicted))
+    n_tokens, speed = sum(lengths), sum(lengths) / max(seconds, 1e-9)
     if json:
-        sizes = {"sentences": len(sentences), "tokens": n_tokens, "tokens_per_second": n_tokens / max(seconds, 1e-9)}
+        sizes = {"sentences": len(gold), "tokens": n_tokens, "tokens_per_second": speed}
         micro = {name: figures[name] for name in ("precision", "recall", "f1")}
         options.print_json(micro | sizes | {"labels": figures["labels"]})
     else:
-        print(seqeval_report(gold, predicted, [len(sentence) for sentence in tokens]))
-        print(f"{len(sentences):,} sentences, {n_tokens:,} tokens; {n_tokens / max(seconds, 1e-9):,.0f} tokens/s")
+        print(seqeval_report(gold, predicted, lengths))
+        print(f"{len(gold):,} sentences, {n_tokens:,} tokens; {speed:,.0f} tokens/s")

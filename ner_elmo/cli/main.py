@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ner_elmo import __version__
-from ner_elmo.cli import convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
+from ner_elmo.cli import check, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
 from ner_elmo.errors import NerElmoError
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
@@ -39,7 +39,7 @@ def _global_options(
     pass
 
 
-for _command in (pretrain, perplexity, train_tagger, evaluate, tag, embed, convert, info):
+for _command in (pretrain, perplexity, train_tagger, evaluate, tag, embed, check, convert, info):
     app.command(_command.NAME)(_command.command)
 
 

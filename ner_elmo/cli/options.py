@@ -28,6 +28,17 @@ BatchTokens = Annotated[
     int | None, typer.Option("--batch-tokens", min=1, help="tokens computed together", rich_help_panel="Machine")
 ]
 Encoding = Annotated[str, typer.Option("--encoding", help="character encoding of the input files")]
+Column = Annotated[int, typer.Option("--column", help="column of the tags; the token is 0, -1 is the last")]
+Scheme = Annotated[str, typer.Option("--scheme", help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none")]
+Comments = Annotated[
+    str | None, typer.Option("--comments", help="what comment lines begin with [default: # is a token like any other]")
+]
+StripToken = Annotated[
+    str | None,
+    typer.Option(
+        "--strip-token", help="take away from tokens: language (de:), weibo (digits), or a regular expression"
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="replace an output that exists")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
 Seed = Annotated[int, typer.Option("--seed", help="random seed; on CPU it fixes everything")]

@@ -19,7 +19,9 @@ _DATA, _MODEL, _TRAINING = "Data", "Model", "Training"
 
 
 def command(
-    train: Annotated[Path, typer.Option("--train", help="labelled sentences, CoNLL format", rich_help_panel=_DATA)],
+    train: Annotated[
+        Path, typer.Option("--train", help="labelled sentences: CoNLL, or .jsonl as tag writes", rich_help_panel=_DATA)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="directory to write the tagger to")],
     dev: Annotated[
         Path | None,
@@ -43,6 +45,8 @@ def command(
         ),
     ] = "auto",
     encoding: options.Encoding = "utf-8",
+    comments: options.Comments = None,
+    strip_token: options.StripToken = None,
     layers: Annotated[
         str | None,
         typer.Option("--layers", help="biLM layers to read, e.g. 0,1,2 [default: all]", rich_help_panel=_MODEL),
@@ -145,6 +149,8 @@ def command(
         column=column,
         scheme=scheme if scheme == "auto" else canonical_name(scheme),
         encoding=encoding,
+        comments=comments,
+        strip_token=strip_token,
         layers=chosen_layers,
         mix=mix,
         text=text,

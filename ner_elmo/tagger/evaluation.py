@@ -50,7 +50,13 @@ def count_sentence(gold: Sequence[Span], predicted: Sequence[Span]) -> SentenceC
 
 
 def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> list[SentenceCounts]:
-    """The counts of each sentence."""
+    """The counts of each sentence.
+
+    Raises:
+        ValueError: there are not as many sentences of one as of the other.
+    """
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(predicted)} predicted sentences, expected as many as in the gold standard: {len(gold)}")
     return [count_sentence(*pair) for pair in zip(gold, predicted, strict=True)]
 
 

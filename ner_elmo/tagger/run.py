@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ner_elmo import __version__
+from ner_elmo.bilm.directory import find_bilm
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.tagger.card import model_card
@@ -53,10 +54,13 @@ from ner_elmo.tagger.training import (
     start,
     train,
 )
+from ner_elmo.text.check import CONFLICT, SHARED, check_parts
 from ner_elmo.text.conll import write_conll
 from ner_elmo.text.corpus import Corpus, LabelledSentence, load_corpus
 from ner_elmo.text.files import replace_file, require_file, sha256_of_file
 from ner_elmo.text.heldout import is_heldout
+from ner_elmo.text.jsonl import is_jsonl
+from ner_elmo.text.problems import summary as summary_of_problems
 from ner_elmo.text.tag_scheme import tag_set, tags
 from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
@@ -76,10 +80,10 @@ class TaggerConfig:
     """Everything that decides what comes out of a run; ``config.json`` holds it.
 
     Attributes:
-        train, dev, test: CoNLL files; without ``dev`` a tenth of the training sentences is held out.
+        train, dev, test: CoNLL or JSONL files; without ``dev`` a tenth of the training sentences is held out.
         bilm: where the biLM is; None = a tagger without one.
         word_vectors: a vectors file in GloVe's text format; None = vectors learned from scratch.
-        column, scheme, encoding: how to read the CoNLL files.
+        column, scheme, encoding, comments, strip_token: how to read the files (:class:`ner_elmo.text.conll.Reading`).
         layers: which biLM layers to read; empty = all.
         mix: ``learned``, ``mean``, or the number of the only layer.
         text: the tokenizer for raw text; ``auto`` = the biLM's, or what the training tokens look like.
@@ -97,6 +101,8 @@ class TaggerConfig:
     column: int = -1
     scheme: str = "auto"
     encoding: str = "utf-8"
+    comments: str | None = None
+    strip_token: str | None = None
     layers: tuple[int, ...] = ()
     mix: str = LEARNED_MIX
     text: str = "auto"
@@ -229,7 +235,7 @@ def prepare(config: TaggerConfig, device: torch.device, report: Report) -> Prepa
     """Read the corpora, settle labels, words and layers, and compute the frozen features of every sentence once."""
     layers, mix = check_config(config)
     corpora = {
-        part: load_corpus(path, config.column, config.scheme, config.encoding)
+        part: load_labelled(path, config)
         for part, path in (("train", config.train), ("dev", config.dev), ("test", config.test))
         if path is not None
     }
@@ -262,6 +268,7 @@ def prepare(config: TaggerConfig, device: torch.device, report: Report) -> Prepa
         lstm_layers=config.lstm_layers,
         dropout=config.dropout,
     )
+    _show_data(parts, report)
     frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, report)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
     examples = {
@@ -271,6 +278,23 @@ def prepare(config: TaggerConfig, device: torch.device, report: Report) -> Prepa
     text = choose_text(config.text, None if elmo is None else elmo.text, tokens["train"])
     protocol = _protocol(config, corpora, parts, elmo)
     return Prepared(parts, examples, options, words, known, vectors, text, protocol)
+
+
+def load_labelled(path: str, config: TaggerConfig) -> Corpus:
+    """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
+    text = None if config.text == "auto" else config.text
+    if text is None and config.bilm is not None and is_jsonl(path):
+        tokenizer = find_bilm(config.bilm).tokenizer
+        text = None if tokenizer == "whitespace" else tokenizer
+    return load_corpus(
+        path,
+        config.column,
+        config.scheme,
+        config.encoding,
+        comments=config.comments,
+        strip_token=config.strip_token,
+        text=text,
+    )
 
 
 def check_config(config: TaggerConfig) -> tuple[list[int], str]:
@@ -306,10 +330,7 @@ def _check_layers(layers: Sequence[int], n_layers: int) -> list[int]:
 def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> dict[str, list[LabelledSentence]]:
     """The sentences of each part; dev is held out from train where no file was given for it."""
     for corpus in corpora.values():
-        if corpus.repaired:
-            message = (
-                f"{corpus.name}: {corpus.repaired} tags are ill-formed in {corpus.scheme}; read as conlleval reads them"
-            )
+        for message in summary_of_problems(corpus.name, corpus.warnings):
             report({"event": "warning", "message": message})
     parts = {part: corpus.sentences for part, corpus in corpora.items()}
     if "dev" in parts:
@@ -334,6 +355,22 @@ def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels:
         if unknown:
             message = f"{part} has labels that train lacks ({', '.join(unknown)}); they count as missed"
             report({"event": "warning", "message": message})
+
+
+def _show_data(parts: dict[str, list[LabelledSentence]], report: Report) -> None:
+    """What each part holds, and which of its sentences stand in an earlier part, too: ``check`` in brief."""
+    for part in check_parts(parts.items()):
+        labels = ", ".join(f"{label} {count:,}" for label, count in sorted(part.entities.items()))
+        n_entities = sum(part.entities.values())
+        _say(
+            report,
+            f"{part.file}: {part.sentences:,} sentences, {part.tokens:,} tokens, {n_entities:,} entities ({labels})",
+        )
+        for kind, said in ((SHARED, "stand in an earlier part, too"), (CONFLICT, "have other entities elsewhere")):
+            lines = [problem.line for problem in part.warnings if problem.kind == kind]
+            if lines:
+                message = f"{part.file}: {len(lines):,} sentences {said}, the first is number {lines[0]}; see check"
+                report({"event": "warning", "message": message})
 
 
 def _known_vectors(config: TaggerConfig, tokens: dict[str, list[tuple[str, ...]]]) -> tuple[Sequence[str], np.ndarray]:

@@ -19,6 +19,7 @@ from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines
 from ner_elmo.text.problems import Problem, Report, strictly
 
 DOCUMENT_START = "-DOCSTART-"
+COMMENT = "comment"
 
 # Only the ASCII blank and tab separate columns: an ideographic or no-break space may be a token.
 _BLANKS = re.compile(r"[ \t]+")
@@ -130,19 +131,19 @@ class ConllFile:
         n_tokens = number = 0
         if not self._column_exists():
             return
+        may_be_comment = _looks_like_comment if self.reading.comments is None else self.is_comment
         for number, line in enumerate(self._lines(self._report_undecodable), start=1):
             if is_break(line):
                 yield Row("break", number, line)
-            elif self.is_comment(line):
+            elif may_be_comment(line) and self.is_comment(line):
                 if self.reading.comments is None:
                     self._report_comment(number)
                 yield Row("comment", number, line)
             else:
                 n_tokens += 1
                 columns = self.split(line)
-                fault = self._fault(columns)
-                if fault:
-                    self.report(Problem(number, *fault))
+                if len(columns) != self.n_columns or len(columns) < 2 or not columns[self.reading.column]:
+                    self.report(Problem(number, *self._fault(columns)))
                     continue
                 token = self._stripped.sub("", columns[0]) if self._stripped else columns[0]
                 if not token:
@@ -227,7 +228,7 @@ class ConllFile:
 
     def _report_comment(self, number: int) -> None:
         message = "found a comment, expected a token and its tag; left out (declare comments with --comments)"
-        self.report(Problem(number, "comment", message, is_error=False))
+        self.report(Problem(number, COMMENT, message, is_error=False))
 
     def _column_exists(self) -> bool:
         column, n_columns = self.reading.column, self.n_columns
@@ -238,7 +239,7 @@ class ConllFile:
         self.report(Problem(self._first, "columns", message))
         return False
 
-    def _fault(self, columns: list[str]) -> tuple[str, str] | None:
+    def _fault(self, columns: list[str]) -> tuple[str, str]:
         """What is wrong with a token line: the kind of problem and the message."""
         if self.n_columns < 2:
             return "no tag", "found 1 column, expected a token and a tag, e.g. Berlin<TAB>B-LOC"
@@ -249,20 +250,18 @@ class ConllFile:
                 between += f"; line {self._without_tab} has no tab"
             message = f"found {found} (separated by {between}), expected {self.n_columns} as in the file's first lines"
             return "no tag" if len(columns) == 1 else "number of columns", message
-        if not columns[self.reading.column]:
-            return "no tag", f"found an empty tag in column {self.reading.column}, expected a tag"
-        return None
+        return "no tag", f"found an empty tag in column {self.reading.column}, expected a tag"
 
 
 def is_break(line: str) -> bool:
     """Whether a line separates sentences: blank, or the mark of a document's start."""
-    if line.startswith(DOCUMENT_START):
+    if line[:1] == "-" and line.startswith(DOCUMENT_START):
         return line[len(DOCUMENT_START) :][:1] in ("", " ", "\t")
     return not line.strip()
 
 
 def _looks_like_comment(line: str) -> bool:
-    return line.startswith("#") and "\t" not in line
+    return line[:1] == "#" and "\t" not in line
 
 
 def _compile(strip_token: str | None) -> re.Pattern[str] | None:

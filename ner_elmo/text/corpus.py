@@ -38,7 +38,7 @@ class Corpus:
 
     Attributes:
         name: the file's name, for messages.
-        sentences: in the file's order.
+        sentences: in the file's order; ``lines`` says on which line each begins.
         scheme: the tag scheme it is written in, given or found; ``spans`` for a file without tags.
         warnings: what was read nevertheless: ill-formed tags, empty tokens, comments.
     """
@@ -47,6 +47,7 @@ class Corpus:
     sentences: list[LabelledSentence]
     scheme: str
     warnings: list[Problem]
+    lines: list[int]
 
     @property
     def repaired(self) -> int:
@@ -103,8 +104,8 @@ def load_corpus(
     warnings: list[Problem] = []
     reading = Reading(column, scheme, encoding, comments, strip_token, text)
     source = open_corpus(path, reading, strictly(display_name(path), warnings))
-    sentences = [located.sentence for located in source.sentences]
-    return Corpus(source.name, sentences, source.scheme, warnings)
+    located = list(source.sentences)
+    return Corpus(source.name, [s for _, s in located], source.scheme, warnings, [line for line, _ in located])
 
 
 def find_scheme(file: ConllFile) -> tag_scheme.Detection:

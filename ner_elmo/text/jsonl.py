@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.files import read_lines
@@ -92,7 +92,7 @@ def _is_unicode(text: str) -> bool:
 def _entity(value: Any, text: str) -> Entity:
     if not isinstance(value, dict):
         raise _Found(f'found {_shown(value)} as an entity, expected {{"start": …, "end": …, "label": …}}')
-    start, end, label, score = (value.get(name) for name in ("start", "end", "label", "score"))
+    start, end, label, score = value.get("start"), value.get("end"), value.get("label"), value.get("score")
     if not (_is_offset(start) and _is_offset(end) and start <= end <= len(text)):
         raise _Found(
             f"found an entity from {_shown(start)} to {_shown(end)}, expected offsets of code points within the text's "
@@ -105,11 +105,10 @@ def _entity(value: Any, text: str) -> Entity:
             f"found {_shown(value['text'])} as the text of {start}-{end}, where {text[start:end]!r} stands; expected "
             "these to agree (offsets count code points)"
         )
-    known_score = isinstance(score, (int, float)) and not isinstance(score, bool)
-    return Entity(start, end, label, text[start:end], float(score) if known_score else 1.0)
+    return Entity(start, end, label, text[start:end], float(score) if isinstance(score, int | float) else 1.0)
 
 
-def _is_offset(value: Any) -> bool:
+def _is_offset(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -133,7 +132,9 @@ def _given_tokens(value: Any, text: str) -> list[list[Token]]:
     """The tokens that a line gives: a list for each sentence, of pairs in rising order."""
     sentences = []
     done = 0
-    wrong = _Found('found "tokens" that are not lists of [start, end] in rising order within the text, one a sentence')
+    wrong = _Found(
+        'found other "tokens", expected a list for each sentence of [start, end] in rising order within the text'
+    )
     if not isinstance(value, list):
         raise wrong
     for sentence in value:

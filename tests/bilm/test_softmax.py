@@ -26,6 +26,7 @@ def make_softmax(n_words: int = 30, dim: int = 6) -> Softmax:
 @pytest.fixture(params=[1, 1 << 21], ids=["row by row", "one chunk"])
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK_ELEMENTS", request.param)
+    monkeypatch.setattr(module, "LEAST_ROWS", 1)
 
 
 @pytest.mark.usefixtures("_chunks")

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
+from seqeval.metrics.v1 import precision_recall_fscore_support
+from seqeval.scheme import IOB2
 
 from ner_elmo.tagger.evaluation import Counts, count, counts_as_data, scores, seqeval_report, total
 from ner_elmo.text.tag_scheme import Span, spans, tags
+from tests.text.conlleval_twin import chunks
 
 LENGTH = 6
 tag_lists = st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-a-b", "I-a-b"]), min_size=LENGTH, max_size=LENGTH)
@@ -58,3 +61,33 @@ def test_sentence_counts_add_up() -> None:
     assert overall.predicted == 40
     assert scores(counts)["precision"] == overall.correct / 40
     assert scores([])["f1"] == 0.0
+
+
+LABELLED = st.lists(
+    st.lists(
+        st.sampled_from(["O", *(f"{p}-{label}" for p in "BIESMLU" for label in ("X", "Y"))]), min_size=1, max_size=9
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(gold=LABELLED, seed=st.randoms(use_true_random=False))
+def test_figures_equal_seqeval_in_strict_mode_and_conlleval(gold: list[list[str]], seed: random.Random) -> None:
+    """On any tags, ill-formed ones too: ours, conlleval's twin, and seqeval (strict) on canonical tags."""
+    predicted = [[tag if seed.random() < 0.7 else seed.choice(["O", "B-X", "I-X", "E-Y"]) for tag in s] for s in gold]
+    ours = total(count(*([spans(found) for found in part] for part in (gold, predicted))))
+    twin = [{(n, *chunk) for n, found in enumerate(part) for chunk in chunks(found)} for part in (gold, predicted)]
+    true, guessed = twin
+    assert ours == (len(true), len(guessed), len(true & guessed))
+    canonical = [[tags(spans(found), len(found), "iob2") for found in part] for part in (gold, predicted)]
+    if true and guessed:
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            *canonical, average="micro", scheme=IOB2, zero_division=0
+        )
+        assert (ours.precision, ours.recall, ours.f1) == pytest.approx((precision, recall, f1))
+
+
+def test_as_many_sentences_are_expected_of_both() -> None:
+    with pytest.raises(ValueError, match="1 predicted sentences, expected as many as in the gold standard: 2"):
+        count([[], []], [[]])

@@ -1,0 +1,105 @@
+"""``ner-elmo check``: what is in labelled files, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ner_elmo.cli import options
+from ner_elmo.errors import UsageError
+
+if TYPE_CHECKING:
+    from ner_elmo.text.check import FileReport
+    from ner_elmo.text.conll import Reading
+
+NAME = "check"
+_SHOWN = 3  # problems of a kind; --json has all
+
+
+def command(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES...", help="CoNLL or .jsonl files, train first; - is standard input"),
+    ],
+    column: options.Column = -1,
+    scheme: options.Scheme = "auto",
+    comments: options.Comments = None,
+    strip_token: options.StripToken = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="tokenizer for .jsonl: en-1, characters, whitespace [by its look]")
+    ] = None,
+    encoding: options.Encoding = "utf-8",
+    fix: Annotated[
+        Path | None, typer.Option("--fix", help="write the file with its ill-formed tags repaired", metavar="FILE")
+    ] = None,
+    force: options.Force = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Check labelled files, each by itself and later ones (dev, test) against the first (train).
+
+    Errors, with which nothing can be trained, end with exit status 3; warnings do not. Problems are told as
+    file:line: what was found, what was expected.
+    """
+    from ner_elmo.text.check import check_files
+    from ner_elmo.text.conll import Reading
+    from ner_elmo.text.jsonl import is_jsonl
+
+    if fix is not None:
+        if len(files) > 1 or is_jsonl(files[0]) or files[0] == "-":
+            raise UsageError("--fix: repairs one CoNLL file at a time; give one, not from standard input")
+        options.refuse_existing(fix, force)
+    reading = Reading(column, scheme, encoding, comments, strip_token, text)
+    reports = check_files(files, reading)
+    if json:
+        options.print_json({"files": [report.as_dict() for report in reports]})
+    else:
+        for report in reports:
+            print("\n".join(_lines(report)))
+    n_errors = sum(len(report.errors) for report in reports)
+    if n_errors:
+        unrepaired = f"; {fix} is not written, as these cannot be repaired without you" if fix is not None else ""
+        options.note(f"ner-elmo: {_count(n_errors, 'error')} in {_count(len(files), 'file')}{unrepaired}")
+        raise typer.Exit(3)
+    if fix is not None:
+        _fix(files[0], reading, fix)
+
+
+def _fix(file: str, reading: Reading, fix: Path) -> None:
+    from ner_elmo.text.conll import ConllFile
+    from ner_elmo.text.conversion import retag
+    from ner_elmo.text.files import output_stream
+
+    with output_stream(fix) as stream:
+        n_changed = retag(ConllFile(file, reading), None, stream)
+    options.note(f"{fix}: written, {_count(n_changed, 'tag')} repaired")
+
+
+def _lines(report: FileReport) -> list[str]:
+    from ner_elmo.text.problems import summary
+
+    n_entities = sum(report.entities.values())
+    labels = ", ".join(f"{label} {count:,}" for label, count in sorted(report.entities.items()))
+    length, line = report.longest
+    lines = [
+        report.file,
+        f"  {_count(report.sentences, 'sentence')}, {_count(report.tokens, 'token')}; the longest sentence has "
+        f"{_count(length, 'token')} (line {line})",
+        f"  {_count(n_entities, 'entity')}{': ' if labels else ''}{labels}",
+        f"  scheme {report.scheme or 'unknown'}: {report.evidence or 'the file cannot be read'}",
+    ]
+    if report.unseen:
+        common = " ".join(character for character, _ in report.unseen.most_common(10))
+        kinds, tokens = _count(len(report.unseen), "character"), _count(sum(report.unseen.values()), "time")
+        lines.append(f"  {kinds} not in the first file, {tokens}: {common}")
+    for what, problems in (("error", report.errors), ("warning", report.warnings)):
+        lines.append(f"  {_count(len(problems), what)}")
+        lines += summary(report.file, problems, _SHOWN)
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    plural = what[:-1] + "ies" if what.endswith("y") else what + "s"
+    return f"{number:,} {what if number == 1 else plural}"
