@@ -195,7 +195,7 @@ def test_a_mistake_gets_one_clear_line(
 def test_help_answers_without_torch(repository: Path) -> None:
     code = "import sys; from ner_elmo.cli.main import main; main([sys.argv[1], '--help'])"
     code += "; assert 'torch' not in sys.modules"
-    for name in ("pretrain", "train-tagger", "tag", "evaluate", "perplexity", "embed", "convert", "info"):
+    for name in ("pretrain", "train-tagger", "tag", "evaluate", "perplexity", "embed", "convert", "check", "info"):
         done = subprocess.run([sys.executable, "-c", code, name], cwd=repository, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "Usage" in done.stdout
