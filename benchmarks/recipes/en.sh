@@ -16,7 +16,7 @@ terms="for research use: the pretraining text includes BBC News and Reuters-2157
 the labelled text is CoNLL-2003 (annotations University of Antwerp, text Reuters, research use)"
 
 ner-elmo pretrain "$lm/en.train.txt.xz" --heldout "$lm/en.heldout.txt.xz" --options "$here/en.options.json" \
-    --vocab-size 50000 --samples 2048 --epochs 1 --max-tokens @TOKENS@ --checkpoint-steps 250 --language en \
+    --vocab-size 50000 --samples 2048 --epochs 1 --max-tokens 10000000 --checkpoint-steps 250 --language en \
     --licence "$terms" -o "$runs/en-bilm" --resume
 ner-elmo convert "$runs/en-bilm" "$runs/en-bilm-float16" --to float16 --force
 
@@ -24,8 +24,8 @@ ner-elmo convert "$runs/en-bilm" "$runs/en-bilm-float16" --to float16 --force
 [ -f "$runs/en.vectors.txt" ] || python "$here/../../data/train_word_vectors.py" "$lm/en.train.txt.xz" -o "$runs/en.vectors.txt"
 
 # The same tagger with and without the biLM.
-tagger=(--train "$conll/eng.train" --dev "$conll/eng.testa" --test "$conll/eng.testb" --seeds @SEEDS@ --storage float16
-    --word-vectors "$runs/en.vectors.txt" --epochs @EPOCHS@ --patience 5 --licence "$terms" --resume)
+tagger=(--train "$conll/eng.train" --dev "$conll/eng.testa" --test "$conll/eng.testb" --seeds 1 --storage float16
+    --word-vectors "$runs/en.vectors.txt" --epochs 15 --patience 5 --licence "$terms" --resume)
 ner-elmo train-tagger "${tagger[@]}" --bilm "$runs/en-bilm-float16" --keep-softmax -o "$runs/en-tagger"
 ner-elmo train-tagger "${tagger[@]}" -o "$runs/en-tagger-without-bilm"
 

@@ -108,4 +108,6 @@ def _plain(value: Any) -> str:
         return "; ".join(f"{name}: {_plain(item)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
+    if isinstance(value, float):
+        return f"{value:.5g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
