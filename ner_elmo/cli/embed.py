@@ -27,6 +27,7 @@ def command(
     bilm: Annotated[Path, typer.Option("--bilm", help="biLM, run or tagger directory, or a weights file")],
     output: Annotated[Path, typer.Option("-o", "--output", help="HDF5 file to write")],
     layers: Annotated[str, typer.Option("--layers", help="all, mean, top, or numbers such as 0,1")] = "all",
+    precision: Annotated[str, typer.Option("--precision", help="how the biLM computes: fp32")] = "fp32",
     encoding: shared.Encoding = "utf-8",
     device: shared.Device = "auto",
     threads: shared.Threads = None,
@@ -48,7 +49,8 @@ def command(
     for path in inputs:
         if str(path) != STANDARD_STREAM:
             require_file(path, "text file")
-    elmo = Elmo.load(bilm, device=shared.set_up_torch(device, threads), batch_tokens=batch_tokens)
+    torch_device = shared.set_up_torch(device, threads)
+    elmo = Elmo.load(bilm, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     with replace_file(output) as temporary:
         lines, tokens = write_embeddings(elmo, _all_lines(inputs, encoding), temporary, wanted, shared.note)
     if as_json:

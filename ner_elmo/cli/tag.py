@@ -35,6 +35,9 @@ def command(
     min_score: Annotated[
         float, typer.Option("--min-score", min=0.0, max=1.0, help="leave out entities less probable than this")
     ] = 0.0,
+    offsets: Annotated[
+        str, typer.Option("--offsets", help="what -f jsonl counts in: char (code points), utf16 or byte")
+    ] = "char",
     precision: Annotated[str, typer.Option("--precision", help="how the biLM computes: fp32")] = "fp32",
     encoding: options.Encoding = "utf-8",
     device: options.Device = "auto",
@@ -49,10 +52,14 @@ def command(
     {"text", "entities": [{"start", "end", "label", "text", "score"}]}, offsets in Unicode code points.
     """
     from ner_elmo.text.files import output_stream, require_file
-    from ner_elmo.text.writers import FORMATS
+    from ner_elmo.text.writers import FORMATS, OFFSETS
 
     if format not in FORMATS:
         raise UsageError(f"-f {format}: unknown; expected one of {', '.join(FORMATS)}")
+    if offsets not in OFFSETS:
+        raise UsageError(f"--offsets {offsets}: unknown; expected one of {', '.join(OFFSETS)}")
+    if offsets != "char" and format != "jsonl":
+        raise UsageError(f"--offsets {offsets}: only -f jsonl has offsets")
     if unit not in _UNITS:
         raise UsageError(f"--unit {unit}: unknown; expected one of {', '.join(_UNITS)}")
     for path in inputs:
@@ -73,16 +80,16 @@ def command(
     n_failed = 0
     with output_stream(output) as stream:
         for result in tagger.tag_each(units, tokenized=tokenized):
-            n_failed += not _write(result, stream, format, min_score)
+            n_failed += not _write(result, stream, format, min_score, offsets)
     if n_failed:
         options.note(f"{n_failed} units could not be tagged")
         raise typer.Exit(1)
 
 
-def _write(result: Document | Failure, stream: IO[str], format: str, min_score: float) -> bool:
+def _write(result: Document | Failure, stream: IO[str], format: str, min_score: float, offsets: str) -> bool:
     """Write one result; False if it is a failure."""
     from ner_elmo.tagger.prediction import Failure
-    from ner_elmo.text.writers import FORMATS
+    from ner_elmo.text.writers import FORMATS, with_offsets
 
     if isinstance(result, Failure):
         if format == "jsonl":
@@ -90,7 +97,7 @@ def _write(result: Document | Failure, stream: IO[str], format: str, min_score: 
         options.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
         return False
     result.entities = [entity for entity in result.entities if entity.score >= min_score]
-    FORMATS[format](result, stream)
+    FORMATS[format](result if offsets == "char" else with_offsets(result, offsets), stream)
     return True
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -259,6 +258,6 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> tuple[d
     for file in checkpoint_files(folder):
         try:
             return torch.load(file, map_location=device, weights_only=True), damaged
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError):
+        except Exception:  # whatever a torn or foreign file makes of torch.load
             damaged.append(file)
     return None, damaged

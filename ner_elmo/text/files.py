@@ -18,7 +18,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from ner_elmo.errors import DataError, NerElmoError, UsageError
 
@@ -53,7 +53,45 @@ def _open_zstd(path: Path) -> BinaryIO:
         raise UsageError(
             f"{path}: reading .zst needs the zstandard package; try: pip install 'ner-elmo[zstd]'"
         ) from None
-    return zstandard.open(path, "rb")  # type: ignore[no-any-return]
+    return io.BufferedReader(_Blocks(path, _zstd_blocks(path, zstandard.ZstdDecompressor)))
+
+
+def _zstd_blocks(path: Path, decompressor: Callable[[], Any]) -> Iterator[bytes]:
+    """The decompressed bytes of all frames; unlike zstandard's own reader it notices a file that was cut off."""
+    frame = None
+    with open(path, "rb") as file:
+        while block := file.read(1 << 17):
+            while block:
+                frame = frame or decompressor().decompressobj()
+                yield frame.decompress(block)
+                block = b""
+                if frame.eof:
+                    block, frame = frame.unused_data, None
+    if frame is not None:
+        raise EOFError("it ends in the middle of a frame")
+
+
+class _Blocks(io.RawIOBase):
+    """Blocks of bytes as a stream."""
+
+    def __init__(self, path: Path, blocks: Iterator[bytes]) -> None:
+        self.name = str(path)
+        self._blocks = blocks
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._left = block
+        n_bytes = min(len(buffer), len(self._left))
+        buffer[:n_bytes] = self._left[:n_bytes]
+        self._left = self._left[n_bytes:]
+        return n_bytes
 
 
 _OPENERS: dict[str, Callable[[Path], object]] = {".gz": gzip.GzipFile, ".xz": lzma.LZMAFile, ".zst": _open_zstd}

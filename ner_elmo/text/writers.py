@@ -6,6 +6,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import IO
 
@@ -83,6 +84,27 @@ def write_jsonl(document: Document, stream: IO[str], with_tokens: bool = False) 
     if with_tokens:
         value["tokens"] = [[[token.start, token.end] for token in sentence] for sentence in document.sentences]
     stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+# Units that offsets can be counted in, and how many of them a text has.
+OFFSETS: dict[str, Callable[[str], int]] = {
+    "char": len,
+    "utf16": lambda text: len(text.encode("utf-16-le", "surrogatepass")) // 2,
+    "byte": lambda text: len(text.encode("utf-8", "surrogatepass")),
+}
+
+
+def with_offsets(document: Document, unit: str) -> Document:
+    """The same document with its entities' offsets counted in Unicode code points (``char``), in the units of UTF-16
+    as JavaScript and Java count (``utf16``), or in bytes of UTF-8 (``byte``)."""
+    length = OFFSETS[unit]
+    entities, at, before = [], 0, 0  # `before`: units in text[:at]; entities are in order
+    for entity in document.entities:
+        start = before + length(document.text[at : entity.start])
+        end = start + length(entity.text)
+        entities.append(replace(entity, start=start, end=end))
+        at, before = entity.end, end
+    return Document(document.text, document.sentences, entities)
 
 
 FORMATS: dict[str, Callable[[Document, IO[str]], None]] = {
