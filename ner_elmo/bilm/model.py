@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ner_elmo.bilm.lstm import LstmStack
+from ner_elmo.bilm.lstm import LstmStack, State
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
 
@@ -86,6 +86,19 @@ class BiLm(nn.Module):
         forward, _ = self.forward_lstm(vectors[:-1])
         backward, _ = self.backward_lstm(reversed_vectors[:-1])
         return self.forward_lstm.dropout(forward[-1]), self.backward_lstm.dropout(backward[-1])
+
+    def running_predictions(
+        self, vectors: Tensor, states: tuple[list[State] | None, list[State] | None]
+    ) -> tuple[Tensor, Tensor, tuple[list[State], list[State]]]:
+        """As :meth:`predictions` for sentences without padding that go on from the states the last ones left.
+
+        Args:
+            vectors: token vectors ``(time, batch, projection_dim)``, all sentences of one length.
+            states: what the call before returned, forward and backward; ``None`` is the zero state.
+        """
+        forward, forward_states = self.forward_lstm(vectors[:-1], states[0])
+        backward, backward_states = self.backward_lstm(vectors.flip(0)[:-1], states[1])
+        return forward[-1], backward[-1], (forward_states, backward_states)
 
 
 def reversal(lengths: Tensor, time: int) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from ner_elmo.bilm.corpus import Batch, Sentence, by_length, make_batch
+from ner_elmo.bilm.lstm import State
 from ner_elmo.bilm.model import BiLm, reversal, reverse
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
@@ -61,8 +62,10 @@ def held_out_perplexity(
     vocabulary: Vocabulary,
     sentences: Iterable[Sentence],
     batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    carry_state: bool = False,
 ) -> Perplexity:
-    """Perplexity of ``sentences``, each read from the zero state.
+    """Perplexity of ``sentences``, each read from the zero state, or with ``carry_state`` one after the other, each
+    from the state that the one before left in its direction.
 
     Raises:
         DataError: there is no sentence.
@@ -74,11 +77,16 @@ def held_out_perplexity(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for batch in _batches(sentences, vocabulary, max_characters, batch_tokens):
-            y_forward, y_backward, wanted_forward, wanted_backward = directions(model, batch.to(device))
+        if carry_state:
+            single = ((make_batch([sentence], vocabulary, max_characters).to(device)) for sentence in sentences)
+            parts = _running_directions(model, single)
+        else:
+            batches = _batches(sentences, vocabulary, max_characters, batch_tokens)
+            parts = ((*directions(model, batch.to(device)), batch.n_tokens) for batch in batches)
+        for y_forward, y_backward, wanted_forward, wanted_backward, n_read in parts:
             forward += softmax.losses(y_forward, wanted_forward).double().sum().item()
             backward += softmax.losses(y_backward, wanted_backward).double().sum().item()
-            n_tokens += batch.n_tokens
+            n_tokens += n_read
             predictions += len(wanted_forward)
             unknown += int((wanted_forward == vocabulary.unknown_id).sum())
     model.train(was_training)
@@ -93,6 +101,18 @@ def held_out_perplexity(
         unk_rate=unknown / max(1, n_tokens),
         vocabulary=vocabulary.digest(),
     )
+
+
+def _running_directions(
+    model: BiLm, batches: Iterable[Batch]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]]:
+    """:func:`directions` and the number of tokens of one sentence after the other, the state carried on."""
+    states: tuple[list[State] | None, list[State] | None] = (None, None)
+    for batch in batches:
+        vectors = functional.embedding(batch.tokens, model.token_encoder(batch.types))
+        forward, backward, states = model.running_predictions(vectors, states)
+        targets = batch.targets[:, 0]
+        yield forward[:, 0], backward[:, 0], targets[1:], targets.flip(0)[1:], batch.n_tokens
 
 
 def _batches(

@@ -15,6 +15,9 @@ NAME = "perplexity"
 def command(
     text: Annotated[list[Path], typer.Argument(help="text files (plain, .gz, .xz, .zst)", metavar="TEXT...")],
     bilm: Annotated[Path, typer.Option("--bilm", help="biLM, run or tagger directory")],
+    carry_state: Annotated[
+        bool, typer.Option("--carry-state", help="read on from the state the sentence before left, one at a time")
+    ] = False,
     encoding: shared.Encoding = "utf-8",
     device: shared.Device = "auto",
     threads: shared.Threads = None,
@@ -25,7 +28,7 @@ def command(
     """Measure the perplexity of a biLM on held-out text, by the exact softmax.
 
     The text is read as the biLM's training text was (tokenised, one sentence a line, unless it was trained on raw
-    text); each sentence from the zero state.
+    text); each sentence from the zero state, unless --carry-state.
     """
     from ner_elmo.bilm.corpus import find_files, read_sentences
     from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
@@ -43,6 +46,7 @@ def command(
         vocabulary,
         read_sentences(paths, files.tokenizer, encoding),
         batch_tokens or DEFAULT_BATCH_TOKENS,
+        carry_state,
     )
     if as_json:
         shared.print_json(result.to_json())

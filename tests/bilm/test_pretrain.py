@@ -128,6 +128,26 @@ def test_perplexity_equals_a_twin_that_goes_word_by_word(tmp_path: Path) -> None
     assert found.mean == pytest.approx(math.exp(sum(sums) / 20), rel=1e-5)
 
 
+def test_carried_state_is_one_long_reading() -> None:
+    model, softmax = make_model(make_options()), Softmax(6, 5)
+    softmax.reset_parameters()
+    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "bb", "ccc"])
+    sentences = [["a", "bb"], ["ccc"], ["never", "a", "a", "bb"]]
+    found = held_out_perplexity(model, softmax, vocabulary, sentences, carry_state=True)
+    sums = [0.0, 0.0]
+    with torch.no_grad():
+        for direction, (stack, order) in enumerate(((model.forward_lstm, 1), (model.backward_lstm, -1))):
+            read = [["<S>", *sentence, "</S>"][::order] for sentence in sentences]
+            inputs = [token for tokens in read for token in tokens[:-1]]  # a sentence's last symbol is only predicted
+            wanted = torch.tensor([vocabulary.id_of(token) for tokens in read for token in tokens[1:]])
+            vectors = model.token_encoder(torch.from_numpy(char_ids(inputs, 12)))
+            outputs, _ = stack(vectors.unsqueeze(1))
+            sums[direction] = softmax.losses(outputs[-1][:, 0], wanted).sum().item()
+    assert found.forward == pytest.approx(math.exp(sums[0] / 10), rel=1e-5)
+    assert found.backward == pytest.approx(math.exp(sums[1] / 10), rel=1e-5)
+    assert found.mean != pytest.approx(held_out_perplexity(model, softmax, vocabulary, sentences).mean, rel=1e-4)
+
+
 def test_unigram_perplexity_by_hand() -> None:
     vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a"])
     counts = Counter({"a": 2, "x": 1, "</S>": 1})
