@@ -16,7 +16,7 @@ from ner_elmo.cli.progress import Progress
 from ner_elmo.errors import NerElmoError, UsageError
 
 if TYPE_CHECKING:
-    from ner_elmo.bilm.pretrain import PretrainConfig
+    from ner_elmo.bilm.config import PretrainConfig
 
 NAME = "pretrain"
 # What a resumed run may change: when it stops and how often it looks up, not what it computes from the same text.
@@ -105,6 +105,7 @@ def command(
         shared.refuse_existing(output, force)
 
     from ner_elmo.bilm import pretrain
+    from ner_elmo.bilm.config import PretrainConfig
     from ner_elmo.bilm.corpus import find_files
     from ner_elmo.bilm.directory import find_bilm
     from ner_elmo.bilm.options import options_to_json, read_options
@@ -117,7 +118,7 @@ def command(
         network = read_options(options) if options else size_options(size)
     if dropout is not None:
         network = dataclasses.replace(network, dropout=dropout)
-    config = pretrain.PretrainConfig(
+    config = PretrainConfig(
         corpus=[str(path) for path in corpus],
         options=options_to_json(network),
         heldout=str(heldout) if heldout else None,

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from ner_elmo.bilm import corpus, pretrain
+from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary, write_bilm
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
@@ -50,7 +51,7 @@ def toy(tmp_path: Path) -> Path:
     return path
 
 
-def make_config(toy: Path, **changes: Any) -> pretrain.PretrainConfig:
+def make_config(toy: Path, **changes: Any) -> PretrainConfig:
     values: dict[str, Any] = {
         "corpus": [str(toy)],
         "options": options_to_json(make_options(dim=16, projection_dim=8)) | {"dropout": 0.1},
@@ -61,7 +62,7 @@ def make_config(toy: Path, **changes: Any) -> pretrain.PretrainConfig:
         "checkpoint_steps": 4,
         "evaluations": 3,
     }
-    return pretrain.PretrainConfig(**(values | changes))
+    return PretrainConfig(**(values | changes))
 
 
 def weights_of(directory: Path) -> dict[str, bytes]:
