@@ -11,20 +11,20 @@ x_t and the state (c, h):
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
 
 from ner_elmo.bilm.options import LstmOptions
+from ner_elmo.bilm.recurrence import Clips, Recurrence, State, Weights, last_outputs, run
 
 FORGET_BIAS = 1.0
 
-# torch says so at the first call on every CPU; its own implementation is the one that is wanted.
+# torch says so at the first call on every CPU, where it is not asked to run them.
 warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
-
-State = tuple[Tensor, Tensor]  # h (batch, projection_dim), c (batch, dim)
 
 
 class LstmLayer(nn.Module):
@@ -56,32 +56,46 @@ class LstmLayer(nn.Module):
         if self.lstm.proj_size:
             nn.init.xavier_uniform_(self.lstm.weight_hr_l0)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """``x`` (time, batch, projection_dim) to the outputs of the same shape and the state after the last step."""
-        if self.cell_clip is None and self.proj_clip is None:
-            hx = None if state is None else (state[0].unsqueeze(0), state[1].unsqueeze(0))
-            y, (h, c) = self.lstm(x, hx)
-            return y, (h.squeeze(0), c.squeeze(0))
-        return self._clipped(x, state)
+    def forward(self, x: Tensor, batch_sizes: Sequence[int], state: State | None = None) -> tuple[Tensor, State]:
+        """Packed inputs ``(positions, projection_dim)`` to outputs of the same shape and each row's last state.
 
-    def _clipped(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        On a GPU torch's own code runs what has no clips; everything else is :mod:`ner_elmo.bilm.recurrence`.
+        """
+        if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
+            return self._fused(x, batch_sizes, state)
+        weights = self._weights()
+        clips = Clips(self.cell_clip, self.proj_clip)
+        if torch.is_grad_enabled():
+            w_inputs, w_state, bias, w_projection = weights
+            # Contiguous, as lay_out_for_inference has them; copying them costs little beside a whole batch.
+            columns = w_inputs.contiguous(), w_state.contiguous(), bias
+            rows = None if w_projection is None else w_projection.contiguous()
+            y, c = Recurrence.apply(x, *columns, rows, *(state or (None, None)), batch_sizes, clips)
+        else:
+            c = x.new_zeros(batch_sizes[0], self.dim) if state is None else state[1].clone()
+            h = x.new_zeros(batch_sizes[0], weights.state.shape[0]) if state is None else state[0]
+            y = run(x, batch_sizes, weights, clips, (h, c))
+        return y, (last_outputs(y, batch_sizes), c)
+
+    def _weights(self) -> Weights:
         lstm = self.lstm
-        batch = x.shape[1]
-        inputs = functional.linear(x, lstm.weight_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0)  # (time, batch, 4 dim)
-        h, c = state or (x.new_zeros(batch, lstm.weight_hh_l0.shape[1]), x.new_zeros(batch, self.dim))
-        outputs = []
-        for step in inputs.unbind(0):
-            i, f, j, o = torch.addmm(step, h, lstm.weight_hh_l0.t()).chunk(4, dim=1)
-            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(j)
-            if self.cell_clip is not None:
-                c = c.clamp(-self.cell_clip, self.cell_clip)
-            h = torch.sigmoid(o) * torch.tanh(c)
-            if lstm.proj_size:
-                h = functional.linear(h, lstm.weight_hr_l0)
-            if self.proj_clip is not None:
-                h = h.clamp(-self.proj_clip, self.proj_clip)
-            outputs.append(h)
-        return torch.stack(outputs), (h, c)
+        bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
+        projection = lstm.weight_hr_l0.t() if lstm.proj_size else None
+        return Weights(lstm.weight_ih_l0.t(), lstm.weight_hh_l0.t(), bias, projection)
+
+    def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+        packed = PackedSequence(x, torch.tensor(batch_sizes))
+        hx = None if state is None else (state[0].unsqueeze(0), state[1].unsqueeze(0))
+        y, (h, c) = self.lstm(packed, hx)
+        return y.data, (h.squeeze(0), c.squeeze(0))
+
+    def lay_out_for_inference(self) -> None:
+        """Store the matrices column by column, as :func:`~ner_elmo.bilm.recurrence.run` reads them: its products with
+        few rows are up to 1.5 times faster. Values and shapes stay."""
+        for name in ("weight_ih_l0", "weight_hh_l0", "weight_hr_l0"):
+            if hasattr(self.lstm, name):
+                parameter = getattr(self.lstm, name)
+                parameter.data = parameter.data.t().contiguous().t()
 
 
 class LstmStack(nn.Module):
@@ -98,19 +112,29 @@ class LstmStack(nn.Module):
             assert isinstance(layer, LstmLayer)
             layer.reset_parameters()
 
+    def lay_out_for_inference(self) -> None:
+        for layer in self.layers:
+            assert isinstance(layer, LstmLayer)
+            layer.lay_out_for_inference()
+
     def forward(
-        self, x: Tensor, states: list[State] | None = None, n_layers: int | None = None
+        self,
+        x: Tensor,
+        batch_sizes: Sequence[int],
+        states: Sequence[State] | None = None,
+        n_layers: int | None = None,
     ) -> tuple[list[Tensor], list[State]]:
-        """Run ``x`` (time, batch, projection_dim), its first step first, through the lowest ``n_layers`` layers.
+        """Run packed inputs ``(positions, projection_dim)``, a sentence's first position first, through the lowest
+        ``n_layers`` layers.
 
         Returns:
-            The outputs of each layer, lowest first, of the shape of ``x``; and each layer's last state.
+            The outputs of each layer, lowest first, of the shape of ``x``; and each layer's last states.
         """
         outputs: list[Tensor] = []
         last_states: list[State] = []
         for number, layer in enumerate(self.layers[:n_layers]):
             x = self.dropout(x)
-            y, state = layer(x, states[number] if states else None)
+            y, state = layer(x, batch_sizes, states[number] if states else None)
             if number > 0 and self.use_skip_connections:
                 y = y + x
             outputs.append(y)

@@ -6,11 +6,15 @@ right to left by another; the two share nothing but the token encoder (and, in t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ner_elmo.bilm.lstm import LstmStack, State
+from ner_elmo.bilm.lstm import LstmStack
 from ner_elmo.bilm.options import BilmOptions
+from ner_elmo.bilm.recurrence import State
 from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
 
 
@@ -48,28 +52,42 @@ class BiLm(nn.Module):
         self.forward_lstm.reset_parameters()
         self.backward_lstm.reset_parameters()
 
+    def lay_out_for_inference(self) -> None:
+        """Arrange the recurrent weights in memory as inference reads them; their values and shapes stay."""
+        for stack in (self.forward_lstm, self.backward_lstm):
+            stack.lay_out_for_inference()
+
     @property
     def n_words(self) -> int | None:
         """Rows of the word table; ``None`` for a model with characters."""
         return self.token_encoder.n_words if isinstance(self.token_encoder, WordTable) else None
 
-    def layers(self, vectors: Tensor, lengths: Tensor, n_layers: int | None = None) -> Tensor:
-        """All layers of padded sentences, from the zero state.
+    def layers(self, vectors: Tensor, lengths: Sequence[int], n_layers: int | None = None) -> Tensor:
+        """All layers of whole sentences, each from the zero state. Nothing is padded.
 
         Args:
-            vectors: token vectors ``(batch, time, projection_dim)``, boundaries included, padded on the right.
-            lengths: real positions of each sentence ``(batch,)``, boundaries included.
+            vectors: token vectors ``(positions, projection_dim)``, one sentence after the other, boundaries included.
+            lengths: positions of each sentence, **falling**; they add up to ``positions``.
             n_layers: LSTM layers to compute, from below; all by default.
 
         Returns:
-            ``(1 + n_layers, batch, time, 2 · projection_dim)``; what stands at padding has no meaning.
+            ``(1 + n_layers, positions, 2 · projection_dim)``, in the order of ``vectors``.
         """
-        x = vectors.transpose(0, 1)
-        order = reversal(lengths, x.shape[0])
-        forward, _ = self.forward_lstm(x, n_layers=n_layers)
-        backward, _ = self.backward_lstm(reverse(x, order), n_layers=n_layers)
-        pairs = [(x, x), *((f, reverse(b, order)) for f, b in zip(forward, backward, strict=True))]
-        return torch.stack([torch.cat(pair, dim=2) for pair in pairs]).transpose(1, 2)
+        batch_sizes, there, back = packing(lengths)
+        dim = vectors.shape[1]
+        n_layers = self.options.lstm.n_layers if n_layers is None else n_layers
+        layers = vectors.new_empty(1 + n_layers, vectors.shape[0], 2 * dim)
+        layers[0, :, :dim] = vectors
+        layers[0, :, dim:] = vectors
+        for stack, order, half in (
+            (self.forward_lstm, there, slice(dim)),
+            (self.backward_lstm, back, slice(dim, None)),
+        ):
+            order = order.to(vectors.device)
+            outputs, _ = stack(vectors[order], batch_sizes, n_layers=n_layers)
+            for number, output in enumerate(outputs, start=1):
+                layers[number, order, half] = output
+        return layers
 
     def predictions(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What each direction knows before each of its n + 1 predictions.
@@ -83,9 +101,9 @@ class BiLm(nn.Module):
             in its own reading order: row t predicts position n - t, the (t + 1)-th of the reversed sentence.
         """
         reversed_vectors = reverse(vectors, reversal(lengths, vectors.shape[0]))
-        forward, _ = self.forward_lstm(vectors[:-1])
-        backward, _ = self.backward_lstm(reversed_vectors[:-1])
-        return self.forward_lstm.dropout(forward[-1]), self.backward_lstm.dropout(backward[-1])
+        forward, _ = _run_padded(self.forward_lstm, vectors[:-1])
+        backward, _ = _run_padded(self.backward_lstm, reversed_vectors[:-1])
+        return self.forward_lstm.dropout(forward), self.backward_lstm.dropout(backward)
 
     def running_predictions(
         self, vectors: Tensor, states: tuple[list[State] | None, list[State] | None]
@@ -96,9 +114,33 @@ class BiLm(nn.Module):
             vectors: token vectors ``(time, batch, projection_dim)``, all sentences of one length.
             states: what the call before returned, forward and backward; ``None`` is the zero state.
         """
-        forward, forward_states = self.forward_lstm(vectors[:-1], states[0])
-        backward, backward_states = self.backward_lstm(vectors.flip(0)[:-1], states[1])
-        return forward[-1], backward[-1], (forward_states, backward_states)
+        forward, forward_states = _run_padded(self.forward_lstm, vectors[:-1], states[0])
+        backward, backward_states = _run_padded(self.backward_lstm, vectors.flip(0)[:-1], states[1])
+        return forward, backward, (forward_states, backward_states)
+
+
+def packing(lengths: Sequence[int]) -> tuple[list[int], Tensor, Tensor]:
+    """How sentences of falling ``lengths``, one after the other, are packed step by step in either direction.
+
+    Returns:
+        The rows of each step; and for each packed position its place in the sentences, reading forward and backward.
+    """
+    sizes = np.asarray(lengths)
+    if (sizes[:-1] < sizes[1:]).any():
+        raise ValueError(f"lengths must be falling, got {list(lengths)}")
+    steps = np.arange(sizes[0])[:, None]
+    real = steps < sizes
+    ends = sizes.cumsum()
+    forward = (ends - sizes + steps)[real]
+    backward = (ends - 1 - steps)[real]
+    return real.sum(1).tolist(), torch.from_numpy(forward), torch.from_numpy(backward)
+
+
+def _run_padded(stack: LstmStack, x: Tensor, states: Sequence[State] | None = None) -> tuple[Tensor, list[State]]:
+    """The top layer's outputs for ``x`` (time, batch, projection_dim), all rows of one length, and the last states."""
+    time, batch, dim = x.shape
+    outputs, last_states = stack(x.reshape(time * batch, dim), [batch] * time, states)
+    return outputs[-1].view(time, batch, dim), last_states
 
 
 def reversal(lengths: Tensor, time: int) -> Tensor:

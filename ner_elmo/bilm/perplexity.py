@@ -17,8 +17,8 @@ import torch
 from torch.nn import functional
 
 from ner_elmo.bilm.corpus import Batch, Sentence, by_length, make_batch
-from ner_elmo.bilm.lstm import State
 from ner_elmo.bilm.model import BiLm, reversal, reverse
+from ner_elmo.bilm.recurrence import State
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
 from ner_elmo.text.vocabulary import Vocabulary

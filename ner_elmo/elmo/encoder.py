@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ner_elmo.bilm import many_langs
@@ -135,7 +135,9 @@ class Elmo:
         if precision not in PRECISIONS:
             raise UsageError(f"--precision {precision}: not available; expected {', '.join(PRECISIONS)}")
         files = find_bilm(path)
-        return cls(load_bilm(files).to(device), files, batch_tokens)
+        model = load_bilm(files).to(device)
+        model.lay_out_for_inference()
+        return cls(model, files, batch_tokens)
 
     def embed(self, sentences: Iterable[Sequence[str]], layers: Layers = "all") -> Iterator[np.ndarray]:
         """Vectors of each sentence, in order, as they become ready.
@@ -167,36 +169,51 @@ class Elmo:
     def _embed_chunk(self, chunk: list[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
         results: list[np.ndarray | None] = [None] * len(chunk)
         for group in by_length(chunk, self.batch_tokens):
-            encoded = self.layers([chunk[i] for i in group], n_layers=max(wanted))[wanted]
-            if layers == "mean":
-                encoded = encoded.mean(0)
-            elif layers == "top":
-                encoded = encoded[0]
-            array = encoded.cpu().numpy()
-            for row, i in enumerate(group):
-                results[i] = array[..., row, : len(chunk[i]), :].copy()  # a view would keep the whole batch alive
+            group.reverse()  # the longest first
+            with torch.inference_mode():
+                encoded = self._encode([chunk[i] for i in group], max(wanted))
+                if layers == "mean":
+                    encoded = encoded.mean(0)
+                elif layers == "top":
+                    encoded = encoded[-1]
+                elif wanted != list(range(len(encoded))):
+                    encoded = encoded[wanted]
+                array = encoded.cpu().numpy()
+            start = 1
+            for i in group:
+                end = start + len(chunk[i])
+                results[i] = array[..., start:end, :].copy()  # a view would keep the whole batch alive
+                start = end + 2
         return results  # type: ignore[return-value]
+
+    def _encode(self, sentences: Sequence[Sequence[str]], n_layers: int | None) -> Tensor:
+        """All layers of sentences of falling lengths, one after the other, boundaries included:
+        ``(1 + n_layers, positions, dim)``."""
+        begin, end = self._boundaries
+        table, rows = self._types.rows_of([[begin, *tokens, end] for tokens in sentences])
+        index = torch.tensor([row for sentence in rows for row in sentence], device=self.device)
+        return self.model.layers(functional.embedding(index, table), [len(row) for row in rows], n_layers)
 
     def layers(
         self, sentences: Sequence[Sequence[str]], n_layers: int | None = None, boundaries: bool = False
     ) -> Tensor:
-        """All layers of one batch, ``(1 + n_layers, batch, time, dim)``; what stands at padding has no meaning.
+        """All layers of one batch as a padded tensor ``(1 + n_layers, batch, time, dim)``, 0 at padding.
 
         Args:
             n_layers: LSTM layers to compute, from below; all by default.
             boundaries: keep the positions of the sentence boundaries (two more in ``time``).
         """
+        falling = sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))
+        edge = 0 if boundaries else 1
         with torch.inference_mode():
-            begin, end = self._boundaries
-            bounded = [[begin, *tokens, end] for tokens in sentences]
-            table, rows = self._types.rows_of(bounded)
-            lengths = [len(row) for row in rows]
-            index = np.zeros((len(rows), max(lengths)), dtype=np.int64)
-            for padded, row in zip(index, rows, strict=True):
-                padded[: len(row)] = row
-            vectors = functional.embedding(torch.from_numpy(index).to(self.device), table)
-            encoded = self.model.layers(vectors, torch.tensor(lengths, device=self.device), n_layers)
-            return encoded if boundaries else encoded[:, :, 1:-1]
+            encoded = self._encode([sentences[i] for i in falling], n_layers)
+            parts: list[Tensor] = [encoded] * len(sentences)
+            start = 0
+            for i in falling:
+                end = start + len(sentences[i]) + 2
+                parts[i] = encoded[:, start + edge : end - edge].transpose(0, 1)
+                start = end
+            return nn.utils.rnn.pad_sequence(parts, batch_first=True).permute(2, 0, 1, 3)
 
 
 def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.ndarray | None]:

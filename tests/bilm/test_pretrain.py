@@ -142,8 +142,8 @@ def test_carried_state_is_one_long_reading() -> None:
             inputs = [token for tokens in read for token in tokens[:-1]]  # a sentence's last symbol is only predicted
             wanted = torch.tensor([vocabulary.id_of(token) for tokens in read for token in tokens[1:]])
             vectors = model.token_encoder(torch.from_numpy(char_ids(inputs, 12)))
-            outputs, _ = stack(vectors.unsqueeze(1))
-            sums[direction] = softmax.losses(outputs[-1][:, 0], wanted).sum().item()
+            outputs, _ = stack(vectors, [1] * len(vectors))
+            sums[direction] = softmax.losses(outputs[-1], wanted).sum().item()
     assert found.forward == pytest.approx(math.exp(sums[0] / 10), rel=1e-5)
     assert found.backward == pytest.approx(math.exp(sums[1] / 10), rel=1e-5)
     assert found.mean != pytest.approx(held_out_perplexity(model, softmax, vocabulary, sentences).mean, rel=1e-4)

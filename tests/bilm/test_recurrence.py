@@ -1,0 +1,136 @@
+"""The packed recurrence against torch's LSTM, and against a slow loop that autograd differentiates."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ner_elmo.bilm import recurrence
+from ner_elmo.bilm.lstm import LstmLayer
+from ner_elmo.bilm.options import LstmOptions
+from ner_elmo.bilm.recurrence import Clips, Recurrence, Weights, last_outputs, run
+
+DIM, PROJECTION = 7, 4
+BINDING = Clips(0.3, 0.05)
+
+
+def make_weights(projection: bool = True, scale: float = 0.8, seed: int = 0) -> Weights:
+    generator = torch.Generator().manual_seed(seed)
+    width = PROJECTION if projection else DIM
+
+    def draw(*shape: int) -> Tensor:
+        return (torch.randn(*shape, generator=generator) * scale).requires_grad_(True)
+
+    return Weights(
+        draw(width, 4 * DIM), draw(width, 4 * DIM), draw(4 * DIM), draw(DIM, PROJECTION) if projection else None
+    )
+
+
+def slow_loop(x: Tensor, weights: Weights, clips: Clips, state: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """One sentence ``(time, width)``, one step after the other."""
+    width = weights.state.shape[0]
+    h, c = state if state is not None else (x.new_zeros(width), x.new_zeros(DIM))
+    outputs = []
+    for step in x:
+        i, f, j, o = (step @ weights.inputs + h @ weights.state + weights.bias).chunk(4)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(j)
+        if clips.cell is not None:
+            c = c.clamp(-clips.cell, clips.cell)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        if weights.projection is not None:
+            h = h @ weights.projection
+            if clips.projection is not None:
+                h = h.clamp(-clips.projection, clips.projection)
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+def packed(sentences: list[Tensor]) -> tuple[Tensor, list[int]]:
+    sequence = nn.utils.rnn.pack_sequence(sentences)
+    return sequence.data, sequence.batch_sizes.tolist()
+
+
+def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(sum(lengths))
+    return [torch.randn(length, width, generator=generator) for length in lengths]
+
+
+@pytest.mark.parametrize("clips", [Clips(None, None), BINDING, Clips(0.3, None), Clips(None, 0.05)])
+@pytest.mark.parametrize("projection", [True, False])
+@pytest.mark.parametrize("with_state", [True, False])
+def test_outputs_and_gradients_equal_the_slow_loop(clips: Clips, projection: bool, with_state: bool) -> None:
+    weights = make_weights(projection)
+    width = weights.state.shape[0]
+    lengths = [6, 4, 4, 1]
+    sentences = [sentence.requires_grad_(True) for sentence in sentences_of(lengths, width)]
+    state = (torch.randn(4, width) / 20, torch.randn(4, DIM) / 5) if with_state else None
+    states = [(state[0][row], state[1][row]) if state else None for row in range(4)]
+    expected = torch.cat([slow_loop(x, weights, clips, own) for x, own in zip(sentences, states, strict=True)])
+    upstream = torch.randn_like(expected)
+    leaves = [*sentences, *(w for w in weights if w is not None)]
+    wanted = torch.autograd.grad((expected * upstream).sum(), leaves)
+
+    x, batch_sizes = packed(sentences)
+    y, c = Recurrence.apply(x, *weights, *(state or (None, None)), batch_sizes, clips)
+    flat_upstream, _ = packed(list(upstream.split(lengths)))
+    found = torch.autograd.grad((y * flat_upstream).sum(), leaves)
+    torch.testing.assert_close(y, packed(list(expected.split(lengths)))[0], atol=1e-6, rtol=1e-5)
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+    with torch.no_grad():
+        begin = None if state is None else (state[0], state[1].clone())
+        torch.testing.assert_close(run(x, batch_sizes, weights, clips, begin), y, atol=1e-6, rtol=1e-5)
+        if begin is not None:
+            torch.testing.assert_close(begin[1], c, atol=1e-6, rtol=1e-5)
+        ends = torch.stack([part[-1] for part in expected.split(lengths)])
+        torch.testing.assert_close(last_outputs(y, batch_sizes), ends, atol=1e-6, rtol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 2000))
+def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes: int) -> None:
+    lengths = sorted(lengths, reverse=True)
+    weights = make_weights(seed=1)
+    sentences = sentences_of(lengths, PROJECTION)
+    x, batch_sizes = packed(sentences)
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrence, "GATE_BYTES", gate_bytes)
+        found = run(x, batch_sizes, weights, BINDING)
+        alone = [run(sentence, [1] * len(sentence), weights, BINDING) for sentence in sentences]
+    torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("has_gradient", [True, False])
+def test_without_clips_a_layer_is_torchs_lstm(has_gradient: bool) -> None:
+    options = LstmOptions(
+        dim=DIM, projection_dim=PROJECTION, n_layers=1, cell_clip=None, proj_clip=None, use_skip_connections=True
+    )
+    torch.manual_seed(3)
+    layer = LstmLayer(options)
+    layer.reset_parameters()
+    layer.lay_out_for_inference()
+    x = torch.randn(5, 3, PROJECTION, requires_grad=True)
+    state = (torch.randn(3, PROJECTION), torch.randn(3, DIM))
+    expected, (h, c) = layer.lstm(x, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
+    with torch.set_grad_enabled(has_gradient):
+        found, last = layer(x.reshape(15, PROJECTION), [3] * 5, state)
+    torch.testing.assert_close(found.view(5, 3, PROJECTION), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(last, (h[0], c[0]), atol=1e-6, rtol=1e-5)
+    if has_gradient:
+        parameters = [x, *(p for p in layer.parameters() if p.requires_grad)]
+        ours = torch.autograd.grad(found.sum(), parameters)
+        theirs = torch.autograd.grad(expected.sum(), parameters)
+        for mine, wanted in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_second_backward_pass_is_refused() -> None:
+    x, batch_sizes = packed(sentences_of([3, 2], PROJECTION))
+    y, _ = Recurrence.apply(x, *make_weights(), None, None, batch_sizes, BINDING)
+    y.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="inplace"):
+        y.sum().backward()
