@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.bilm.recurrence import Clips, Recurrence, State, Weights, last_outputs, run
 
@@ -45,6 +46,9 @@ class LstmLayer(nn.Module):
         forget_bias = torch.zeros(4 * options.dim)
         forget_bias[options.dim : 2 * options.dim] = FORGET_BIAS
         self.lstm.bias_hh_l0 = nn.Parameter(forget_bias, requires_grad=False)
+        self.width = options.projection_dim
+        self._kernel: Tensor | None = None
+        self._int8: Int8Weights | None = None
 
     def reset_parameters(self) -> None:
         """Glorot-uniform kernels (over inputs and state together, as TensorFlow has them) and zero biases."""
@@ -63,25 +67,38 @@ class LstmLayer(nn.Module):
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
-        weights = self._weights()
         clips = Clips(self.cell_clip, self.proj_clip)
+        if self._int8 is not None:
+            return self._in_8_bits(self._int8, x, batch_sizes, state, clips)
+        weights = self._weights()
         if torch.is_grad_enabled():
-            w_inputs, w_state, bias, w_projection = weights
-            # Contiguous, as lay_out_for_inference has them; copying them costs little beside a whole batch.
-            columns = w_inputs.contiguous(), w_state.contiguous(), bias
-            rows = None if w_projection is None else w_projection.contiguous()
-            y, c = Recurrence.apply(x, *columns, rows, *(state or (None, None)), batch_sizes, clips)
+            h, c = state if state is not None else (None, None)
+            y, c = Recurrence.apply(x, *weights, h, c, batch_sizes, clips)
         else:
-            c = x.new_zeros(batch_sizes[0], self.dim) if state is None else state[1].clone()
-            h = x.new_zeros(batch_sizes[0], weights.state.shape[0]) if state is None else state[0]
+            h, c = self._start(x, batch_sizes, state)
             y = run(x, batch_sizes, weights, clips, (h, c))
+        return y, (last_outputs(y, batch_sizes), c)
+
+    def _start(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> State:
+        """A state that may be overwritten."""
+        if state is not None:
+            return state[0], state[1].clone()
+        return x.new_zeros(batch_sizes[0], self.width), x.new_zeros(batch_sizes[0], self.dim)
+
+    def _in_8_bits(
+        self, weights: Int8Weights, x: Tensor, batch_sizes: Sequence[int], state: State | None, clips: Clips
+    ) -> tuple[Tensor, State]:
+        h, c = self._start(x, batch_sizes, state)
+        y = run_int8(x, batch_sizes, weights, clips, (h, c))
         return y, (last_outputs(y, batch_sizes), c)
 
     def _weights(self) -> Weights:
         lstm = self.lstm
-        bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
         projection = lstm.weight_hr_l0.t() if lstm.proj_size else None
-        return Weights(lstm.weight_ih_l0.t(), lstm.weight_hh_l0.t(), bias, projection)
+        if self._kernel is not None:
+            return Weights(self._kernel, projection)
+        bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).unsqueeze(0)
+        return Weights(torch.cat([lstm.weight_ih_l0.t(), lstm.weight_hh_l0.t(), bias]), projection)
 
     def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         packed = PackedSequence(x, torch.tensor(batch_sizes))
@@ -89,13 +106,30 @@ class LstmLayer(nn.Module):
         y, (h, c) = self.lstm(packed, hx)
         return y.data, (h.squeeze(0), c.squeeze(0))
 
+    def quantise(self) -> None:
+        """Compute in 8-bit integers from now on; the float32 weights are let go.
+
+        Raises:
+            UsageError: torch cannot do so on this processor.
+        """
+        with torch.no_grad():
+            self._int8 = Int8Weights(self._weights())
+        self._kernel = None
+        for parameter in self.lstm.parameters():
+            parameter.data = parameter.data.new_empty(0)
+
     def lay_out_for_inference(self) -> None:
-        """Store the matrices column by column, as :func:`~ner_elmo.bilm.recurrence.run` reads them: its products with
-        few rows are up to 1.5 times faster. Values and shapes stay."""
-        for name in ("weight_ih_l0", "weight_hh_l0", "weight_hr_l0"):
-            if hasattr(self.lstm, name):
-                parameter = getattr(self.lstm, name)
-                parameter.data = parameter.data.t().contiguous().t()
+        """Keep the kernel as :func:`~ner_elmo.bilm.recurrence.run` reads it, instead of building it at every call. The
+        matrices become views of it, so that it takes no memory of its own; weights that change later are not seen."""
+        lstm = self.lstm
+        with torch.no_grad():
+            kernel, projection = self._weights()
+            width = lstm.weight_ih_l0.shape[1]
+            self._kernel = kernel.detach()
+            lstm.weight_ih_l0.data = self._kernel[:width].t()
+            lstm.weight_hh_l0.data = self._kernel[width:-1].t()
+            if projection is not None:
+                lstm.weight_hr_l0.data = projection.contiguous().t()
 
 
 class LstmStack(nn.Module):
@@ -112,10 +146,13 @@ class LstmStack(nn.Module):
             assert isinstance(layer, LstmLayer)
             layer.reset_parameters()
 
-    def lay_out_for_inference(self) -> None:
+    def prepare_for_inference(self, precision: str) -> None:
         for layer in self.layers:
             assert isinstance(layer, LstmLayer)
-            layer.lay_out_for_inference()
+            if precision == "int8":
+                layer.quantise()
+            else:
+                layer.lay_out_for_inference()
 
     def forward(
         self,

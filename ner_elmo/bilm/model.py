@@ -52,10 +52,14 @@ class BiLm(nn.Module):
         self.forward_lstm.reset_parameters()
         self.backward_lstm.reset_parameters()
 
-    def lay_out_for_inference(self) -> None:
-        """Arrange the recurrent weights in memory as inference reads them; their values and shapes stay."""
+    def prepare_for_inference(self, precision: str = "fp32") -> None:
+        """Arrange the recurrent weights as inference reads them. For ``int8`` they are quantised, once and for all.
+
+        Raises:
+            UsageError: torch has no 8-bit products on this processor.
+        """
         for stack in (self.forward_lstm, self.backward_lstm):
-            stack.lay_out_for_inference()
+            stack.prepare_for_inference(precision)
 
     @property
     def n_words(self) -> int | None:

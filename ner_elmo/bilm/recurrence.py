@@ -1,8 +1,8 @@
 """The recurrence of an LSTM with projection and clips on packed sequences, with and without a gradient.
 
 What :class:`torch.nn.LSTM` computes, and clips beside it (Sak et al. 2014; docs/elmo-format.md §5), arranged for a
-processor: the products with the inputs are made for many steps at once, states are updated in place, rows that have
-ended leave the batch, and the gradient of each weight is one product over all steps.
+processor: input, state and bias meet the weights in one product a step, states are updated in place, rows that have
+ended leave the batch, and the gradient of all weights is one product over all steps.
 
 **Packed** sequences of falling lengths lie step by step: first the first step of all of them, then the second step of
 those that have one, and so on. ``batch_sizes`` holds the number of rows of each step; their sum is the ``positions``.
@@ -11,26 +11,40 @@ those that have one, and so on. ``batch_sizes`` holds the number of rows of each
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+# A product with fewer rows takes the time of reading the weights, and those of the inputs are then read once for many
+# steps together instead of once a step.
+FEW_ROWS = 8
 # Gates of so many bytes are computed at once: what does not fit a processor's cache is written and read for nothing.
-GATE_BYTES = 8 << 20
+GATE_BYTES = 4 << 20
 
-State = tuple[Tensor, Tensor]  # h (rows, projection_dim), c (rows, dim)
+State = tuple[Tensor, Tensor]  # h (rows, width), c (rows, dim)
 
 
 class Weights(NamedTuple):
-    """The weights of one layer. Columns of gates stand in torch's order: input, forget, candidate, output."""
+    """The weights of one layer; ``width`` is the projection's dimension, or ``dim`` where there is none.
 
-    inputs: Tensor  # (projection_dim, 4 dim)
-    state: Tensor  # (projection_dim, 4 dim)
-    bias: Tensor  # (4 dim,), the forget bias included
-    projection: Tensor | None  # (dim, projection_dim)
+    Attributes:
+        kernel: ``(2 · width + 1, 4 dim)``: the rows that meet the input, those that meet the state, and the bias (the
+            forget bias included). Columns stand in torch's order: input gate, forget gate, candidate, output gate.
+        projection: ``(dim, width)``, or ``None``.
+    """
+
+    kernel: Tensor
+    projection: Tensor | None
+
+    @property
+    def width(self) -> int:
+        return self.kernel.shape[0] // 2
+
+    @property
+    def dim(self) -> int:
+        return self.kernel.shape[1] // 4
 
 
 class Clips(NamedTuple):
@@ -40,225 +54,281 @@ class Clips(NamedTuple):
     projection: float | None
 
 
-class _Stretch(NamedTuple):
-    """Successive steps with the same number of rows: the first step, how many, their rows, and where they begin."""
+class Gates(NamedTuple):
+    """Views of one step's gates ``(rows, 4 dim)``: all of them, input and forget together, and each ``(rows, dim)``."""
 
-    first: int
+    whole: Tensor
+    inner: Tensor
+    i: Tensor
+    f: Tensor
+    j: Tensor
+    o: Tensor
+
+
+def gates_of(z: Tensor) -> Gates:
+    """The views of ``z`` (rows, 4 dim)."""
+    dim = z.shape[1] // 4
+    return Gates(z, z[:, : 2 * dim], *z.split(dim, 1))
+
+
+def update_cell(gates: Gates, cell: Tensor, hidden: Tensor, cell_clip: float | None) -> Tensor:
+    """One step after its products: ``cell`` becomes the next cell, and ``hidden`` σ(o) tanh(cell), both
+    ``(rows, dim)``; the gates are overwritten with their activations."""
+    gates.inner.sigmoid_()
+    gates.j.tanh_()
+    gates.o.sigmoid_()
+    cell.mul_(gates.f).addcmul_(gates.i, gates.j)
+    if cell_clip is not None:
+        cell.clamp_(-cell_clip, cell_clip)
+    return torch.tanh(cell, out=hidden).mul_(gates.o)
+
+
+class Stretch(NamedTuple):
+    """Successive steps with the same number of rows, and the position at which they begin."""
+
     n_steps: int
     n_rows: int
     start: int
 
-
-def _stretches(batch_sizes: Sequence[int], most_rows: int) -> Iterator[_Stretch]:
-    """Cut the steps where the number of rows changes, and before ``most_rows`` rows are together."""
-    first = start = 0
-    while first < len(batch_sizes):
-        n_rows = batch_sizes[first]
-        end = first + 1
-        while end < len(batch_sizes) and batch_sizes[end] == n_rows and (end - first) * n_rows < most_rows:
-            end += 1
-        yield _Stretch(first, end - first, n_rows, start)
-        start += (end - first) * n_rows
-        first = end
+    @property
+    def end(self) -> int:
+        return self.start + self.n_steps * self.n_rows
 
 
-def _input_chunks(batch_sizes: Sequence[int], dim: int) -> Iterator[list[_Stretch]]:
-    """Stretches whose products with the inputs are made together."""
-    most_rows = max(1, GATE_BYTES // (16 * dim))
-    chunk: list[_Stretch] = []
-    held = 0
-    for stretch in _stretches(batch_sizes, most_rows):
-        rows = stretch.n_steps * stretch.n_rows
-        if chunk and held + rows > most_rows:
-            yield chunk
-            chunk, held = [], 0
-        chunk.append(stretch)
-        held += rows
-    if chunk:
-        yield chunk
+def stretches(batch_sizes: Sequence[int], most_rows: int | None = None) -> Iterator[Stretch]:
+    """Cut the steps where the number of rows changes, and before ``most_rows`` positions are together."""
+    step = start = 0
+    while step < len(batch_sizes):
+        n_rows = batch_sizes[step]
+        n_steps = 1
+        while step + n_steps < len(batch_sizes) and batch_sizes[step + n_steps] == n_rows:
+            if most_rows is not None and (n_steps + 1) * n_rows > most_rows:
+                break
+            n_steps += 1
+        yield Stretch(n_steps, n_rows, start)
+        step += n_steps
+        start += n_steps * n_rows
 
 
 def run(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, state: State | None = None) -> Tensor:
     """Outputs of one layer, without a gradient.
 
     Args:
-        x: packed inputs ``(positions, projection_dim)``.
+        x: packed inputs ``(positions, width)``.
         state: where each row starts; zeros by default. Its ``c`` is overwritten with each row's last cell.
 
     Returns:
-        ``(positions, projection_dim)``.
+        ``(positions, width)``.
     """
-    dim = weights.state.shape[1] // 4
-    h_dim = weights.state.shape[0]
-    y = x.new_empty(x.shape[0], h_dim)
     most = batch_sizes[0]
-    h, c = state if state is not None else (None, x.new_zeros(most, dim))
-    buffer = x.new_empty(most, dim)
-    for chunk in _input_chunks(batch_sizes, dim):
-        start = chunk[0].start
-        end = chunk[-1].start + chunk[-1].n_steps * chunk[-1].n_rows
-        gates = torch.addmm(weights.bias, x[start:end], weights.inputs)
-        for stretch in chunk:
-            at, n_rows, n_steps = stretch.start - start, stretch.n_rows, stretch.n_steps
-            z = gates[at : at + n_steps * n_rows].view(n_steps, n_rows, 4, dim)
-            cell, shown = c[:n_rows], buffer[:n_rows]
-            outputs = y[stretch.start : stretch.start + n_steps * n_rows].view(n_steps, n_rows, h_dim).unbind(0)
-            for whole, inner, i, f, j, o, out in zip(
-                z.flatten(2).unbind(0),
-                z[:, :, :2].flatten(2).unbind(0),
-                *(gate.unbind(0) for gate in z.unbind(2)),
-                outputs,
-                strict=True,
-            ):
-                if h is not None:
-                    whole.addmm_(h[:n_rows] if h.shape[0] != n_rows else h, weights.state)
-                inner.sigmoid_()
-                j.tanh_()
-                o.sigmoid_()
-                cell.mul_(f).addcmul_(i, j)
-                if clips.cell is not None:
-                    cell.clamp_(-clips.cell, clips.cell)
-                if weights.projection is None:
-                    torch.mul(torch.tanh(cell, out=shown), o, out=out)
-                else:
-                    torch.mm(torch.tanh(cell, out=shown).mul_(o), weights.projection, out=out)
-                    if clips.projection is not None:
-                        out.clamp_(-clips.projection, clips.projection)
-                h = out
+    y = x.new_empty(x.shape[0], weights.width)
+    h, c = state if state is not None else (x.new_zeros(most, weights.width), x.new_zeros(most, weights.dim))
+    hidden = x.new_empty(most, weights.dim)
+    many = [n_rows for n_rows in batch_sizes if n_rows >= FEW_ROWS]
+    if many:
+        joined = x.new_ones(most, 2 * weights.width + 1)
+        z = x.new_empty(most, 4 * weights.dim)
+        for stretch in stretches(many):
+            h = _run_many_rows(x, y, stretch, weights, clips, h, c, hidden, joined, z)
+    start = sum(many)
+    most_rows = max(1, GATE_BYTES // (16 * weights.dim))
+    for stretch in stretches(batch_sizes[len(many) :], most_rows):
+        stretch = stretch._replace(start=start + stretch.start)
+        h = _run_few_rows(x, y, stretch, weights, clips, h, c, hidden)
     return y
 
 
+def _run_many_rows(
+    x: Tensor,
+    y: Tensor,
+    stretch: Stretch,
+    weights: Weights,
+    clips: Clips,
+    h: Tensor,
+    c: Tensor,
+    hidden: Tensor,
+    joined: Tensor,
+    z: Tensor,
+) -> Tensor:
+    """The steps of a stretch, input and state joined in one product; ``joined`` and ``z`` are scratch."""
+    n_rows, width = stretch.n_rows, weights.width
+    joined, cell, hidden, gates = joined[:n_rows], c[:n_rows], hidden[:n_rows], gates_of(z[:n_rows])
+    of_input, of_state = joined[:, :width], joined[:, width:-1]
+    h = h[:n_rows]
+    shape = stretch.n_steps, n_rows, width
+    inputs, outputs = (part[stretch.start : stretch.end].view(shape).unbind(0) for part in (x, y))
+    for step, out in zip(inputs, outputs, strict=True):
+        of_input.copy_(step)
+        of_state.copy_(h)
+        torch.mm(joined, weights.kernel, out=gates.whole)
+        _project(update_cell(gates, cell, hidden, clips.cell), weights, clips, out)
+        h = out
+    return h
+
+
+def _run_few_rows(
+    x: Tensor, y: Tensor, stretch: Stretch, weights: Weights, clips: Clips, h: Tensor, c: Tensor, hidden: Tensor
+) -> Tensor:
+    """The steps of a stretch, the inputs' products made for all of them at once."""
+    n_steps, n_rows, width, dim = stretch.n_steps, stretch.n_rows, weights.width, weights.dim
+    of_input, of_state, bias = weights.kernel[:width], weights.kernel[width:-1], weights.kernel[-1]
+    z = torch.addmm(bias, x[stretch.start : stretch.end], of_input).view(n_steps, n_rows, 4 * dim)
+    views = (
+        z.unbind(0),
+        z[..., : 2 * dim].unbind(0),
+        *(gate.unbind(0) for gate in z.split(dim, 2)),
+    )
+    cell, hidden, h = c[:n_rows], hidden[:n_rows], h[:n_rows]
+    outputs = y[stretch.start : stretch.end].view(n_steps, n_rows, width).unbind(0)
+    for parts, out in zip(zip(*views, strict=True), outputs, strict=True):
+        gates = Gates(*parts)
+        gates.whole.addmm_(h, of_state)
+        _project(update_cell(gates, cell, hidden, clips.cell), weights, clips, out)
+        h = out
+    return h
+
+
+def _project(hidden: Tensor, weights: Weights, clips: Clips, out: Tensor) -> None:
+    if weights.projection is None:
+        out.copy_(hidden)
+        return
+    torch.mm(hidden, weights.projection, out=out)
+    if clips.projection is not None:
+        out.clamp_(-clips.projection, clips.projection)
+
+
 def last_outputs(y: Tensor, batch_sizes: Sequence[int]) -> Tensor:
-    """Each row's output at its own last step ``(rows, dim)``, from packed outputs."""
-    last = [0] * batch_sizes[0]
-    start = 0
-    previous = 0
+    """Each row's output at its own last step ``(rows, width)``, from packed outputs."""
+    last: list[int] = []
+    end = y.shape[0]
     for n_rows in reversed(batch_sizes):  # from the last step: rows that have not been met end here
-        start += n_rows
-        for row in range(previous, n_rows):
-            last[row] = y.shape[0] - start + row
-        previous = max(previous, n_rows)
+        end -= n_rows
+        last += range(end + len(last), end + n_rows)
     return y[torch.tensor(last, device=y.device)]
 
 
 class Recurrence(torch.autograd.Function):
     """:func:`run` with a gradient for the inputs and the weights; the state that it starts from is taken as given.
 
-    A value that was clipped passes no gradient.
+    A value that was clipped passes no gradient. The state is ``None`` for zeros.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
-        w_inputs: Tensor,
-        w_state: Tensor,
-        bias: Tensor,
-        w_projection: Tensor | None,
+        kernel: Tensor,
+        projection: Tensor | None,
         h: Tensor | None,
         c: Tensor | None,
         batch_sizes: Sequence[int],
         clips: Clips,
     ) -> tuple[Tensor, Tensor]:
-        dim, h_dim = w_state.shape[1] // 4, w_state.shape[0]
-        gates = torch.addmm(bias, x, w_inputs)
-        cells, shown = x.new_empty(x.shape[0], dim), x.new_empty(x.shape[0], dim)
-        y = x.new_empty(x.shape[0], h_dim)
-        hidden = y if w_projection is None else x.new_empty(x.shape[0], dim)
-        ctx.initial = (h, c)
+        """Outputs ``(positions, width)`` and each row's last cell ``(rows, dim)``, which has no gradient."""
+        weights = Weights(kernel, projection)
+        n_positions, dim, width = x.shape[0], weights.dim, weights.width
+        joined = x.new_empty(n_positions, 2 * width + 1)
+        joined[:, :width] = x
+        joined[:, -1] = 1.0
+        z = x.new_empty(n_positions, 4 * dim)
+        cells, shown, hidden = (x.new_empty(n_positions, dim) for _ in range(3))
+        y = hidden if projection is None else x.new_empty(n_positions, width)
+        last_cells = x.new_empty(batch_sizes[0], dim)
         before_h, before_c = h, c
-        last_c = x.new_empty(batch_sizes[0], dim)
         start = 0
         for step, n_rows in enumerate(batch_sizes):
             rows = slice(start, start + n_rows)
-            z, cell = gates[rows], cells[rows]
-            if before_h is not None:
-                z.addmm_(before_h[:n_rows], w_state)
-            z[:, : 2 * dim].sigmoid_()
-            z[:, 2 * dim : 3 * dim].tanh_()
-            z[:, 3 * dim :].sigmoid_()
-            i, f, j, o = z.split(dim, 1)
-            torch.mul(i, j, out=cell)
+            joined[rows, width:-1] = 0.0 if before_h is None else before_h[:n_rows]
+            gates, cell = gates_of(torch.mm(joined[rows], kernel, out=z[rows])), cells[rows]
+            gates.inner.sigmoid_()
+            gates.j.tanh_()
+            gates.o.sigmoid_()
+            torch.mul(gates.i, gates.j, out=cell)
             if before_c is not None:
-                cell.addcmul_(f, before_c[:n_rows])
+                cell.addcmul_(gates.f, before_c[:n_rows])
             if clips.cell is not None:
                 cell.clamp_(-clips.cell, clips.cell)
-            torch.tanh(cell, out=shown[rows])
-            torch.mul(o, shown[rows], out=hidden[rows])
-            if w_projection is not None:
-                torch.mm(hidden[rows], w_projection, out=y[rows])
-                if clips.projection is not None:
-                    y[rows].clamp_(-clips.projection, clips.projection)
-            ended = batch_sizes[step + 1] if step + 1 < len(batch_sizes) else 0
-            last_c[ended:n_rows] = cell[ended:]
+            torch.mul(gates.o, torch.tanh(cell, out=shown[rows]), out=hidden[rows])
+            if projection is not None:
+                _project(hidden[rows], weights, clips, y[rows])
+            n_going_on = batch_sizes[step + 1] if step + 1 < len(batch_sizes) else 0
+            last_cells[n_going_on:n_rows] = cell[n_going_on:]
             before_h, before_c = y[rows], cell
             start += n_rows
-        ctx.batch_sizes, ctx.clips = list(batch_sizes), clips
-        ctx.save_for_backward(x, w_inputs, w_state, w_projection, gates, cells, shown, hidden, y)
-        ctx.mark_non_differentiable(last_c)
-        return y, last_c
+        ctx.first_c, ctx.batch_sizes, ctx.clips = c, list(batch_sizes), clips
+        ctx.save_for_backward(kernel, projection, joined, z, cells, shown, hidden, y)
+        ctx.mark_non_differentiable(last_cells)
+        return y, last_cells
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_y: Tensor, _d_c: Tensor) -> tuple[Tensor | None, ...]:
-        x, w_inputs, w_state, w_projection, gates, cells, shown, hidden, y = ctx.saved_tensors
+    def backward(ctx: Any, d_y: Tensor, _d_last_cells: Tensor) -> tuple[Tensor | None, ...]:
+        """The chain rule from the last step to the first. The gradients of the gates take the gates' place, so that
+        torch refuses a second pass."""
+        kernel, projection, joined, z, cells, shown, hidden, y = ctx.saved_tensors
         batch_sizes, clips = ctx.batch_sizes, ctx.clips
-        first_h, first_c = ctx.initial
-        dim, n_positions = cells.shape[1], x.shape[0]
-        # The gradients of the gates take the gates' place, and torch refuses a second backward pass.
+        dim, width = cells.shape[1], y.shape[1]
         d_y = d_y.clone(memory_format=torch.contiguous_format)
-        to_state = w_state.t().contiguous()
-        to_hidden = w_projection.t().contiguous() if w_projection is not None else None
-        d_cell = x.new_zeros(batch_sizes[0], dim)
-        d_hidden_buffer, scratch, other = (x.new_empty(batch_sizes[0], dim) for _ in range(3))
-        sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-        tanh_backward = torch.ops.aten.tanh_backward.grad_input
-        end = n_positions
-        after = slice(0, 0)  # the step after this one
+        to_state = kernel[width:-1].t().contiguous()
+        to_hidden = None if projection is None else projection.t().contiguous()
+        d_cells = y.new_zeros(batch_sizes[0], dim)
+        buffers = [y.new_empty(batch_sizes[0], dim) for _ in range(3)]
+        end = y.shape[0]
+        following = slice(end, end)
         for step in range(len(batch_sizes) - 1, -1, -1):
             n_rows = batch_sizes[step]
             rows = slice(end - n_rows, end)
-            d_out = d_y[rows]
-            if after.stop:
-                d_out[: after.stop - after.start].addmm_(gates[after], to_state)
-            if clips.projection is not None and w_projection is not None:
-                d_out.masked_fill_(y[rows].abs() >= clips.projection, 0.0)
-            d_hidden = d_out if to_hidden is None else torch.mm(d_out, to_hidden, out=d_hidden_buffer[:n_rows])
-            i, f, j, o = gates[rows].split(dim, 1)
-            d_c, t, u = d_cell[:n_rows], scratch[:n_rows], other[:n_rows]
-            torch.mul(d_hidden, o, out=t)
-            d_c.add_(tanh_backward(t, shown[rows], grad_input=t))
-            if clips.cell is not None:
-                d_c.masked_fill_(cells[rows].abs() >= clips.cell, 0.0)
-            sigmoid_backward(torch.mul(d_hidden, shown[rows], out=t), o, grad_input=o)
-            torch.mul(d_c, i, out=t)
-            torch.mul(d_c, j, out=u)
-            tanh_backward(t, j, grad_input=j)
-            sigmoid_backward(u, i, grad_input=i)
-            before = cells[rows.start - batch_sizes[step - 1] : rows.start][:n_rows] if step else first_c
-            if before is None:
-                f.zero_()
+            d_out, d_hidden, d_cell = d_y[rows], buffers[0][:n_rows], d_cells[:n_rows]
+            d_out[: following.stop - following.start].addmm_(z[following], to_state)
+            if to_hidden is None:
+                d_hidden = d_out
             else:
-                torch.mul(d_c, before, out=t)
-                d_c.mul_(f)
-                sigmoid_backward(t, f, grad_input=f)
-            after = rows
+                if clips.projection is not None:
+                    d_out.masked_fill_(y[rows].abs() >= clips.projection, 0.0)
+                torch.mm(d_out, to_hidden, out=d_hidden)
+            before = cells[rows.start - batch_sizes[step - 1] :][:n_rows] if step else ctx.first_c
+            scratch = buffers[1][:n_rows], buffers[2][:n_rows]
+            _cell_backward(gates_of(z[rows]), cells[rows], shown[rows], before, d_hidden, d_cell, scratch, clips.cell)
+            following = rows
             end -= n_rows
-        d_gates = gates
-        d_state = _previous_outputs(y, batch_sizes, first_h).t() @ d_gates
-        d_x = d_gates @ w_inputs.t() if ctx.needs_input_grad[0] else None
-        d_projection = hidden.t() @ d_y if w_projection is not None else None
-        return d_x, x.t() @ d_gates, d_state, d_gates.sum(0), d_projection, None, None, None, None
+        d_x = z @ kernel[:width].t() if ctx.needs_input_grad[0] else None
+        d_projection = None if projection is None else hidden.t() @ d_y
+        return d_x, joined.t() @ z, d_projection, None, None, None, None
 
 
-def _previous_outputs(y: Tensor, batch_sizes: Sequence[int], first: Tensor | None) -> Tensor:
-    """What each position received as h ``(positions, h_dim)``: the output of the step before, or the first state."""
-    n_first = batch_sizes[0]
-    start = first[:n_first] if first is not None else y.new_zeros(n_first, y.shape[1])
-    if all(n == n_first for n in batch_sizes):
-        return torch.cat([start, y[: y.shape[0] - n_first]])
-    parts, at = [start], 0
-    for here, following in pairwise(batch_sizes):
-        parts.append(y[at : at + following])
-        at += here
-    return torch.cat(parts)
+def _cell_backward(
+    gates: Gates,
+    cell: Tensor,
+    shown: Tensor,
+    before: Tensor | None,
+    d_hidden: Tensor,
+    d_cell: Tensor,
+    scratch: tuple[Tensor, Tensor],
+    cell_clip: float | None,
+) -> None:
+    """One step's chain rule: the gates become their gradients before activation, ``d_cell`` that of the cell before.
+
+    Args:
+        shown: tanh of the cell.
+        before: the cell of the step before; ``None`` for zeros.
+        d_hidden: gradient of σ(o) tanh(cell).
+        d_cell: on entry the gradient that the step after has left.
+    """
+    sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+    tanh_backward = torch.ops.aten.tanh_backward.grad_input
+    _, _, i, f, j, o = gates
+    t, u = scratch
+    d_cell.add_(tanh_backward(torch.mul(d_hidden, o, out=t), shown, grad_input=t))
+    if cell_clip is not None:
+        d_cell.masked_fill_(cell.abs() >= cell_clip, 0.0)
+    sigmoid_backward(torch.mul(d_hidden, shown, out=t), o, grad_input=o)
+    torch.mul(d_cell, i, out=t)
+    torch.mul(d_cell, j, out=u)
+    tanh_backward(t, j, grad_input=j)
+    sigmoid_backward(u, i, grad_input=i)
+    if before is None:
+        f.zero_()
+    else:
+        torch.mul(d_cell, before, out=t)
+        d_cell.mul_(f)
+        sigmoid_backward(t, f, grad_input=f)

@@ -27,7 +27,7 @@ def command(
     bilm: Annotated[Path, typer.Option("--bilm", help="biLM, run or tagger directory, or a weights file")],
     output: Annotated[Path, typer.Option("-o", "--output", help="HDF5 file to write")],
     layers: Annotated[str, typer.Option("--layers", help="all, mean, top, or numbers such as 0,1")] = "all",
-    precision: Annotated[str, typer.Option("--precision", help="how the biLM computes: fp32")] = "fp32",
+    precision: shared.Precision = "fp32",
     encoding: shared.Encoding = "utf-8",
     device: shared.Device = "auto",
     threads: shared.Threads = None,

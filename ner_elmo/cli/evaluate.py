@@ -13,8 +13,7 @@ from ner_elmo.cli import options
 from ner_elmo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    import torch
-
+    from ner_elmo.tagger.prediction import Tagger
     from ner_elmo.text.corpus import Corpus, LabelledSentence
     from ner_elmo.text.tag_scheme import Span
 
@@ -35,6 +34,7 @@ def command(
     comments: options.Comments = None,
     strip_token: options.StripToken = None,
     encoding: options.Encoding = "utf-8",
+    precision: options.Precision = "fp32",
     json: options.Json = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -66,7 +66,11 @@ def command(
     if predictions is None and model is None:
         options.note(f"no -m: using the model that ships, {_find(None).name}")
     if predictions is None:
-        found, seconds = _predict(gold, model, options.set_up_torch(device, threads), batch_tokens)
+        from ner_elmo.tagger.prediction import Tagger
+
+        torch_device = options.set_up_torch(device, threads)
+        tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
+        found, seconds = _predict(gold, tagger)
     else:
         predicted = load(str(predictions))
         require_same_tokens(corpora, predicted)
@@ -86,13 +90,8 @@ def _text_of(model: str | None) -> str:
     return str(read_info(_find(model))["text"]["tokens"])
 
 
-def _predict(
-    gold: Sequence[LabelledSentence], model: str | None, device: torch.device, batch_tokens: int | None
-) -> tuple[list[Sequence[Span]], float]:
+def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Sequence[Span]], float]:
     """The entities a tagger finds in the tokens of ``gold``, and how many seconds that took."""
-    from ner_elmo.tagger.prediction import Tagger
-
-    tagger = Tagger.load(model, device=device, batch_tokens=batch_tokens)
     unknown = sorted({span.label for sentence in gold for span in sentence.spans} - set(tagger.labels))
     if unknown:
         names, known = ", ".join(unknown), ", ".join(tagger.labels)

@@ -27,6 +27,9 @@ Threads = Annotated[
 BatchTokens = Annotated[
     int | None, typer.Option("--batch-tokens", min=1, help="tokens computed together", rich_help_panel="Machine")
 ]
+Precision = Annotated[
+    str, typer.Option("--precision", help="how the biLM computes: fp32, or int8 (CPU; faster, not exact)")
+]
 Encoding = Annotated[str, typer.Option("--encoding", help="character encoding of the input files")]
 Column = Annotated[int, typer.Option("--column", help="column of the tags; the token is 0, -1 is the last")]
 Scheme = Annotated[str, typer.Option("--scheme", help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none")]

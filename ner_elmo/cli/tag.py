@@ -38,7 +38,7 @@ def command(
     offsets: Annotated[
         str, typer.Option("--offsets", help="what -f jsonl counts in: char (code points), utf16 or byte")
     ] = "char",
-    precision: Annotated[str, typer.Option("--precision", help="how the biLM computes: fp32")] = "fp32",
+    precision: options.Precision = "fp32",
     encoding: options.Encoding = "utf-8",
     device: options.Device = "auto",
     threads: options.Threads = None,

@@ -26,7 +26,7 @@ from ner_elmo.text.vocabulary import Vocabulary
 
 Layers = Literal["all", "mean", "top"] | Sequence[int]
 
-PRECISIONS = ("fp32",)
+PRECISIONS = ("fp32", "int8")
 BATCH_TOKENS = 4096  # padded positions computed together on a CPU
 BATCH_TOKENS_GPU = 65_536
 READ_AHEAD_TOKENS = 16 * BATCH_TOKENS  # sentences are grouped by length within so many tokens
@@ -134,9 +134,11 @@ class Elmo:
         """
         if precision not in PRECISIONS:
             raise UsageError(f"--precision {precision}: not available; expected {', '.join(PRECISIONS)}")
+        if precision == "int8" and torch.device(device).type != "cpu":
+            raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
         files = find_bilm(path)
         model = load_bilm(files).to(device)
-        model.lay_out_for_inference()
+        model.prepare_for_inference(precision)
         return cls(model, files, batch_tokens)
 
     def embed(self, sentences: Iterable[Sequence[str]], layers: Layers = "all") -> Iterator[np.ndarray]:

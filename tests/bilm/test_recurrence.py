@@ -24,18 +24,17 @@ def make_weights(projection: bool = True, scale: float = 0.8, seed: int = 0) -> 
     def draw(*shape: int) -> Tensor:
         return (torch.randn(*shape, generator=generator) * scale).requires_grad_(True)
 
-    return Weights(
-        draw(width, 4 * DIM), draw(width, 4 * DIM), draw(4 * DIM), draw(DIM, PROJECTION) if projection else None
-    )
+    return Weights(draw(2 * width + 1, 4 * DIM), draw(DIM, PROJECTION) if projection else None)
 
 
 def slow_loop(x: Tensor, weights: Weights, clips: Clips, state: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """One sentence ``(time, width)``, one step after the other."""
-    width = weights.state.shape[0]
+    width = weights.width
+    of_input, of_state, bias = weights.kernel.split([width, width, 1])
     h, c = state if state is not None else (x.new_zeros(width), x.new_zeros(DIM))
     outputs = []
     for step in x:
-        i, f, j, o = (step @ weights.inputs + h @ weights.state + weights.bias).chunk(4)
+        i, f, j, o = (step @ of_input + h @ of_state + bias[0]).chunk(4)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(j)
         if clips.cell is not None:
             c = c.clamp(-clips.cell, clips.cell)
@@ -61,9 +60,13 @@ def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
 @pytest.mark.parametrize("clips", [Clips(None, None), BINDING, Clips(0.3, None), Clips(None, 0.05)])
 @pytest.mark.parametrize("projection", [True, False])
 @pytest.mark.parametrize("with_state", [True, False])
-def test_outputs_and_gradients_equal_the_slow_loop(clips: Clips, projection: bool, with_state: bool) -> None:
+@pytest.mark.parametrize("few_rows", [1, 3, 8])
+def test_outputs_and_gradients_equal_the_slow_loop(
+    clips: Clips, projection: bool, with_state: bool, few_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurrence, "FEW_ROWS", few_rows)
     weights = make_weights(projection)
-    width = weights.state.shape[0]
+    width = weights.width
     lengths = [6, 4, 4, 1]
     sentences = [sentence.requires_grad_(True) for sentence in sentences_of(lengths, width)]
     state = (torch.randn(4, width) / 20, torch.randn(4, DIM) / 5) if with_state else None
@@ -91,14 +94,15 @@ def test_outputs_and_gradients_equal_the_slow_loop(clips: Clips, projection: boo
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 2000))
-def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes: int) -> None:
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 2000), st.integers(1, 10))
+def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes: int, few_rows: int) -> None:
     lengths = sorted(lengths, reverse=True)
     weights = make_weights(seed=1)
     sentences = sentences_of(lengths, PROJECTION)
     x, batch_sizes = packed(sentences)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(recurrence, "GATE_BYTES", gate_bytes)
+        patch.setattr(recurrence, "FEW_ROWS", few_rows)
         found = run(x, batch_sizes, weights, BINDING)
         alone = [run(sentence, [1] * len(sentence), weights, BINDING) for sentence in sentences]
     torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
@@ -112,7 +116,8 @@ def test_without_clips_a_layer_is_torchs_lstm(has_gradient: bool) -> None:
     torch.manual_seed(3)
     layer = LstmLayer(options)
     layer.reset_parameters()
-    layer.lay_out_for_inference()
+    if not has_gradient:
+        layer.lay_out_for_inference()
     x = torch.randn(5, 3, PROJECTION, requires_grad=True)
     state = (torch.randn(3, PROJECTION), torch.randn(3, DIM))
     expected, (h, c) = layer.lstm(x, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
