@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ner_elmo.bilm.options import CharCnnOptions
 from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
@@ -43,7 +44,8 @@ class CharacterCnn(nn.Module):
     """Rows of raw character ids ``(n, max_characters)`` to token vectors ``(n, projection_dim)``.
 
     Padding is an ordinary learned character that takes part in the convolutions. All windows that hold nothing else
-    give the same value, so only the columns up to the longest token of the call, and one such window, are computed.
+    give the same value, so only the windows that begin within the longest token of the call, and one such window, are
+    computed.
     """
 
     def __init__(
@@ -94,19 +96,50 @@ class CharacterCnn(nn.Module):
         return vectors[order.argsort()]
 
     def _encode(self, char_ids: Tensor, longest: int) -> Tensor:
-        # + the widest filter: one window of padding alone for every filter.
-        columns = min(longest + max(width for width, _ in self.options.filters), char_ids.shape[1])
-        embedded = self.characters(char_ids[:, :columns]).transpose(1, 2)  # (n, e, columns)
-        features = torch.cat([_maximum(convolution(embedded)) for convolution in self.convolutions], dim=1)
+        features = self._features(char_ids, longest)
         vectors = torch.relu(features) if self.options.activation == "relu" else torch.tanh(features)
         for highway in self.highways:
             vectors = highway(vectors)
         return self.projection(vectors)  # type: ignore[no-any-return]
 
+    def _features(self, char_ids: Tensor, longest: int) -> Tensor:
+        """The maximum of each filter over its windows ``(n, n_filters)``, by one matrix product for all filters.
+
+        A window is as wide as the widest filter; the weights of narrower ones are zero at its end. The last window
+        begins after the longest token: it holds padding alone, as all windows after it would.
+        """
+        widest = max(width for width, _ in self.options.filters)
+        columns, room = longest + widest, char_ids.shape[1]
+        if columns > room:
+            char_ids = functional.pad(char_ids, (0, columns - room), value=self.padding_id)
+        embedded = self.characters(char_ids[:, :columns])  # (n, columns, e)
+        e = embedded.shape[2]
+        windows = embedded.flatten(1).unfold(1, widest * e, e)  # (n, longest + 1, widest · e)
+        found = windows.reshape(-1, widest * e) @ self._kernel(widest)
+        found = found.view(len(char_ids), longest + 1, -1)
+        if columns > room:  # a filter has no window that would reach beyond the row
+            found = found.masked_fill(self._beyond(room, longest + 1, found.device), -torch.inf)
+        biases = torch.cat([convolution.bias for convolution in self.convolutions])  # type: ignore[misc]
+        return _maximum(found) + biases
+
+    def _kernel(self, widest: int) -> Tensor:
+        """The weights of all filters ``(widest · e, n_filters)``."""
+        parts = []
+        for convolution in self.convolutions:
+            weight: Tensor = convolution.weight  # type: ignore[assignment]  # (count, e, width)
+            padded = functional.pad(weight, (0, widest - weight.shape[2]))
+            parts.append(padded.permute(2, 1, 0).flatten(0, 1))
+        return torch.cat(parts, dim=1)
+
+    def _beyond(self, room: int, n_windows: int, device: torch.device) -> Tensor:
+        """Which windows ``(n_windows, n_filters)`` would reach beyond a row of ``room`` characters."""
+        widths = torch.tensor([width for width, count in self.options.filters for _ in range(count)], device=device)
+        return torch.arange(n_windows, device=device).unsqueeze(1) + widths > room
+
 
 def _maximum(windows: Tensor) -> Tensor:
-    """The maximum over the last dimension; by the variant that is faster with, or without, a gradient to follow."""
-    return windows.max(dim=2).values if windows.requires_grad else windows.amax(dim=2)
+    """The maximum over the windows ``(n, windows, filters)``, by what is faster with, or without, a gradient."""
+    return windows.max(dim=1).values if windows.requires_grad else windows.amax(dim=1)
 
 
 class WordTable(nn.Module):
