@@ -26,7 +26,9 @@ def command(
     target: Annotated[Path, typer.Argument(help="file or directory to write; - is standard output", metavar="OUT")],
     to: Annotated[
         str,
-        typer.Option("--to", help="iob1, iob2, bioes, bmes, conll (iob2), jsonl, brat; float16, float32, bilm-tf"),
+        typer.Option(
+            "--to", help="iob1, iob2, bioes, bmes, none, conll (iob2), jsonl, brat; float16, float32, bilm-tf"
+        ),
     ],
     column: shared.Column = -1,
     scheme: shared.Scheme = "auto",
@@ -48,13 +50,13 @@ def command(
     if to in MODEL_FORMATS:
         _convert_bilm(Path(source), target, to, force)
         return
+    from ner_elmo.text.brat import files_of
     from ner_elmo.text.conll import Reading
     from ner_elmo.text.conversion import TARGETS, Job, convert
 
     if to not in TARGETS:
         raise UsageError(f"--to {to}: unknown; expected {', '.join((*TARGETS, *MODEL_FORMATS))}")
-    pair = (target.with_suffix(".txt"), target.with_suffix(".ann")) if to == "brat" and target.suffix else (target,)
-    for file in pair:
+    for file in files_of(target) if to == "brat" else (target,):
         if str(target) != "-":
             shared.refuse_existing(file, force)
     if to != "brat" and target.is_dir():

@@ -79,6 +79,18 @@ class Row(NamedTuple):
     tag: str = ""
 
 
+class Around(NamedTuple):
+    """What stands before a line's token, between it and the tag, and after the tag: blanks and other columns."""
+
+    before: str
+    between: str
+    after: str
+
+    def line(self, token: str, tag: str) -> str:
+        """The line with a token and a tag in their places."""
+        return f"{self.before}{token}{self.between}{tag}{self.after}"
+
+
 class ConllFile:
     """A CoNLL file, of which all lines have been looked at once to settle what separates its columns.
 
@@ -163,18 +175,17 @@ class ConllFile:
         """The columns of a token line."""
         return line.split("\t") if self.by_tabs else _BLANKS.split(line.strip(" \t"))
 
-    def rewritten(self, row: Row, tag: str) -> str:
-        """The line of a token with another tag and, where tokens are stripped, what is left of it; else unchanged."""
+    def around(self, row: Row) -> Around:
+        """What the line of a token has beside its token and tag."""
         columns = self.split(row.line)
-        tag_column = range(len(columns))[self.reading.column]
-        new = {0: row.token, tag_column: tag}
+        tag = range(len(columns))[self.reading.column]
         if self.by_tabs:
-            return "\t".join(new.get(index, column) for index, column in enumerate(columns))
-        pieces, end = [], 0
-        for index, match in enumerate(_FIELD.finditer(row.line)):
-            pieces += [row.line[end : match.start()], new.get(index, match[0])]
-            end = match.end()
-        return "".join(pieces) + row.line[end:]
+            return Around(
+                "", "\t".join(["", *columns[1:tag], ""]), "".join(f"\t{column}" for column in columns[tag + 1 :])
+            )
+        fields = list(_FIELD.finditer(row.line))
+        first, last = fields[0], fields[tag]
+        return Around(row.line[: first.start()], row.line[first.end() : last.start()], row.line[last.end() :])
 
     def is_comment(self, line: str) -> bool:
         """Whether a line is a comment: as declared, or because it cannot be a token line.

@@ -1,29 +1,29 @@
 """Labelled files from one format to another: CoNLL in any tag scheme, the JSONL of ``tag``, BRAT standoff.
 
-CoNLL to CoNLL keeps every line and column but the tags'. JSONL and BRAT hold raw text: what turns them into CoNLL is
-the tokenizer, and the text between tokens is lost.
+There and back without loss. CoNLL to CoNLL keeps every line and column but the tags'; the other formats keep what a
+CoNLL file has beside tokens and entities under a key of its own (``conll_units``), and BRAT what it has no place for in
+a file beside the pair. Only raw text to CoNLL loses something: what turns it into tokens is the tokenizer, and the text
+between them, scores and further keys have no place in columns; that is said.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text import brat, jsonl, tag_scheme
-from ner_elmo.text.conll import COMMENT, DOCUMENT_START, ConllFile, Reading, Row, TaggedSentence, write_conll
-from ner_elmo.text.corpus import find_scheme, fits_no_scheme, ill_formed_tags, open_corpus
-from ner_elmo.text.documents import Document, Entity, Token
+from ner_elmo.text import brat, brat_notes, conll_units, jsonl, tag_scheme
+from ner_elmo.text.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence
+from ner_elmo.text.corpus import check_tags, find_scheme
+from ner_elmo.text.documents import Document, Token
 from ner_elmo.text.files import display_name, output_stream
+from ner_elmo.text.jsonl import Unit
 from ner_elmo.text.problems import Problem, Report, strictly, summary
 from ner_elmo.text.tokenizer import text_kind
-from ner_elmo.text.writers import write_jsonl
 
-_WHITE_SPACE = re.compile(r"\s+")
 CONLL_SCHEMES = {
     "conll": "iob2",
     "iob1": "iob1",
@@ -32,7 +32,11 @@ CONLL_SCHEMES = {
     "bioes": "bioes",
     "iobes": "bioes",
     "bmes": "bmes",
+    "none": "none",
 }
+TOKENS_GUESSED = "tokens"
+UNIT_KEYS = {"text", "entities", "tokens", conll_units.LAYOUT}
+ENTITY_KEYS = {*brat_notes.KEYS}
 
 
 @dataclass
@@ -90,15 +94,14 @@ def retag(file: ConllFile, scheme: str | None, stream: IO[str]) -> int:
     def flush() -> int:
         tokens = [row for row in pending if row.kind == "token"]
         old = [row.tag for row in tokens]
-        for row in tokens:
-            if fault := fits_no_scheme(row.tag, detection):
-                file.report(Problem(row.number, "tag", fault))
-        for problem in ill_formed_tags(TaggedSentence([], old, [row.number for row in tokens]), detection.scheme):
-            file.report(problem)
+        lines = [row.number for row in tokens]
+        check_tags(TaggedSentence([], old, lines), detection, file.report)
+        if scheme == "none":
+            _refuse_doubt(tag_scheme.spans(old), file.name, lines)
         new = _new_tags(old, scheme, detection.scheme)
         tags = iter(new)
         for row in pending:
-            stream.write((file.rewritten(row, next(tags)) if row.kind == "token" else row.line) + "\n")
+            stream.write((file.around(row).line(row.token, next(tags)) if row.kind == "token" else row.line) + "\n")
         pending.clear()
         return sum(a != b for a, b in zip(old, new, strict=True))
 
@@ -119,87 +122,114 @@ def _new_tags(tags: Sequence[str], scheme: str | None, own: str) -> list[str]:
     return [written[index] if index in wrong else tag for index, tag in enumerate(tags)]
 
 
+def _refuse_doubt(spans: Sequence[tag_scheme.Span], name: str, lines: Sequence[int]) -> None:
+    """Complain of what labels without prefixes cannot say: two entities of one label side by side, a label like B-X."""
+    for span in spans:
+        if tag_scheme.has_prefix(span.label):
+            found = f"found label {span.label}, which would be read as a tag"
+            raise DataError(f"{name}:{lines[span.start]}: {found}; expected --to iob2 or another scheme with prefixes")
+    for one, other in pairwise(spans):
+        if (one.end, one.label) == (other.start, other.label):
+            found = f"found {one.label} right after {one.label}, which labels without prefixes cannot tell apart"
+            raise DataError(f"{name}:{lines[other.start]}: {found}; expected --to iob2 or another scheme with prefixes")
+
+
 def _to_conll(job: Job) -> None:
     scheme = CONLL_SCHEMES[job.to]
     with output_stream(job.target) as stream:
         if format_of(job.source) == "conll":
             file = ConllFile(job.source, job.reading, job.report)
             job.notices.append(f"{retag(file, scheme, stream):,} tags changed")
-            job.warnings = [warning for warning in job.warnings if warning.kind != COMMENT]  # they stay
+            _comments_stay(job)
             return
-        write_conll(_tagged(job, scheme), stream)
-    job.notices.append("the text between tokens has no place in CoNLL columns, nor have scores")
+        _write_conll(job, scheme, conll_units.UnitWriter(stream))
 
 
-def _tagged(job: Job, scheme: str) -> Iterator[tuple[list[str], list[str]]]:
-    """The sentences of a file of raw text as tokens (of the original text) and tags."""
+def _write_conll(job: Job, scheme: str, writer: conll_units.UnitWriter) -> None:
+    """The sentences of a file of raw text, in the tokens that it gives, or that a tokenizer finds."""
     kind = job.reading.text or _look(job)
     text_kind(kind)
-    job.notices.append(f"tokens as the tokenizer {kind} finds them, unless the file gives them (--text names another)")
-    for number, document in _documents(job):
-        for tokens, spans in jsonl.tokenized(document, kind, number, job.report):
-            words = [_WHITE_SPACE.sub("_", document.text[token.start : token.end]) for token in tokens]
-            if DOCUMENT_START in words:
-                raise DataError(f"{job.name}:{number}: found the token {DOCUMENT_START}, which CoNLL files cannot hold")
-            yield words, tag_scheme.tags(spans, len(words), scheme)
+    lost: dict[str, None] = {}  # a set that keeps its order
+    for unit in _units(job):
+        if jsonl.is_failed(unit.value):
+            job.report(jsonl.failed_unit(unit.line))
+            continue
+        document = jsonl.document_of(unit.value)
+        sentences = []
+        for tokens, spans in jsonl.tokenized(document, kind, unit.line, strictly(unit.name)):
+            words = [document.text[token.start : token.end] for token in tokens]
+            if scheme == "none":
+                _refuse_doubt(spans, unit.name, [unit.line] * len(words))
+            sentences.append((words, tag_scheme.tags(spans, len(words), scheme)))
+        writer.write(unit, sentences)
+        lost.update(dict.fromkeys(_lost(unit, document)))
+    if TOKENS_GUESSED in lost:
+        del lost[TOKENS_GUESSED]
+        job.notices.append(
+            f"tokens as the tokenizer {kind} finds them, where the file gives none (--text names another)"
+        )
+    if lost:
+        job.notices.append(f"CoNLL columns have no place for {', '.join(lost)}")
+
+
+def _lost(unit: Unit, document: Document) -> Iterator[str]:
+    """What of a unit its CoNLL lines do not say."""
+    if "tokens" not in unit.value:
+        yield TOKENS_GUESSED
+    if not _joins(document.text, [token for sentence in document.sentences for token in sentence]):
+        yield "the text between tokens"
+    if any(entity.score != 1.0 for entity in document.entities):
+        yield "scores"
+    if set(unit.value) - UNIT_KEYS or any(set(entity) - ENTITY_KEYS for entity in unit.value["entities"]):
+        yield "further keys"
+
+
+def _joins(text: str, tokens: Sequence[Token]) -> bool:
+    """Whether a text is its tokens joined by blanks."""
+    return " ".join(text[token.start : token.end] for token in tokens) == text
 
 
 def _look(job: Job) -> str:
     quiet = replace(job, notices=[], warnings=[])
-    return jsonl.look_of(document.text for _, document in islice(_documents(quiet), 1000))
+    return jsonl.look_of(unit.value["text"] for unit in islice(_units(quiet), 1000))
 
 
 def _to_jsonl(job: Job) -> None:
-    with_tokens = format_of(job.source) == "conll"
     with output_stream(job.target) as stream:
-        for _, document in _documents(job):
-            write_jsonl(document, stream, with_tokens)
+        for unit in _units(job):
+            stream.write(jsonl.dumped(unit.value) + "\n")
+    _comments_stay(job)
 
 
 def _to_brat(job: Job) -> None:
     if str(job.target) == "-":
         raise UsageError("BRAT is files in pairs; expected the name of one (X.ann), or of a folder")
-    brat.write_brat((document for _, document in _documents(job)), job.target)
-    job.notices.append("scores have no place in BRAT's T lines")
-    if format_of(job.source) == "conll":
-        job.notices.append("tokens are joined by blanks; to get them back, read the result with --text whitespace")
+    brat.write_brat(_units(job), job.target, job.notices)
+    _comments_stay(job)
 
 
-def _documents(job: Job) -> Iterator[tuple[int, Document]]:
-    """The documents of a file with their lines (for BRAT their numbers)."""
+def _comments_stay(job: Job) -> None:
+    job.warnings = [warning for warning in job.warnings if warning.kind != COMMENT]
+
+
+def _units(job: Job) -> Iterator[Unit]:
     return SOURCES[format_of(job.source)](job)
 
 
-def _from_conll(job: Job) -> Iterator[tuple[int, Document]]:
-    if ConllFile(job.source, job.reading, lambda problem: None).n_columns > 2:
-        job.notices.append("columns beside the tokens and tags have no place there, nor have document marks")
-    for line, sentence in open_corpus(job.source, job.reading, job.report).sentences:
-        yield line, joined(sentence.tokens, sentence.spans)
+def _from_conll(job: Job) -> Iterator[Unit]:
+    return conll_units.read_units(ConllFile(job.source, job.reading, job.report))
 
 
-def _from_jsonl(job: Job) -> Iterator[tuple[int, Document]]:
-    return jsonl.read_documents(job.source, job.reading.encoding, job.report)
+def _from_jsonl(job: Job) -> Iterator[Unit]:
+    for line, value in jsonl.read_values(job.source, job.reading.encoding, job.report):
+        yield Unit(job.name, line, value)
 
 
-def _from_brat(job: Job) -> Iterator[tuple[int, Document]]:
-    return enumerate(brat.read_brat(job.source, job.notices), start=1)
+def _from_brat(job: Job) -> Iterator[Unit]:
+    return brat.read_brat(job.source, job.notices)
 
 
-def joined(tokens: Sequence[str], spans: Iterable[tag_scheme.Span]) -> Document:
-    """The document of one tokenised sentence: its tokens joined by blanks."""
-    text = " ".join(tokens)
-    placed, start = [], 0
-    for token in tokens:
-        placed.append(Token(start, start + len(token), token))
-        start += len(token) + 1
-    entities = []
-    for span in spans:
-        start, end = placed[span.start].start, placed[span.end - 1].end
-        entities.append(Entity(start, end, span.label, text[start:end], 1.0))
-    return Document(text, [placed] if placed else [], entities)
-
-
-SOURCES: dict[str, Callable[[Job], Iterator[tuple[int, Document]]]] = {
+SOURCES: dict[str, Callable[[Job], Iterator[Unit]]] = {
     "conll": _from_conll,
     "jsonl": _from_jsonl,
     "brat": _from_brat,

@@ -116,7 +116,16 @@ def find_scheme(file: ConllFile) -> tag_scheme.Detection:
     return tag_scheme.detect(sentence.tags for sentence in file.quietly().sentences())
 
 
-def fits_no_scheme(tag: str, detection: tag_scheme.Detection) -> str | None:
+def check_tags(sentence: TaggedSentence, detection: tag_scheme.Detection, report: Report) -> None:
+    """Report the tags that fit no scheme, and those that are ill-formed in the file's own."""
+    for line, tag in zip(sentence.lines, sentence.tags, strict=True):
+        if fault := _fits_no_scheme(tag, detection):
+            report(Problem(line, "tag", fault))
+    for problem in _ill_formed_tags(sentence, detection.scheme):
+        report(problem)
+
+
+def _fits_no_scheme(tag: str, detection: tag_scheme.Detection) -> str | None:
     """What to say about a tag that is none of the scheme's; None if it is one."""
     if detection.scheme == "none" or tag_scheme.has_prefix(tag):
         return None
@@ -126,7 +135,7 @@ def fits_no_scheme(tag: str, detection: tag_scheme.Detection) -> str | None:
     )
 
 
-def ill_formed_tags(sentence: TaggedSentence, scheme: str) -> Iterator[Problem]:
+def _ill_formed_tags(sentence: TaggedSentence, scheme: str) -> Iterator[Problem]:
     """The tags that the scheme would write differently for the same entities."""
     wrong = tag_scheme.ill_formed(sentence.tags, scheme)
     if not wrong:
@@ -146,12 +155,7 @@ def _open_conll(path: str | Path, reading: Reading, report: Report) -> Source:
 
 def _conll_sentences(file: ConllFile, detection: tag_scheme.Detection) -> Iterator[Located]:
     for sentence in file.sentences():
-        for line, tag in zip(sentence.lines, sentence.tags, strict=True):
-            fault = fits_no_scheme(tag, detection)
-            if fault:
-                file.report(Problem(line, "tag", fault))
-        for problem in ill_formed_tags(sentence, detection.scheme):
-            file.report(problem)
+        check_tags(sentence, detection, file.report)
         spans = tuple(tag_scheme.spans(sentence.tags))
         yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
 

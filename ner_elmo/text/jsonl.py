@@ -1,19 +1,22 @@
 """The JSONL that ``tag`` writes, read: a text and its entities on each line, corrected by hand or not.
 
 ``{"text": "Ann sees Rome.", "entities": [{"start": 0, "end": 3, "label": "PER"}, …]}``: offsets in code points. An
-entity's ``text``, if it is there, must be what stands at its place; its ``score`` is kept, other keys are left alone.
-A line may also say where its tokens are, a list for each sentence: ``"tokens": [[[0, 3], [4, 8], …]]``.
+entity's ``text``, if it is there, must be what stands at its place; without a ``score`` it has 1. A line may also say
+where its tokens are, a list for each sentence: ``"tokens": [[[0, 3], [4, 8], …]]``. Other keys are nobody's business
+here: they are kept. The record of a unit that could not be tagged is ``{"text": …, "error": …}``.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
+from ner_elmo.errors import DataError
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.files import read_lines
 from ner_elmo.text.problems import Problem, Report
@@ -31,16 +34,43 @@ def is_jsonl(path: str | Path) -> bool:
 class _Found(Exception):  # noqa: N818 - says what was found, and never leaves this file
     """What is wrong with a line."""
 
-    def __init__(self, message: str, kind: str = "JSON", is_error: bool = True) -> None:
+    def __init__(self, message: str, kind: str = "JSON") -> None:
         super().__init__(message)
         self.kind = kind
-        self.is_error = is_error
+
+
+class Unit(NamedTuple):
+    """A unit of labelled text: one object of a JSONL file, wherever it was read from.
+
+    Attributes:
+        name, line: its place, for messages.
+        value: the object as :func:`checked` gives it, with all its keys.
+    """
+
+    name: str
+    line: int
+    value: dict[str, Any]
 
 
 def read_documents(path: str | Path, encoding: str, report: Report) -> Iterator[tuple[int, Document]]:
     """The documents of a file with their line numbers; ``sentences`` is empty unless the line has ``tokens``.
 
     Lines that are blank, at fault or the record of a failed unit are left out, the latter two reported.
+
+    Raises:
+        UsageError: the file cannot be opened.
+    """
+    for number, value in read_values(path, encoding, report):
+        if is_failed(value):
+            report(failed_unit(number))
+        else:
+            yield number, document_of(value)
+
+
+def read_values(path: str | Path, encoding: str, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file, those of failed units too, each :func:`checked`, with their line numbers.
+
+    Lines that are blank or at fault are left out, the latter reported.
 
     Raises:
         UsageError: the file cannot be opened.
@@ -53,32 +83,77 @@ def read_documents(path: str | Path, encoding: str, report: Report) -> Iterator[
         if not line.strip():
             continue
         try:
-            document = _document(line)
+            value = _checked(_loaded(line))
         except _Found as found:
-            report(Problem(number, found.kind, str(found), found.is_error))
+            report(Problem(number, found.kind, str(found)))
         else:
-            yield number, document
+            yield number, value
 
 
-def _document(line: str) -> Document:
+def checked(name: str, line: int, value: Any) -> dict[str, Any]:
+    """An object as ``tag`` writes it: entities in order, each with its text and score; all other keys as they are.
+
+    Raises:
+        DataError: it is none, with its place.
+    """
     try:
-        value = json.loads(line)
+        return _checked(value)
+    except _Found as found:
+        raise DataError(f"{name}:{line}: {found}") from None
+
+
+def dumped(value: Any) -> str:
+    """JSON on one line of UTF-8, whoever splits lines: characters as such, save where they would end a line or are
+    none (halves of surrogate pairs)."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if _is_unicode(text) and len(text.splitlines()) == 1 else json.dumps(value)
+
+
+def is_failed(value: dict[str, Any]) -> bool:
+    """Whether an object is the record of a unit that could not be tagged."""
+    return "error" in value and "entities" not in value
+
+
+def failed_unit(number: int) -> Problem:
+    """The warning that the failed unit of a line is left out."""
+    return Problem(
+        number, "failed unit", "found a text that could not be tagged, expected its entities; left out", False
+    )
+
+
+def document_of(value: dict[str, Any]) -> Document:
+    """The document that a :func:`checked` object says; ``sentences`` is empty unless it has ``tokens``."""
+    text = value["text"]
+    entities = [
+        Entity(entity["start"], entity["end"], entity["label"], entity["text"], entity["score"])
+        for entity in value["entities"]
+    ]
+    return Document(text, _given_tokens(value.get("tokens", []), text), entities)
+
+
+def _loaded(line: str) -> Any:
+    try:
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise _Found(f'found no JSON ({error}), expected {{"text": …, "entities": […]}}') from None
+
+
+def _checked(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise _Found('found no "text", expected {"text": …, "entities": […]}')
     text = value["text"]
     if not _is_unicode(text):
         raise _Found("found half of a surrogate pair in the text, expected Unicode text")
-    if "error" in value and "entities" not in value:
-        raise _Found("found a text that could not be tagged, expected its entities; left out", "failed unit", False)
+    if is_failed(value):
+        return value
     entities = value.get("entities")
     if not isinstance(entities, list):
         raise _Found('found no list of "entities", expected {"text": …, "entities": […]}')
-    sentences = _given_tokens(value["tokens"], text) if "tokens" in value else []
-    found = sorted((_entity(entity, text) for entity in entities), key=lambda entity: (entity.start, entity.end))
+    if "tokens" in value:
+        _given_tokens(value["tokens"], text)
+    found = sorted((_entity(entity, text) for entity in entities), key=lambda entity: (entity["start"], entity["end"]))
     _refuse_overlaps(found)
-    return Document(text, sentences, found)
+    return {**value, "entities": found}
 
 
 def _is_unicode(text: str) -> bool:
@@ -89,7 +164,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _entity(value: Any, text: str) -> Entity:
+def _entity(value: Any, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Found(f'found {_shown(value)} as an entity, expected {{"start": …, "end": …, "label": …}}')
     start, end, label, score = value.get("start"), value.get("end"), value.get("label"), value.get("score")
@@ -103,9 +178,19 @@ def _entity(value: Any, text: str) -> Entity:
     if "text" in value and value["text"] != text[start:end]:
         raise _Found(
             f"found {_shown(value['text'])} as the text of {start}-{end}, where {text[start:end]!r} stands; expected "
-            "these to agree (offsets count code points)"
+            "these to agree (offsets count code points, as tag writes them without --offsets)"
         )
-    return Entity(start, end, label, text[start:end], float(score) if isinstance(score, int | float) else 1.0)
+    if score is not None and not _is_number(score):
+        raise _Found(f"found score {_shown(score)} at {start}-{end}, expected a number such as 0.97")
+    canonical = {"start": start, "end": end, "label": label, "text": text[start:end]}
+    return {**canonical, **value, "text": text[start:end], "score": 1.0 if score is None else float(score)}
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _is_offset(value: Any) -> TypeGuard[int]:
@@ -117,15 +202,12 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
-def _refuse_overlaps(entities: Sequence[Entity]) -> None:
+def _refuse_overlaps(entities: Sequence[dict[str, Any]]) -> None:
     """Complain of the first entity, in order of their starts, that overlaps the one before it."""
     for one, other in pairwise(entities):
-        if other.start < one.end or (other.start, other.end) == (one.start, one.end):
-            raise _Found(
-                f"found {other.label} {other.text!r} at {other.start}-{other.end} within {one.label} {one.text!r} at "
-                f"{one.start}-{one.end}, expected entities that do not overlap",
-                "overlap",
-            )
+        if other["start"] < one["end"] or (other["start"], other["end"]) == (one["start"], one["end"]):
+            found, within = (f"{e['label']} {e['text']!r} at {e['start']}-{e['end']}" for e in (other, one))
+            raise _Found(f"found {found} within {within}, expected entities that do not overlap", "overlap")
 
 
 def _given_tokens(value: Any, text: str) -> list[list[Token]]:

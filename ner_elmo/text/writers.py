@@ -64,12 +64,8 @@ def token_spans(tokens: Sequence[Token], entities: Sequence[Entity]) -> list[Spa
     return spans
 
 
-def write_jsonl(document: Document, stream: IO[str], with_tokens: bool = False) -> None:
-    """One JSON object on a line: the text and its entities; scores have four decimals.
-
-    With ``with_tokens`` also the spans of its tokens, a list for each sentence, so that nothing is lost of text that
-    came tokenised.
-    """
+def write_jsonl(document: Document, stream: IO[str]) -> None:
+    """One JSON object on a line: the text and its entities; scores have four decimals."""
     entities = [
         {
             "start": entity.start,
@@ -80,10 +76,7 @@ def write_jsonl(document: Document, stream: IO[str], with_tokens: bool = False) 
         }
         for entity in document.entities
     ]
-    value: dict[str, object] = {"text": document.text, "entities": entities}
-    if with_tokens:
-        value["tokens"] = [[[token.start, token.end] for token in sentence] for sentence in document.sentences]
-    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    stream.write(json.dumps({"text": document.text, "entities": entities}, ensure_ascii=False) + "\n")
 
 
 # Units that offsets can be counted in, and how many of them a text has.
