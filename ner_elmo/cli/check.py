@@ -27,9 +27,7 @@ def command(
     scheme: options.Scheme = "auto",
     comments: options.Comments = None,
     strip_token: options.StripToken = None,
-    text: Annotated[
-        str | None, typer.Option("--text", help="tokenizer for .jsonl: en-1, characters, whitespace [by its look]")
-    ] = None,
+    text: options.RawText = None,
     encoding: options.Encoding = "utf-8",
     fix: Annotated[
         Path | None, typer.Option("--fix", help="write the file with its ill-formed tags repaired", metavar="FILE")

@@ -34,17 +34,16 @@ def command(
     scheme: shared.Scheme = "auto",
     comments: shared.Comments = None,
     strip_token: shared.StripToken = None,
-    text: Annotated[
-        str | None, typer.Option("--text", help="tokenizer for raw text: en-1, characters, whitespace [by its look]")
-    ] = None,
+    text: shared.RawText = None,
     encoding: shared.Encoding = "utf-8",
     force: shared.Force = False,
     debug: shared.Debug = False,
 ) -> None:
     """Write labelled data, or a biLM, in another format.
 
-    Labelled data: the tag schemes keep the other columns; jsonl is what tag writes; brat is X.txt and X.ann, a unit a
-    line, or a folder of pairs. A biLM: float16 halves it, float32 undoes that (not the rounding), and bilm-tf writes
+    Labelled data, there and back without loss: the tag schemes keep the other columns; jsonl is what tag writes; brat
+    is X.txt and X.ann, a unit a line, or a folder of pairs, and beside them X.units.jsonl with tokens and whatever else
+    BRAT has no place for. A biLM: float16 halves it, float32 undoes that (not the rounding), and bilm-tf writes
     the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
     """
     if to in MODEL_FORMATS:

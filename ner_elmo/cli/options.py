@@ -42,6 +42,9 @@ StripToken = Annotated[
         "--strip-token", help="take away from tokens: language (de:), weibo (digits), or a regular expression"
     ),
 ]
+RawText = Annotated[
+    str | None, typer.Option("--text", help="tokenizer for raw text: en-1, characters, whitespace [by its look]")
+]
 Force = Annotated[bool, typer.Option("--force", help="replace an output that exists")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
 Seed = Annotated[int, typer.Option("--seed", help="random seed; on CPU it fixes everything")]
