@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 CHUNK_ELEMENTS = 1 << 21  # logits held at a time: 8 MiB of float32, which stays in a processor's cache
 LEAST_ROWS = 128  # but a matrix product of fewer rows spends its time on reading the weights
@@ -144,18 +145,21 @@ class _SampledCrossEntropy(torch.autograd.Function):
             grad_sample_bias += p.sum(0)
             grad_true[part] = (own - log_z).expm1()
         grad_y.addcmul_(grad_true.unsqueeze(1), true_weight)
-        grad_weight = torch.zeros_like(weight)
-        grad_weight.index_add_(0, ids, grad_sample_weight)
-        grad_weight.index_add_(0, targets, grad_true.unsqueeze(1) * y)
-        grad_bias = torch.zeros_like(bias).index_add_(0, ids, grad_sample_bias).index_add_(0, targets, grad_true)
-        ctx.gradients = [gradient.div_(n) for gradient in (grad_y, grad_weight, grad_bias)]
+        ctx.n_words = weight.shape[0]
+        ctx.save_for_backward(y, targets, ids, grad_y, grad_true, grad_sample_weight, grad_sample_bias)
         return loss / n
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grad_y, grad_weight, grad_bias = (gradient.mul_(grad) for gradient in ctx.gradients)
-        ctx.gradients = None
-        return grad_y, grad_weight, grad_bias, None, None, None, None
+        y, targets, ids, grad_y, grad_true, grad_sample_weight, grad_sample_bias = ctx.saved_tensors
+        # Scaled before they are spread over the table, which is larger by far than all that stands in it.
+        scale = grad / y.shape[0]
+        own = grad_true * scale
+        grad_weight, grad_bias = y.new_zeros(ctx.n_words, y.shape[1]), y.new_zeros(ctx.n_words)
+        grad_weight.index_add_(0, ids, grad_sample_weight * scale).index_add_(0, targets, own.unsqueeze(1) * y)
+        grad_bias.index_add_(0, ids, grad_sample_bias * scale).index_add_(0, targets, own)
+        return grad_y * scale, grad_weight, grad_bias, None, None, None, None
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

@@ -1,0 +1,118 @@
+"""Tokens per second of pretraining on a CPU, beside a plain PyTorch implementation, in one run.
+
+    python benchmarks/pretraining.py TEXT [--steps 12] [--json FILE]
+
+TEXT is tokenised, one sentence a line. The shape is 2x512_128 with 512 filters, 60,000 words, 4,096 samples, 4,200
+tokens a step. Both implementations take the same batches in turn, step by step, so that what else the machine does
+falls on both alike; each figure is the median over the steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from benchmarks.plain_bilm import PlainBilm
+from ner_elmo.bilm.config import PretrainConfig
+from ner_elmo.bilm.corpus import TextSource, make_batch, training_batches
+from ner_elmo.bilm.softmax import draw_sample
+from ner_elmo.bilm.trainer import new_trainer
+from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, count_tokens, most_frequent
+
+OPTIONS = {
+    "lstm": {"dim": 512, "projection_dim": 128, "n_layers": 2, "cell_clip": None, "proj_clip": None},
+    "char_cnn": {
+        "filters": [[1, 32], [2, 32], [3, 64], [4, 128], [5, 256]],
+        "embedding": {"dim": 16},
+        "n_highway": 1,
+        "max_characters_per_token": 50,
+        "n_characters": 262,
+        "activation": "relu",
+    },
+    "dropout": 0.1,
+}
+WORDS, SAMPLES, BATCH_TOKENS = 60_000, 4_096, 4_200
+WARM_UP = 2
+
+
+def padded_vocabulary(source: TextSource) -> Vocabulary:
+    """The text's words, and made-up ones up to ``WORDS``: the cost does not depend on which they are."""
+    found = most_frequent(count_tokens(source.sentences()), WORDS, min_count=1)
+    made_up = [f"made-up-{n}" for n in range(WORDS - len(found))]
+    return Vocabulary([*SPECIALS, *(t for t in found.tokens if t not in SPECIALS), *made_up])
+
+
+def plain_step(vocabulary: Vocabulary, config: PretrainConfig) -> Callable[[list[list[str]]], None]:
+    """One step of the plain implementation, its batch made by the package's code."""
+    torch.manual_seed(1)
+    options = config.bilm_options
+    model = PlainBilm(options, len(vocabulary)).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    generator = torch.Generator().manual_seed(1)
+
+    def step(sentences: list[list[str]]) -> None:
+        batch = make_batch(sentences, vocabulary, options.max_characters)
+        sample = draw_sample(SAMPLES, len(vocabulary), generator)
+        optimizer.zero_grad()
+        model.loss(batch, sample).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def timed(step: Callable[[list[list[str]]], object], sentences: list[list[str]]) -> float:
+    """Tokens per second of one step."""
+    start = time.perf_counter()
+    step(sentences)
+    return sum(map(len, sentences)) / (time.perf_counter() - start)
+
+
+def summary(rates: Sequence[float]) -> dict[str, float]:
+    low, median, high = statistics.quantiles(rates, n=4)
+    return {"median": median, "lower_quartile": low, "upper_quartile": high}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    source = TextSource((arguments.text,), "whitespace", "utf-8")
+    vocabulary = padded_vocabulary(source)
+    config = PretrainConfig(
+        corpus=[str(arguments.text)], options=OPTIONS, batch_tokens=BATCH_TOKENS, n_samples=SAMPLES, softmax="sampled"
+    )
+    trainer = new_trainer(config, vocabulary, None, 10**9, torch.device("cpu"))
+    steps = {"plain": plain_step(vocabulary, config), "ner-elmo": trainer.train_on}
+    rates: dict[str, list[float]] = {name: [] for name in steps}
+    batches = islice(training_batches(source.sentences, BATCH_TOKENS, 1, 0), arguments.steps + WARM_UP)
+    order = random.Random(0)
+    for number, sentences in enumerate(batches):
+        for name in order.sample(sorted(steps), len(steps)):
+            rate = timed(steps[name], sentences)
+            if number >= WARM_UP:
+                rates[name].append(rate)
+    result = {name: summary(values) for name, values in rates.items()}
+    ratio = statistics.median(a / b for a, b in zip(rates["ner-elmo"], rates["plain"], strict=True))
+    for name, values in result.items():
+        print(f"{name:10} {values['median']:8,.0f} tokens/s ({arguments.threads} threads)")
+    print(f"ratio, median over pairs: {ratio:.2f}")
+    if arguments.json is not None:
+        facts = {"threads": arguments.threads, "steps": arguments.steps, "torch": torch.__version__}
+        arguments.json.write_text(json.dumps({**facts, **result, "ratio": ratio}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
