@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-CHUNK_ELEMENTS = 1 << 21  # logits held at a time: 8 MiB of float32, which stays in a processor's cache
+CHUNK_ELEMENTS = 1 << 19  # logits held at a time: 2 MiB of float32, which stays in a processor's cache
+CHUNK_ELEMENTS_GPU = 1 << 27
 LEAST_ROWS = 128  # but a matrix product of fewer rows spends its time on reading the weights
 
 
@@ -30,7 +31,7 @@ class Softmax(nn.Module):
 
     def losses(self, y: Tensor, targets: Tensor) -> Tensor:
         """Exact negative log-likelihoods in nats ``(n,)`` of ``targets`` (n,) given ``y`` (n, dim); no gradient."""
-        rows = rows_at_a_time(self.weight.shape[0])
+        rows = rows_at_a_time(self.weight.shape[0], y.device)
         parts = []
         with torch.no_grad():
             for part, wanted in zip(y.split(rows), targets.split(rows), strict=True):
@@ -61,9 +62,9 @@ class Sample(NamedTuple):
         return log_expected_counts(ids, self.n_words, self.tries, self.ids.shape[0])
 
 
-def rows_at_a_time(n_words: int) -> int:
+def rows_at_a_time(n_words: int, device: torch.device) -> int:
     """How many predictions over ``n_words`` words are computed together."""
-    return max(LEAST_ROWS, CHUNK_ELEMENTS // n_words)
+    return max(LEAST_ROWS, (CHUNK_ELEMENTS if device.type == "cpu" else CHUNK_ELEMENTS_GPU) // n_words)
 
 
 def log_uniform_probabilities(ids: Tensor, n_words: int) -> Tensor:
@@ -127,38 +128,40 @@ class _SampledCrossEntropy(torch.autograd.Function):
         true_logits = (y * true_weight).sum(1) + bias[targets] - log_q_true
         grad_true = torch.empty_like(true_logits)  # d loss / d true logit
         grad_y = torch.empty_like(y)
-        grad_sample_weight = torch.zeros_like(sample_weight)
-        grad_sample_bias = torch.zeros_like(sample_bias)
+        # The last column is the gradient of the biases: rows of y are extended by a 1.
+        grad_sample = y.new_zeros(len(ids), y.shape[1] + 1)
         loss = y.new_zeros(())
-        rows = rows_at_a_time(len(ids))
+        rows = rows_at_a_time(len(ids), y.device)
         for start in range(0, n, rows):
             part = slice(start, start + rows)
             logits = torch.addmm(sample_bias, y[part], sample_weight.t())
             hits = (columns[part] >= 0).nonzero().squeeze(1)
             logits[hits, columns[part][hits]] = -math.inf
             own = true_logits[part]
-            log_z = torch.logaddexp(logits.logsumexp(1), own)
+            # Few passes over the logits: they are left without their normaliser, which goes to what they meet.
+            greatest = torch.maximum(logits.amax(1), own)
+            p = logits.sub_(greatest.unsqueeze(1)).exp_()
+            log_z = (p.sum(1) + (own - greatest).exp()).log_() + greatest
+            share = (greatest - log_z).exp_().unsqueeze(1)
             loss += (log_z - own).sum()
-            p = logits.sub_(log_z.unsqueeze(1)).exp_()
-            torch.mm(p, sample_weight, out=grad_y[part])
-            grad_sample_weight.addmm_(p.t(), y[part])
-            grad_sample_bias += p.sum(0)
+            torch.mm(p, sample_weight, out=grad_y[part]).mul_(share)
+            grad_sample.addmm_(p.t(), torch.cat([y[part] * share, share], dim=1))
             grad_true[part] = (own - log_z).expm1()
         grad_y.addcmul_(grad_true.unsqueeze(1), true_weight)
         ctx.n_words = weight.shape[0]
-        ctx.save_for_backward(y, targets, ids, grad_y, grad_true, grad_sample_weight, grad_sample_bias)
+        ctx.save_for_backward(y, targets, ids, grad_y, grad_true, grad_sample)
         return loss / n
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        y, targets, ids, grad_y, grad_true, grad_sample_weight, grad_sample_bias = ctx.saved_tensors
+        y, targets, ids, grad_y, grad_true, grad_sample = ctx.saved_tensors
         # Scaled before they are spread over the table, which is larger by far than all that stands in it.
         scale = grad / y.shape[0]
         own = grad_true * scale
         grad_weight, grad_bias = y.new_zeros(ctx.n_words, y.shape[1]), y.new_zeros(ctx.n_words)
-        grad_weight.index_add_(0, ids, grad_sample_weight * scale).index_add_(0, targets, own.unsqueeze(1) * y)
-        grad_bias.index_add_(0, ids, grad_sample_bias * scale).index_add_(0, targets, own)
+        grad_weight.index_add_(0, ids, grad_sample[:, :-1] * scale).index_add_(0, targets, own.unsqueeze(1) * y)
+        grad_bias.index_add_(0, ids, grad_sample[:, -1] * scale).index_add_(0, targets, own)
         return grad_y * scale, grad_weight, grad_bias, None, None, None, None
 
 
@@ -170,7 +173,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         n = y.shape[0]
         grad_y, grad_weight, grad_bias = torch.empty_like(y), torch.zeros_like(weight), torch.zeros_like(bias)
         loss = y.new_zeros(())
-        rows = rows_at_a_time(weight.shape[0])
+        rows = rows_at_a_time(weight.shape[0], y.device)
         for start in range(0, n, rows):
             part = slice(start, start + rows)
             logits = torch.addmm(bias, y[part], weight.t())
