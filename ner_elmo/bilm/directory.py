@@ -11,14 +11,14 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
 import torch
 
 from ner_elmo.bilm.hdf5 import open_hdf5, read_array, read_weights, write_array, write_weights
-from ner_elmo.bilm.many_langs import CLASSIFIER, ENCODER, is_many_langs, read_many_langs
+from ner_elmo.bilm.many_langs import CLASSIFIER, ENCODER, is_many_langs, read_many_langs, read_many_langs_options
 from ner_elmo.bilm.many_langs import CONFIG as MANY_LANGS_CONFIG
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
@@ -76,10 +76,10 @@ def find_bilm(path: str | Path) -> BilmFiles:
     path = Path(path)
     if not path.exists():
         raise UsageError(f"{path}: no such file or directory; expected a biLM (see docs/design.md §4)")
-    if path.is_file() and zipfile.is_zipfile(path):
+    if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
         return dataclasses.replace(find_bilm(unpack(path)), root=path)
     if path.is_file():
-        return BilmFiles(root=path.parent, options=_options_beside(path), weights=path)
+        return BilmFiles(path.parent, _options_beside(path), path, _vocabulary_beside(path))
     for folder in (path, path / "bilm"):
         if (folder / OPTIONS).is_file() and (folder / WEIGHTS).is_file():
             return _from_directory(folder)
@@ -87,29 +87,35 @@ def find_bilm(path: str | Path) -> BilmFiles:
             return BilmFiles(folder, folder / MANY_LANGS_CONFIG, folder / ENCODER, many_langs=folder)
     weights = sorted(path.glob("*.hdf5"))
     if len(weights) == 1:
-        vocabulary = path / VOCABULARY if (path / VOCABULARY).is_file() else None
-        return BilmFiles(path, _options_beside(weights[0]), weights[0], vocabulary)
+        return BilmFiles(path, _options_beside(weights[0]), weights[0], _vocabulary_beside(weights[0]))
     raise UsageError(f"{path}: found no biLM; expected {OPTIONS} and {WEIGHTS} in it or in its folder bilm/")
 
 
 def unpack(archive: Path) -> Path:
-    """Unpack the model files at the top of a zip into a folder that lasts as long as this process.
+    """Unpack the model files of a zip into a folder that lasts as long as this process.
+
+    Returns:
+        The folder, or the one folder in it if there is nothing else. It has the archive's name, for messages.
 
     Raises:
         ModelError: the archive is damaged.
     """
-    folder = Path(tempfile.mkdtemp(prefix="ner-elmo-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix="ner-elmo-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    folder = temporary / archive.name
+    folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as file:
             for member in file.infolist():
-                name = Path(member.filename).name
-                if name == member.filename and Path(name).suffix in _UNPACKED:
+                name = PurePosixPath(member.filename)
+                if name.suffix in _UNPACKED and not name.is_absolute() and ".." not in name.parts:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     with file.open(member) as source, open(folder / name, "wb") as target:
                         shutil.copyfileobj(source, target)
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
         raise ModelError(f"{archive}: damaged ({error})") from None
-    return folder
+    inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name != "bilm" else folder
 
 
 def _options_beside(weights: Path) -> Path:
@@ -123,6 +129,11 @@ def _options_beside(weights: Path) -> Path:
     if len(others) == 1:
         return others[0]
     raise UsageError(f"{weights}: found no options beside it; expected {named.name} or {OPTIONS}")
+
+
+def _vocabulary_beside(weights: Path) -> Path | None:
+    vocabulary = weights.with_name(VOCABULARY)
+    return vocabulary if vocabulary.is_file() else None
 
 
 def _from_directory(folder: Path) -> BilmFiles:
@@ -153,6 +164,11 @@ def _read_info(path: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path}: found format_version {version}, this program reads {FORMAT_VERSION}; try a newer ner-elmo"
         )
+    if info.get("initial_state") is not None:  # reserved; without it the model would give other vectors
+        raise ModelError(
+            f"{path}: found an initial_state, but this program starts every sentence from the zero state; "
+            "try a newer ner-elmo"
+        )
     for name, digest in digests.items():
         file = path.parent / name
         if Path(name).name != name or not file.is_file():
@@ -165,6 +181,11 @@ def _read_info(path: Path) -> dict[str, Any]:
                 f"{file}: its contents differ from the digest in {INFO}; the file is damaged or was changed"
             )
     return info  # type: ignore[no-any-return]
+
+
+def load_options(files: BilmFiles) -> BilmOptions:
+    """The network's shape."""
+    return read_many_langs_options(files.many_langs)[0] if files.many_langs else read_options(files.options)
 
 
 def load_bilm(files: BilmFiles) -> BiLm:
@@ -278,22 +299,63 @@ def convert_bilm(source: str | Path, target: str | Path, storage: str) -> None:
     """Write a biLM as a biLM directory that stores ``float32`` or ``float16``.
 
     Raises:
-        ModelError: the biLM has no vocabulary or no output layer; only a whole one can be converted.
+        ModelError: the biLM has no vocabulary or no output layer; only a whole one can be converted. Or it is one of
+            ELMoForManyLangs, whose characters and words the format has no place for.
     """
     files = find_bilm(source)
+    _refuse_many_langs(files)
     model, vocabulary = load_bilm(files), load_vocabulary(files)
     softmax = load_softmax(files, vocabulary, model.options.lstm.projection_dim)
     write_bilm(target, model, softmax, vocabulary, files.info, storage)
 
 
-def write_published_pair(source: str | Path, target: str | Path) -> None:
-    """Write the two files that bilm-tf and AllenNLP read, ``options.json`` and ``weights.hdf5`` in float32."""
+def write_published_pair(source: str | Path, target: str | Path) -> list[str]:
+    """Write the two files that bilm-tf and AllenNLP read, ``options.json`` and ``weights.hdf5`` in float32.
+
+    A model with word input gets its ``vocab.txt`` beside them, without which its rows mean nothing.
+
+    Returns:
+        For each of the two programs that will refuse the network, a line that says so and why.
+
+    Raises:
+        ModelError: it is a model of ELMoForManyLangs, or has word input and no vocabulary.
+    """
     files = find_bilm(source)
+    _refuse_many_langs(files)
     model = load_bilm(files)
+    vocabulary = load_vocabulary(files) if model.options.char_cnn is None else None
     with replace_directory(target) as temporary:
         values = json.dumps(options_to_json(model.options), indent=2)
         (temporary / OPTIONS).write_text(values + "\n", encoding="utf-8")
         write_weights(model, temporary / WEIGHTS)
+        if vocabulary is not None:
+            write_vocabulary(vocabulary, temporary / VOCABULARY)
+    return _foreign_limits(model.options)
+
+
+def _refuse_many_langs(files: BilmFiles) -> None:
+    if files.many_langs is not None:
+        raise ModelError(
+            f"{files.root}: a model of ELMoForManyLangs; its code points and words have no place in the published "
+            "format, whose characters are bytes"
+        )
+
+
+def _foreign_limits(options: BilmOptions) -> list[str]:
+    """What of a network bilm-tf or AllenNLP cannot read (docs/elmo-format.md §2 and §3)."""
+    lstm, cnn = options.lstm, options.char_cnn
+    limits = {
+        "its input is words": cnn is None,
+        "use_skip_connections is false": not lstm.use_skip_connections,
+        "it has no LSTM projection (dim = projection_dim)": not lstm.has_projection,
+        f"max_characters_per_token is {options.max_characters}, not 50": options.max_characters != 50,
+        "it has no CNN projection (as many filters as projection_dim)": cnn and cnn.n_filters == lstm.projection_dim,
+    }
+    reasons = [reason for reason, applies in limits.items() if applies]
+    lines = [f"AllenNLP will not read it: {'; '.join(reasons)}"] if reasons else []
+    if cnn and cnn.n_filters < lstm.projection_dim:
+        lines.append(f"bilm-tf will not read it: {cnn.n_filters} filters, fewer than projection_dim")
+    return lines
 
 
 def describe_options(options: BilmOptions) -> str:

@@ -44,20 +44,19 @@ def _transposed(array: np.ndarray) -> np.ndarray:
     return array.T
 
 
-def weight_table(options: BilmOptions, n_words: int | None = None) -> list[WeightEntry]:
+def weight_table(options: BilmOptions, n_words: int | None = None) -> Iterator[WeightEntry]:
     """Every dataset of a weight file with these options; a kernel W_0 stands twice, once for each half of its rows."""
     if options.char_cnn is not None:
-        table = list(_cnn_entries(options))
+        yield from _cnn_entries(options)
     else:
         if n_words is None:
             raise ValueError("a model with word input needs n_words")
         shape = (n_words, options.lstm.projection_dim)
-        table = [WeightEntry("embedding", shape, "token_encoder.embedding.weight", _same, _same)]
+        yield WeightEntry("embedding", shape, "token_encoder.embedding.weight", _same, _same)
     for direction, stack in enumerate(("forward_lstm", "backward_lstm")):
         for layer in range(options.lstm.n_layers):
             group = f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
-            table += _lstm_entries(options, group, f"{stack}.layers.{layer}.lstm")
-    return table
+            yield from _lstm_entries(options, group, f"{stack}.layers.{layer}.lstm")
 
 
 def _cnn_entries(options: BilmOptions) -> Iterator[WeightEntry]:
@@ -157,6 +156,20 @@ def find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     return node
 
 
+def check_shape(dataset: h5py.Dataset, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The shape of ``dataset``, which must be ``shape`` (``None``: any size there).
+
+    Raises:
+        ModelError: it is another one; the message names the dataset and both shapes.
+    """
+    found: tuple[int, ...] = dataset.shape
+    if len(found) == len(shape) and all(size in (None, n) for size, n in zip(shape, found, strict=True)):
+        return found
+    implied = f"({', '.join('any' if size is None else str(size) for size in shape)}{',' if len(shape) == 1 else ''})"
+    where = f"{dataset.file.filename}: {dataset.name.lstrip('/')}"
+    raise ModelError(f"{where}: found shape {found}, but the options imply {implied}")
+
+
 def read_array(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """The dataset as float32, after checking its shape against ``shape`` (``None``: any size there).
 
@@ -164,12 +177,7 @@ def read_array(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.
         ModelError: as :func:`find_dataset`, or another shape or type of number than expected.
     """
     dataset = find_dataset(file, name)
-    fits = len(dataset.shape) == len(shape) and all(
-        wanted in (None, found) for wanted, found in zip(shape, dataset.shape, strict=True)
-    )
-    if not fits:
-        expected = "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
-        raise ModelError(f"{file.filename}: {name}: found shape {dataset.shape}, but the options imply {expected}")
+    check_shape(dataset, shape)
     if dataset.dtype.kind != "f":
         raise ModelError(f"{file.filename}: {name}: found {dataset.dtype}, expected floating-point numbers")
     try:
@@ -183,17 +191,23 @@ def read_weights(path: str | Path, options: BilmOptions) -> BiLm:
 
     Raises:
         UsageError: no such file.
-        ModelError: a dataset is missing or of another shape than the options imply; the message names both shapes.
+        ModelError: a dataset is missing, of another shape than the options imply (the message names both shapes), or
+            of a part that the options do not have.
     """
     with open_hdf5(path) as file:
         n_words = None
         if options.char_cnn is None:
-            n_words = find_dataset(file, "embedding").shape[0]
+            n_words = check_shape(find_dataset(file, "embedding"), (None, options.lstm.projection_dim))[0]
+        table: list[WeightEntry] = []
+        for entry in _as_laid_out(file, weight_table(options, n_words)):
+            check_shape(find_dataset(file, entry.dataset), entry.shape)  # before anything is allocated for a claim
+            table.append(entry)
+        _refuse_surplus(file, table)
         model = BiLm(options, n_words)
         parameters = dict(model.named_parameters())
         arrays: dict[str, np.ndarray] = {}
         with torch.no_grad():
-            for entry in _as_laid_out(file, weight_table(options, n_words)):
+            for entry in table:
                 if entry.dataset not in arrays:
                     arrays = {entry.dataset: read_array(file, entry.dataset, entry.shape)}
                 value = np.ascontiguousarray(entry.from_file(arrays[entry.dataset]))
@@ -201,11 +215,23 @@ def read_weights(path: str | Path, options: BilmOptions) -> BiLm:
     return model
 
 
-def _as_laid_out(file: h5py.File, table: list[WeightEntry]) -> list[WeightEntry]:
+def _as_laid_out(file: h5py.File, table: Iterator[WeightEntry]) -> Iterator[WeightEntry]:
     """The table with the names of this file: bilm-tf leaves a group out of the path in models of one layer."""
-    if "RNN_0/RNN/LSTMCell" not in file:
-        return table
-    return [entry._replace(dataset=entry.dataset.replace("MultiRNNCell/Cell0/", "")) for entry in table]
+    one_layer = "RNN_0/RNN/LSTMCell" in file
+    for entry in table:
+        yield entry._replace(dataset=entry.dataset.replace("MultiRNNCell/Cell0/", "")) if one_layer else entry
+
+
+def _refuse_surplus(file: h5py.File, table: list[WeightEntry]) -> None:
+    """A larger network's file would otherwise be read in part, and give other vectors without a word."""
+    known = {entry.dataset for entry in table}
+
+    def surplus(name: str, node: h5py.Group | h5py.Dataset) -> str | None:
+        part_of_network = name.startswith(("CNN", "RNN_")) and isinstance(node, h5py.Dataset)
+        return f"{name}: found shape {node.shape}" if part_of_network and name not in known else None
+
+    if found := file.visititems(surplus):
+        raise ModelError(f"{file.filename}: {found}, but the options imply no such dataset")
 
 
 def write_weights(model: BiLm, path: str | Path, dtype: str = "float32") -> None:

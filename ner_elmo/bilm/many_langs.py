@@ -7,6 +7,7 @@ their character CNN. A row here is ``[word id, character ids …]``, so that one
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from ner_elmo.bilm.lstm import FORGET_BIAS
 from ner_elmo.bilm.model import BiLm
-from ner_elmo.bilm.options import BilmOptions, CharCnnOptions, LstmOptions
+from ner_elmo.bilm.options import BilmOptions, CharCnnOptions, parse_options
 from ner_elmo.bilm.token_encoder import CharacterCnn
 from ner_elmo.errors import ModelError
 from ner_elmo.text.files import read_lines, require_file
@@ -90,41 +91,44 @@ def read_many_langs(folder: Path) -> BiLm:
     Raises:
         ModelError: a file is missing, damaged, or of a kind that is not supported; the message names it.
     """
-    values = _read_json(_model_config(folder))
-    try:
-        embedder, encoder = values["token_embedder"], values["encoder"]
-        lstm = LstmOptions(
-            dim=int(encoder["dim"]),
-            projection_dim=int(encoder["projection_dim"]),
-            n_layers=int(encoder["n_layers"]),
-            cell_clip=encoder.get("cell_clip") or None,
-            proj_clip=encoder.get("proj_clip") or None,
-        )
-        word_dim, char_dim = int(embedder.get("word_dim", 0)), int(embedder.get("char_dim", 0))
-        kinds = (encoder["name"], embedder["name"])
-        max_characters = int(embedder["max_characters_per_token"])
-        cnn = None
-        if char_dim:
-            cnn = CharCnnOptions(
-                filters=tuple((int(width), int(count)) for width, count in embedder["filters"]),
-                embedding_dim=char_dim,
-                activation=embedder["activation"],
-                max_characters_per_token=max_characters,
-                n_highway=int(embedder["n_highway"]),
-            )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder}: its model configuration is not ELMoForManyLangs' ({error!r})") from None
-    if kinds != ("elmo", "cnn"):
-        raise ModelError(f"{folder}: found encoder {kinds[0]!r} and token embedder {kinds[1]!r}, expected elmo and cnn")
+    options, word_dim = read_many_langs_options(folder)
+    cnn = options.char_cnn
     lexicons = Lexicons(
-        _read_lexicon(folder / CHARACTERS, ROW_START, ROW_END, PADDING) if char_dim else {},
+        _read_lexicon(folder / CHARACTERS, ROW_START, ROW_END, PADDING) if cnn else {},
         _read_lexicon(folder / WORDS) if word_dim else {},
-        max_characters,
+        options.max_characters,
     )
-    options = BilmOptions(lstm=lstm, char_cnn=cnn)
-    model = BiLm(options, token_encoder=ManyLangsEncoder(cnn, lexicons, word_dim, lstm.projection_dim))
+    model = BiLm(options, token_encoder=ManyLangsEncoder(cnn, lexicons, word_dim, options.lstm.projection_dim))
     _load_state(model, folder)
     return model
+
+
+def read_many_langs_options(folder: Path) -> tuple[BilmOptions, int]:
+    """The network of a model directory, and the width of its word vectors (0: it has none).
+
+    Raises:
+        ModelError: as :func:`read_many_langs`.
+    """
+    path = _model_config(folder)
+    values = _read_json(path)
+    try:
+        embedder, encoder = dict(values["token_embedder"]), dict(values["encoder"])
+        word_dim, char_dim = int(embedder.get("word_dim", 0)), int(embedder.get("char_dim", 0))
+        kinds = (encoder["name"], embedder["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: not a model configuration of ELMoForManyLangs ({error!r})") from None
+    if kinds != ("elmo", "cnn"):
+        raise ModelError(f"{path}: found encoder {kinds[0]!r} and token embedder {kinds[1]!r}, expected elmo and cnn")
+    if not word_dim and not char_dim:
+        raise ModelError(f"{path}: found word_dim 0 and char_dim 0, expected tokens to have words or characters")
+    named_as_published = {
+        "lstm": {**encoder, "use_skip_connections": True},
+        "char_cnn": {**embedder, "embedding": {"dim": char_dim}} if char_dim else None,
+    }
+    options = parse_options(named_as_published, str(path))
+    if not options.lstm.has_projection:  # theirs would project all the same; the published format would not
+        raise ModelError(f"{path}: found dim and projection_dim {options.lstm.dim}, expected two different numbers")
+    return options, word_dim
 
 
 def _model_config(folder: Path) -> Path:
@@ -180,7 +184,27 @@ def _load_state(model: BiLm, folder: Path) -> None:
                 state |= _lstm_state(layers, f"{direction}_layer_{layer}", f"{direction}_lstm.layers.{layer}.lstm")
     except KeyError as error:
         raise ModelError(f"{folder}: found no weights {error}") from None
+    _refuse_surplus(model.options, {TOKEN_EMBEDDER: tokens, ENCODER: layers}, folder)
     _copy_state(model, state, folder)
+
+
+def _refuse_surplus(options: BilmOptions, parts: Mapping[str, Mapping[str, Tensor]], folder: Path) -> None:
+    """A larger network's weights would otherwise be read in part, and give other vectors without a word."""
+    cnn = options.char_cnn
+    most = {
+        "convolutions": len(cnn.filters) if cnn else 0,
+        "highways._layers": cnn.n_highway if cnn else 0,
+        "forward_layer": options.lstm.n_layers,
+        "backward_layer": options.lstm.n_layers,
+    }
+    for file, weights in parts.items():
+        for name, value in weights.items():
+            numbered = re.match(r"(convolutions|highways\._layers|forward_layer|backward_layer)[._](\d+)\.", name)
+            if numbered and int(numbered[2]) >= most[numbered[1]]:
+                shape = tuple(value.shape)
+                raise ModelError(
+                    f"{folder / file}: {name}: found shape {shape}, but the configuration implies no such weights"
+                )
 
 
 def _cnn_state(tokens: Mapping[str, Tensor], cnn: CharacterCnn) -> dict[str, Tensor]:

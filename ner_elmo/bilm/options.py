@@ -108,9 +108,16 @@ def _clip(section: Mapping[str, Any], key: str, where: str) -> float | None:
     value = section.get(key)
     if value is None or value == 0:
         return None  # bilm-tf would clip to zero at 0 and lose everything; AllenNLP reads 0 as "off"
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:  # not: NaN
         raise ModelError(f"{where}.{key}: found {value!r}, expected a positive number or null")
     return float(value)
+
+
+def _flag(section: Mapping[str, Any], key: str, where: str) -> bool:
+    value = section.get(key) or False
+    if value not in (False, True):
+        raise ModelError(f"{where}.{key}: found {value!r}, expected true or false")
+    return bool(value)
 
 
 def parse_options(values: Mapping[str, Any], name: str = "options.json") -> BilmOptions:
@@ -129,9 +136,11 @@ def parse_options(values: Mapping[str, Any], name: str = "options.json") -> Bilm
         n_layers=_number(lstm, "n_layers", where, default=1),
         cell_clip=_clip(lstm, "cell_clip", where),
         proj_clip=_clip(lstm, "proj_clip", where),
-        use_skip_connections=bool(lstm.get("use_skip_connections", False)),
+        use_skip_connections=_flag(lstm, "use_skip_connections", where),
     )
-    char_cnn = values.get("char_cnn")
+    char_cnn = values.get("char_cnn") or None
+    if not isinstance(char_cnn, Mapping | None):
+        raise ModelError(f"{name}: char_cnn: found {char_cnn!r}, expected a section, or none for word input")
     known = {"lstm", "char_cnn", "dropout", "n_tokens_vocab"}
     dropout = values.get("dropout", 0.1)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
@@ -150,7 +159,7 @@ def _parse_char_cnn(section: Mapping[str, Any], where: str) -> CharCnnOptions:
     if (
         not isinstance(filters, list)
         or not filters
-        or not all(isinstance(pair, list) and len(pair) == 2 for pair in filters)
+        or not all(isinstance(pair, list) and [type(number) for number in pair] == [int, int] for pair in filters)
     ):
         raise ModelError(f"{where}.filters: found {filters!r}, expected a list of [width, number] pairs")
     activation = section.get("activation")
@@ -165,9 +174,12 @@ def _parse_char_cnn(section: Mapping[str, Any], where: str) -> CharCnnOptions:
         raise ModelError(
             f"{where}.filters: found {filters!r}, expected widths from 1 to {max_characters} and numbers above 0"
         )
+    embedding = section.get("embedding")
+    if not isinstance(embedding, Mapping):
+        raise ModelError(f"{where}.embedding: found {embedding!r}, expected a section with dim")
     return CharCnnOptions(
         filters=tuple((int(width), int(count)) for width, count in filters),
-        embedding_dim=_number(section.get("embedding") or {}, "dim", f"{where}.embedding"),
+        embedding_dim=_number(embedding, "dim", f"{where}.embedding"),
         activation=activation,
         max_characters_per_token=max_characters,
         n_highway=_number(section, "n_highway", where, default=0, least=0) if section.get("n_highway") else 0,

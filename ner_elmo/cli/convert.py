@@ -72,7 +72,10 @@ def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
     from ner_elmo.bilm.directory import convert_bilm, write_published_pair
 
     if to == "bilm-tf":
-        write_published_pair(source, target)
+        limits = write_published_pair(source, target)
     else:
+        limits = []
         convert_bilm(source, target, to)
     shared.note(f"{target}: written as {to}")
+    for line in limits:
+        shared.note(f"{target}: {line}")

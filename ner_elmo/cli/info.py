@@ -21,8 +21,7 @@ def command(
     debug: shared.Debug = False,
 ) -> None:
     """Say what a model is: its shape, its training, its figures. Its files are checked against their digests."""
-    from ner_elmo.bilm.directory import describe_options, find_bilm
-    from ner_elmo.bilm.options import read_options
+    from ner_elmo.bilm.directory import describe_options, find_bilm, load_options
     from ner_elmo.tagger import store
     from ner_elmo.tagger.prediction import find_model
 
@@ -33,7 +32,7 @@ def command(
         store.verify_files(path, facts["tagger"]["files"])
     if not facts or (path / "bilm").is_dir():
         files = find_bilm(path)
-        facts["bilm"] = {"shape": describe_options(read_options(files.options)), **files.info}
+        facts["bilm"] = {"shape": describe_options(load_options(files)), **files.info}
     if as_json:
         shared.print_json(facts)
         return
