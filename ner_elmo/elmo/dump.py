@@ -19,6 +19,8 @@ def write_embeddings(
 ) -> tuple[int, int]:
     """Write a float32 dataset for each line, named by its number from 0, and ``sentence_to_index``.
 
+    That is one JSON object as a string, from each line, without the white space around it, to its number.
+
     Args:
         lines: tokens separated by white space; a blank line gives a dataset of 0 tokens.
         note: is told when there are too many lines for ``sentence_to_index``.
@@ -33,7 +35,7 @@ def write_embeddings(
         nonlocal index
         for number, line in enumerate(lines):
             if index is not None:
-                index.setdefault(line, number)
+                index.setdefault(line.strip(), number)
                 if number >= MOST_SENTENCES_MAPPED:
                     index = None
                     note(f"more than {MOST_SENTENCES_MAPPED:,} lines: sentence_to_index is left out")
