@@ -92,4 +92,5 @@ def test_the_published_shape_alone_and_in_batches(goldens: Path) -> None:
         np.testing.assert_allclose(b, a, atol=LONG_SUMS, rtol=0)
 
 
-LONG_SUMS = 1e-6
+# Float32 rounding of sums over 1,024 terms: kernels for few rows and for many add in another order.
+LONG_SUMS = 5e-6
