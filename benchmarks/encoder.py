@@ -56,7 +56,7 @@ class Counts:
 
 
 COUNTS = {"small": Counts(20_000, 300, 96, 16), "original": Counts(1_500, 300, 32, 6)}
-QUICK = Counts(stream=60, calls=4, reference_batches=32, reference_single=2, turns=2)
+QUICK = Counts(stream=24, calls=2, reference_batches=8, reference_single=1, turns=2)
 
 
 def main() -> None:
@@ -149,7 +149,9 @@ def measure(
         result: dict[str, Any] = {
             "precision": precision,
             "programs": [w.facts["program"] for w in (worker, *references.values())][:2],
-            "difference": compare_vectors(worker, references.get("batches"), sentences[:REFERENCE_BATCH]),
+            "difference": compare_vectors(
+                worker, references.get("batches"), sentences[: min(REFERENCE_BATCH, counts.stream)]
+            ),
             "rows": measure_rates(worker, references, sentences, text, counts),
             "memory": {name: w.ask("memory") | w.facts for name, w in references.items()},
         }

@@ -126,6 +126,54 @@ def test_zero_state_is_the_reference_without_its_memory(goldens: Path) -> None:
     np.testing.assert_array_equal(found, elmo.layers(sequence["batches"][6]).numpy())  # the same text twice
 
 
+def test_how_far_carried_state_is_from_ours(goldens: Path) -> None:
+    """The figures of docs/design.md §6."""
+    folder = goldens / "stateful"
+    sequence, expected = read_json(folder / "sequence.json"), dict(np.load(folder / "expected.npz"))
+    elmo = Elmo.load(folder / sequence["weights"])
+    parts = []
+    for i, batch in enumerate(sequence["batches"][1:], start=1):
+        mask = expected[f"{i}.mask"].astype(bool)
+        parts.append(np.abs(elmo.layers(batch).numpy() - expected[f"{i}.layers"])[:, mask].reshape(3, -1))
+    difference = np.concatenate(parts, axis=1)
+    assert difference.shape[1] == 73 * 16
+    np.testing.assert_allclose(difference.mean(1), [0, 0.15, 0.27], atol=0.005)
+    np.testing.assert_allclose(difference.max(1), [0, 0.58, 1.23], atol=0.005)
+
+
+def test_carried_state_fades_from_the_start_of_a_sentence(goldens: Path) -> None:
+    """The figures of docs/design.md §6, on AllenNLP's own fixture, forward half."""
+    folder = goldens / "reference_fixtures"
+    expected = dict(np.load(folder / "allennlp_all_layers.npz"))
+    elmo = Elmo.load(folder / "allennlp" / "lm_weights.hdf5")
+    lists = read_json(folder / "allennlp" / "sentences.json")
+    differences = []
+    for i in range(1, 10):
+        for row, layers in enumerate(elmo.embed([texts[i].split() for texts in lists])):
+            differences.append(np.abs(layers - expected[f"stateful.{i}"][:, row, : layers.shape[1]]))
+    every = np.concatenate(differences, axis=1).reshape(3, -1)
+    np.testing.assert_allclose(every.mean(1), [0, 0.06, 0.08], atol=0.005)
+    np.testing.assert_allclose(every.max(1), [0, 1.83, 2.63], atol=0.005)
+    for token, wanted in ((0, 0.93), (5, 0.13), (10, 0.018), (20, 0.0004)):
+        here = [d[2, token, :16].mean() for d in differences if d.shape[1] > token]
+        np.testing.assert_allclose(np.mean(here), wanted, rtol=0.05)
+
+
+def test_layers_with_boundaries(goldens: Path) -> None:
+    """What AllenNLP returns before it takes the boundaries away, an empty sentence's among them."""
+    seen = 0
+    for case in CASES:
+        elmo, batches, expected = load_case(goldens, case)
+        for name in ("mixed", "empty_row"):
+            if f"{name}.layers_with_boundaries" in expected:
+                seen += 1
+                layers = elmo.layers(batches[name], boundaries=True).numpy()
+                mask = expected[f"{name}.mask_with_boundaries"].astype(bool)
+                wanted = expected[f"{name}.layers_with_boundaries"][:, mask]
+                np.testing.assert_allclose(layers[:, mask], wanted, atol=tolerance(case), rtol=0)
+    assert seen == 8
+
+
 @pytest.mark.parametrize("name", ["allennlp", "bilm-tf"])
 def test_the_references_own_fixtures(goldens: Path, name: str) -> None:
     folder = goldens / "reference_fixtures" / name
