@@ -17,9 +17,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# A product with fewer rows takes the time of reading the weights, and those of the inputs are then read once for many
-# steps together instead of once a step.
-FEW_ROWS = 8
+# Products of float32 over no more terms add up in the same order however many rows they have (seen with MKL); longer
+# ones are cut into such.
+LONGEST_SUM = 512
+# But for those of a single row, which are therefore computed as two; not where reading weights beyond any cache (so
+# many in a matrix) takes all of the time, and two rows would take twice as long as one.
+PAIRED_WEIGHTS = 1 << 20
 # Gates of so many bytes are computed at once: what does not fit a processor's cache is written and read for nothing.
 GATE_BYTES = 4 << 20
 
@@ -111,7 +114,10 @@ def stretches(batch_sizes: Sequence[int], most_rows: int | None = None) -> Itera
 
 
 def run(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, state: State | None = None) -> Tensor:
-    """Outputs of one layer, without a gradient.
+    """Outputs of one layer, without a gradient, by the same additions in the same order for a row alone or in company.
+
+    Products of input and state are not joined as in :class:`Recurrence`: longer sums are split where a matrix product
+    sees fit, and that depends on the number of rows.
 
     Args:
         x: packed inputs ``(positions, width)``.
@@ -120,79 +126,72 @@ def run(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, s
     Returns:
         ``(positions, width)``.
     """
-    most = batch_sizes[0]
-    y = x.new_empty(x.shape[0], weights.width)
-    h, c = state if state is not None else (x.new_zeros(most, weights.width), x.new_zeros(most, weights.dim))
-    hidden = x.new_empty(most, weights.dim)
-    many = [n_rows for n_rows in batch_sizes if n_rows >= FEW_ROWS]
-    if many:
-        joined = x.new_ones(most, 2 * weights.width + 1)
-        z = x.new_empty(most, 4 * weights.dim)
-        for stretch in stretches(many):
-            h = _run_many_rows(x, y, stretch, weights, clips, h, c, hidden, joined, z)
-    start = sum(many)
-    most_rows = max(1, GATE_BYTES // (16 * weights.dim))
-    for stretch in stretches(batch_sizes[len(many) :], most_rows):
-        stretch = stretch._replace(start=start + stretch.start)
-        h = _run_few_rows(x, y, stretch, weights, clips, h, c, hidden)
+    width, dim, most = weights.width, weights.dim, batch_sizes[0]
+    y = x.new_empty(x.shape[0], width)
+    h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
+    most_rows = max(2, most, GATE_BYTES // (16 * dim))
+    scratch = x.new_empty(min(most_rows, 2 * x.shape[0]), 4 * dim), x.new_empty(max(2, most), dim)
+    for stretch in stretches(batch_sizes, most_rows):
+        part = slice(stretch.start, stretch.end)
+        if stretch.n_rows == 1 and dim * width <= PAIRED_WEIGHTS:
+            _run_alone(x[part], y[part], weights, clips, h, c, scratch)
+        else:
+            _run_stretch(x[part], y[part], stretch.n_rows, weights, clips, h, c, scratch)
+        h = y[stretch.end - stretch.n_rows : stretch.end]
     return y
 
 
-def _run_many_rows(
+def _run_alone(
+    x: Tensor, y: Tensor, weights: Weights, clips: Clips, h: Tensor, c: Tensor, scratch: tuple[Tensor, Tensor]
+) -> None:
+    """Steps of one row, computed as two equal ones: a product with a single row adds up in another order."""
+    gates, _ = scratch
+    n_most = len(gates) // 2
+    h, c_pair = h[:1].repeat(2, 1), c[:1].repeat(2, 1)
+    for start in range(0, len(x), n_most):
+        steps = slice(start, start + n_most)
+        twice = x[steps].repeat_interleave(2, dim=0)
+        outputs = twice.new_empty(len(twice), weights.width)
+        _run_stretch(twice, outputs, 2, weights, clips, h, c_pair, scratch)
+        y[steps] = outputs[::2]
+        h = outputs[-2:]
+    c[:1] = c_pair[:1]
+
+
+def _run_stretch(
     x: Tensor,
     y: Tensor,
-    stretch: Stretch,
+    n_rows: int,
     weights: Weights,
     clips: Clips,
     h: Tensor,
     c: Tensor,
-    hidden: Tensor,
-    joined: Tensor,
-    z: Tensor,
-) -> Tensor:
-    """The steps of a stretch, input and state joined in one product; ``joined`` and ``z`` are scratch."""
-    n_rows, width = stretch.n_rows, weights.width
-    joined, cell, hidden, gates = joined[:n_rows], c[:n_rows], hidden[:n_rows], gates_of(z[:n_rows])
-    of_input, of_state = joined[:, :width], joined[:, width:-1]
-    h = h[:n_rows]
-    shape = stretch.n_steps, n_rows, width
-    inputs, outputs = (part[stretch.start : stretch.end].view(shape).unbind(0) for part in (x, y))
-    for step, out in zip(inputs, outputs, strict=True):
-        of_input.copy_(step)
-        of_state.copy_(h)
-        torch.mm(joined, weights.kernel, out=gates.whole)
-        _project(update_cell(gates, cell, hidden, clips.cell), weights, clips, out)
-        h = out
-    return h
-
-
-def _run_few_rows(
-    x: Tensor, y: Tensor, stretch: Stretch, weights: Weights, clips: Clips, h: Tensor, c: Tensor, hidden: Tensor
-) -> Tensor:
-    """The steps of a stretch, the inputs' products made for all of them at once."""
-    n_steps, n_rows, width, dim = stretch.n_steps, stretch.n_rows, weights.width, weights.dim
+    scratch: tuple[Tensor, Tensor],
+) -> None:
+    """Steps of ``n_rows`` rows from ``h`` and ``c`` (its rows are overwritten); ``scratch`` is for gates and hidden
+    values."""
+    width, dim = weights.width, weights.dim
+    n_steps = len(x) // n_rows
     of_input, of_state, bias = weights.kernel[:width], weights.kernel[width:-1], weights.kernel[-1]
-    z = torch.addmm(bias, x[stretch.start : stretch.end], of_input).view(n_steps, n_rows, 4 * dim)
-    views = (
-        z.unbind(0),
-        z[..., : 2 * dim].unbind(0),
-        *(gate.unbind(0) for gate in z.split(dim, 2)),
-    )
-    cell, hidden, h = c[:n_rows], hidden[:n_rows], h[:n_rows]
-    outputs = y[stretch.start : stretch.end].view(n_steps, n_rows, width).unbind(0)
-    for parts, out in zip(zip(*views, strict=True), outputs, strict=True):
+    products = torch.mm(x, of_input, out=scratch[0][: len(x)]).add_(bias)
+    z = products.view(n_steps, n_rows, 4 * dim)
+    views = z.unbind(0), z[..., : 2 * dim].unbind(0), *(gate.unbind(0) for gate in z.split(dim, 2))
+    cell, hidden, h = c[:n_rows], scratch[1][:n_rows], h[:n_rows]
+    for parts, out in zip(zip(*views, strict=True), y.view(n_steps, n_rows, width).unbind(0), strict=True):
         gates = Gates(*parts)
         gates.whole.addmm_(h, of_state)
         _project(update_cell(gates, cell, hidden, clips.cell), weights, clips, out)
         h = out
-    return h
 
 
 def _project(hidden: Tensor, weights: Weights, clips: Clips, out: Tensor) -> None:
     if weights.projection is None:
         out.copy_(hidden)
         return
-    torch.mm(hidden, weights.projection, out=out)
+    torch.mm(hidden[:, :LONGEST_SUM], weights.projection[:LONGEST_SUM], out=out)
+    for start in range(LONGEST_SUM, weights.dim, LONGEST_SUM):
+        part = slice(start, start + LONGEST_SUM)
+        out.addmm_(hidden[:, part], weights.projection[part])
     if clips.projection is not None:
         out.clamp_(-clips.projection, clips.projection)
 

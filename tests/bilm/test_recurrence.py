@@ -60,11 +60,12 @@ def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
 @pytest.mark.parametrize("clips", [Clips(None, None), BINDING, Clips(0.3, None), Clips(None, 0.05)])
 @pytest.mark.parametrize("projection", [True, False])
 @pytest.mark.parametrize("with_state", [True, False])
-@pytest.mark.parametrize("few_rows", [1, 3, 8])
+@pytest.mark.parametrize("paired", [0, 1 << 20])
 def test_outputs_and_gradients_equal_the_slow_loop(
-    clips: Clips, projection: bool, with_state: bool, few_rows: int, monkeypatch: pytest.MonkeyPatch
+    clips: Clips, projection: bool, with_state: bool, paired: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recurrence, "FEW_ROWS", few_rows)
+    monkeypatch.setattr(recurrence, "PAIRED_WEIGHTS", paired)
+    monkeypatch.setattr(recurrence, "LONGEST_SUM", 3)
     weights = make_weights(projection)
     width = weights.width
     lengths = [6, 4, 4, 1]
@@ -94,15 +95,14 @@ def test_outputs_and_gradients_equal_the_slow_loop(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 2000), st.integers(1, 10))
-def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes: int, few_rows: int) -> None:
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 2000))
+def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes: int) -> None:
     lengths = sorted(lengths, reverse=True)
     weights = make_weights(seed=1)
     sentences = sentences_of(lengths, PROJECTION)
     x, batch_sizes = packed(sentences)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(recurrence, "GATE_BYTES", gate_bytes)
-        patch.setattr(recurrence, "FEW_ROWS", few_rows)
         found = run(x, batch_sizes, weights, BINDING)
         alone = [run(sentence, [1] * len(sentence), weights, BINDING) for sentence in sentences]
     torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
