@@ -28,6 +28,7 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "position": [trainer.step, trainer.tokens, trainer.epoch, trainer.batch, trainer.skipped],
         "best": trainer.best,
+        "running_text": trainer.running_text.state_dict() if trainer.running_text is not None else None,
     }
     with replace_file(path) as temporary:
         torch.save(values, temporary)
@@ -50,6 +51,8 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
                 torch.cuda.set_rng_state_all(values["cuda_random"])
             trainer.step, trainer.tokens, trainer.epoch, trainer.batch, trainer.skipped = values["position"]
             trainer.best = values["best"]
+            if trainer.running_text is not None:
+                trainer.running_text.load_state_dict(values["running_text"], trainer.device)
         except Exception as error:  # whatever a torn or foreign file makes of torch.load
             report(
                 {

@@ -209,7 +209,7 @@ def load_vocabulary(files: BilmFiles) -> Vocabulary:
 
 
 def load_softmax(files: BilmFiles, vocabulary: Vocabulary, dim: int) -> Softmax:
-    """The output layer.
+    """The output layer; its weights are those of the word table where the model shares them.
 
     Raises:
         ModelError: the model has none (published models never do, and a tagger's copy need not).
@@ -219,14 +219,20 @@ def load_softmax(files: BilmFiles, vocabulary: Vocabulary, dim: int) -> Softmax:
             f"{files.root}: found no {SOFTMAX}; perplexity and further training need the output layer, "
             "which published weight files do not hold"
         )
+    with open_hdf5(files.weights if is_tied(files.info) else files.softmax) as file:
+        weight = read_array(file, "embedding" if is_tied(files.info) else "weight", (len(vocabulary), dim))
     with open_hdf5(files.softmax) as file:
-        weight = read_array(file, "weight", (len(vocabulary), dim))
         bias = read_array(file, "bias", (len(vocabulary),))
     softmax = Softmax(len(vocabulary), dim)
     with torch.no_grad():
         softmax.weight.copy_(torch.from_numpy(weight))
         softmax.bias.copy_(torch.from_numpy(bias))
     return softmax
+
+
+def is_tied(info: Mapping[str, Any]) -> bool:
+    """Whether ``bilm.json`` says that word table and output layer share their weights, which are then stored once."""
+    return bool((info.get("softmax") or {}).get("tied", False))
 
 
 def write_bilm(
@@ -254,7 +260,8 @@ def write_bilm(
             with h5py.File(temporary / VOCABULARY_VECTORS, "w") as file:
                 write_array(file, "embedding", encode_tokens(stored, vocabulary.tokens).numpy(), storage)
         with h5py.File(temporary / SOFTMAX, "w") as file:
-            write_array(file, "weight", softmax.weight.detach().float().cpu().numpy(), storage)
+            if not is_tied(info):
+                write_array(file, "weight", softmax.weight.detach().float().cpu().numpy(), storage)
             write_array(file, "bias", softmax.bias.detach().float().cpu().numpy(), storage)
         digests = {file.name: sha256_of_file(file) for file in sorted(temporary.iterdir())}
         values = {**info, "format_version": FORMAT_VERSION, "storage": storage, "sha256": digests}

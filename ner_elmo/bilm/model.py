@@ -110,17 +110,22 @@ class BiLm(nn.Module):
         return self.forward_lstm.dropout(forward), self.backward_lstm.dropout(backward)
 
     def running_predictions(
-        self, vectors: Tensor, states: tuple[list[State] | None, list[State] | None]
-    ) -> tuple[Tensor, Tensor, tuple[list[State], list[State]]]:
-        """As :meth:`predictions` for sentences without padding that go on from the states the last ones left.
+        self, forward_vectors: Tensor, backward_vectors: Tensor, states: tuple[list[State] | None, list[State] | None]
+    ) -> tuple[Tensor, Tensor, tuple[list[State] | None, list[State] | None]]:
+        """What each direction knows after each symbol of text that goes on from where the last call left it.
 
         Args:
-            vectors: token vectors ``(time, batch, projection_dim)``, all sentences of one length.
+            forward_vectors: token vectors ``(time, batch, projection_dim)`` that the forward direction reads.
+            backward_vectors: those that the backward direction reads, its first one first.
             states: what the call before returned, forward and backward; ``None`` is the zero state.
+
+        Returns:
+            Forward and backward outputs ``(time, batch, projection_dim)``, and the states after the last step.
         """
-        forward, forward_states = _run_padded(self.forward_lstm, vectors[:-1], states[0])
-        backward, backward_states = _run_padded(self.backward_lstm, vectors.flip(0)[:-1], states[1])
-        return forward, backward, (forward_states, backward_states)
+        forward, forward_states = _run_padded(self.forward_lstm, forward_vectors, states[0])
+        backward, backward_states = _run_padded(self.backward_lstm, backward_vectors, states[1])
+        outputs = self.forward_lstm.dropout(forward), self.backward_lstm.dropout(backward)
+        return *outputs, (forward_states, backward_states)
 
 
 def packing(lengths: Sequence[int]) -> tuple[list[int], Tensor, Tensor]:

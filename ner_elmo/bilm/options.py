@@ -61,6 +61,11 @@ class BilmOptions:
         return 2 * self.lstm.projection_dim
 
     @property
+    def tied(self) -> bool:
+        """Whether word table and output layer share their weights; ``share_embedding_softmax`` in the file."""
+        return bool(self.extra.get("share_embedding_softmax", False))
+
+    @property
     def max_characters(self) -> int:
         return self.char_cnn.max_characters_per_token if self.char_cnn else 50
 
@@ -145,6 +150,10 @@ def parse_options(values: Mapping[str, Any], name: str = "options.json") -> Bilm
     dropout = values.get("dropout", 0.1)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ModelError(f"{name}: dropout: found {dropout!r}, expected a number from 0 to below 1")
+    if char_cnn and values.get("share_embedding_softmax"):
+        raise ModelError(
+            f"{name}: share_embedding_softmax: only models with word input (no char_cnn) have word vectors to share"
+        )
     return BilmOptions(
         lstm=lstm_options,
         char_cnn=_parse_char_cnn(char_cnn, f"{name}: char_cnn") if char_cnn else None,

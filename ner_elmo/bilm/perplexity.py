@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ner_elmo.bilm.corpus import Batch, Sentence, by_length, make_batch
 from ner_elmo.bilm.model import BiLm, reversal, reverse
-from ner_elmo.bilm.recurrence import State
+from ner_elmo.bilm.running_text import RunningBatch, States, one_row, reading_chunks, running_directions
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
 from ner_elmo.text.vocabulary import Vocabulary
@@ -29,7 +29,8 @@ _READ_AHEAD = 8192  # sentences grouped by length at a time
 
 @dataclass(frozen=True)
 class Perplexity:
-    """``forward`` and ``backward`` are exp of the mean negative log-likelihood; ``mean`` is exp of their mean."""
+    """``forward`` and ``backward`` are exp of the mean negative log-likelihood; ``mean`` is exp of their mean;
+    ``state`` says what a sentence is read from: ``zero``, or what the one before left (``carried``)."""
 
     tokens: int
     predictions: int
@@ -38,6 +39,7 @@ class Perplexity:
     mean: float
     unk_rate: float
     vocabulary: str
+    state: str
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,8 +80,8 @@ def held_out_perplexity(
     model.eval()
     with torch.inference_mode():
         if carry_state:
-            single = ((make_batch([sentence], vocabulary, max_characters).to(device)) for sentence in sentences)
-            parts = _running_directions(model, single)
+            chunks = reading_chunks(sentences, batch_tokens)
+            parts = _one_reading(model, (one_row(chunk, vocabulary, max_characters).to(device) for chunk in chunks))
         else:
             batches = _batches(sentences, vocabulary, max_characters, batch_tokens)
             parts = ((*directions(model, batch.to(device)), batch.n_tokens) for batch in batches)
@@ -100,19 +102,18 @@ def held_out_perplexity(
         mean=math.exp((forward + backward) / (2 * predictions)),
         unk_rate=unknown / max(1, n_tokens),
         vocabulary=vocabulary.digest(),
+        state="carried" if carry_state else "zero",
     )
 
 
-def _running_directions(
-    model: BiLm, batches: Iterable[Batch]
+def _one_reading(
+    model: BiLm, batches: Iterable[RunningBatch]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]]:
-    """:func:`directions` and the number of tokens of one sentence after the other, the state carried on."""
-    states: tuple[list[State] | None, list[State] | None] = (None, None)
+    """:func:`directions` and the number of tokens of one batch after the other, the state carried on."""
+    states: States = (None, None)
     for batch in batches:
-        vectors = functional.embedding(batch.tokens, model.token_encoder(batch.types))
-        forward, backward, states = model.running_predictions(vectors, states)
-        targets = batch.targets[:, 0]
-        yield forward[:, 0], backward[:, 0], targets[1:], targets.flip(0)[1:], batch.n_tokens
+        predicted, states = running_directions(model, batch, states)
+        yield *predicted, batch.n_tokens
 
 
 def _batches(

@@ -22,7 +22,8 @@ from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import TEXT_KINDS, TextSource, describe, find_files, read_sentences
 from ner_elmo.bilm.directory import find_bilm, load_vocabulary, write_bilm
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
-from ner_elmo.bilm.trainer import Trainer, new_trainer, training_steps
+from ner_elmo.bilm.running_text import require_enough_text, running_text
+from ner_elmo.bilm.trainer import Trainer, describe_softmax, new_trainer, training_steps
 from ner_elmo.errors import DataError
 from ner_elmo.text.files import replace_file, sha256_of_file
 from ner_elmo.text.vocabulary import Vocabulary, count_tokens, most_frequent, read_vocabulary, write_vocabulary
@@ -67,7 +68,9 @@ def prepare(config: PretrainConfig, report: Report) -> Prepared:
     elif config.init is not None:
         vocabulary = load_vocabulary(find_bilm(config.init))
     else:
-        vocabulary = most_frequent(counts, config.vocabulary_size)
+        vocabulary = most_frequent(counts, config.vocabulary_size, config.min_count)
+    if config.carry_state:
+        require_enough_text(config, sum(counts.values()) - counts["</S>"], counts["</S>"])
     return Prepared(source, heldout, vocabulary, counts)
 
 
@@ -98,6 +101,8 @@ def run(
     prepared = prepare(config, report)
     total = min(config.max_tokens or math.inf, config.epochs * prepared.n_tokens)
     trainer = new_trainer(config, prepared.vocabulary, prepared.counts, int(total), device)
+    if config.carry_state:
+        trainer.running_text = running_text(config, prepared.source)
     directory.mkdir(parents=True, exist_ok=True)
     if not resume:
         shutil.rmtree(checkpoints, ignore_errors=True)  # an earlier run's, which --force replaces
@@ -135,7 +140,7 @@ def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
         "heldout_sentences": len(prepared.heldout),
         "vocabulary": len(prepared.vocabulary),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "softmax": f"sampled ({trainer.config.n_samples})" if trainer.sampled else "exact",
+        "softmax": describe_softmax(trainer.config, len(prepared.vocabulary)),
         "total_tokens": trainer.total_tokens,
     }
 
@@ -187,7 +192,9 @@ def first_tokens(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
 
 
 def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, record: Report) -> None:
-    perplexity = held_out_perplexity(trainer.model, trainer.softmax, trainer.vocabulary, sample)
+    perplexity = held_out_perplexity(
+        trainer.model, trainer.softmax, trainer.vocabulary, sample, carry_state=trainer.config.carry_state
+    )
     is_best = perplexity.mean < trainer.best
     if is_best:
         trainer.best = perplexity.mean
@@ -211,7 +218,9 @@ def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: Repor
     best = torch.load(checkpoints / "best.pt", map_location="cpu", weights_only=True)
     trainer.model.load_state_dict(best["model"])
     trainer.softmax.load_state_dict(best["softmax"])
-    perplexity = held_out_perplexity(trainer.model, trainer.softmax, trainer.vocabulary, prepared.heldout)
+    perplexity = held_out_perplexity(
+        trainer.model, trainer.softmax, trainer.vocabulary, prepared.heldout, carry_state=trainer.config.carry_state
+    )
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, prepared.heldout)
     report = {
         "finished": True,
@@ -234,8 +243,8 @@ def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> d
     config = trainer.config
     return {
         "text": {"tokens": prepared.source.tokenizer, "normalization": None, "language": config.language},
-        "state": "zero",
-        "softmax": {"tied": False, "sampled": config.n_samples if trainer.sampled else None},
+        "state": "carried" if config.carry_state else "zero",
+        "softmax": {"tied": trainer.model.options.tied, "sampled": config.n_samples if trainer.sampled else None},
         "training_data": [{"name": file.name, "sha256": sha256_of_file(file)} for file in prepared.source.files],
         "corpus_tokens": prepared.n_tokens,
         "tokens_seen": trainer.tokens,

@@ -50,6 +50,11 @@ class Softmax(nn.Module):
         )
 
 
+def tie(softmax: Softmax, table: nn.Embedding) -> None:
+    """Let the output layer's weights be the word table's, from now on one parameter."""
+    softmax.weight = table.weight  # type: ignore[assignment] # torch gives a module's parameter the type Tensor
+
+
 class Sample(NamedTuple):
     """One draw: distinct word ids ``(k,)``, the log of their expected counts, and the number of tries it took."""
 

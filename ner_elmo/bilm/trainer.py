@@ -14,15 +14,18 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import TextSource, make_batch, training_batches
 from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.optimizers import gradient_scale, make_optimizer
 from ner_elmo.bilm.perplexity import directions
-from ner_elmo.bilm.softmax import Softmax, draw_sample
-from ner_elmo.errors import NerElmoError
+from ner_elmo.bilm.running_text import RunningText, running_directions
+from ner_elmo.bilm.softmax import Softmax, draw_sample, tie
+from ner_elmo.bilm.token_encoder import WordTable
+from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.text.vocabulary import Vocabulary
 
 # Beyond this many words the exact softmax costs more than the network, and `auto` samples.
@@ -44,7 +47,7 @@ class Step(NamedTuple):
 @dataclass
 class Trainer:
     """What training changes, and so what a checkpoint holds. ``tokens`` counts those seen; ``batch`` those of
-    ``epoch`` already used."""
+    ``epoch`` already used. ``running_text`` takes the place of both where state is carried."""
 
     config: PretrainConfig
     model: BiLm
@@ -61,9 +64,14 @@ class Trainer:
     skipped: int = 0
     best: float = math.inf
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    running_text: RunningText | None = None
 
     def parameters(self) -> list[nn.Parameter]:
-        return [p for module in (self.model, self.softmax) for p in module.parameters() if p.requires_grad]
+        return learned_parameters(self.model, self.softmax)
+
+    @property
+    def max_characters(self) -> int | None:
+        return self.model.options.max_characters if self.model.options.char_cnn else None
 
     def learning_rate(self) -> float:
         """Linear warm-up, a constant stretch, and a linear fall to zero over the last ``decay_share`` of the tokens."""
@@ -74,12 +82,27 @@ class Trainer:
         return config.learning_rate * warm * min(1.0, left / max(config.decay_share, 1e-9))
 
     def train_on(self, sentences: list[list[str]]) -> Step:
-        """One step of the optimizer; a step whose loss or gradient is not finite changes nothing and is counted."""
-        max_characters = self.model.options.max_characters if self.model.options.char_cnn else None
-        batch = make_batch(sentences, self.vocabulary, max_characters).to(self.device)
-        rate = self.learning_rate()
+        """One step on sentences that start from the zero state."""
+        batch = make_batch(sentences, self.vocabulary, self.max_characters).to(self.device)
         self.model.train()
-        y_forward, y_backward, wanted_forward, wanted_backward = directions(self.model, batch)
+        return self.learn(*directions(self.model, batch), batch.n_tokens)
+
+    def train_on_running_text(self) -> Step:
+        """One step on the next batch of ``running_text``; the states go on from a step that counts."""
+        assert self.running_text is not None
+        batch = self.running_text.next_batch(self.vocabulary, self.max_characters).to(self.device)
+        self.model.train()
+        predicted, states = running_directions(self.model, batch, self.running_text.states)
+        step = self.learn(*predicted, batch.n_tokens)
+        if not self.skipped:
+            self.running_text.keep(states)
+        return step
+
+    def learn(
+        self, y_forward: Tensor, y_backward: Tensor, wanted_forward: Tensor, wanted_backward: Tensor, n_tokens: int
+    ) -> Step:
+        """One step of the optimizer; a step whose loss or gradient is not finite changes nothing and is counted."""
+        rate = self.learning_rate()
         if self.sampled:
             # One draw serves both directions of the step.
             sample = draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
@@ -90,7 +113,7 @@ class Trainer:
             backward = self.softmax.exact_loss(y_backward, wanted_backward)
         loss = (forward + backward) / 2
         self.optimizer.zero_grad()
-        loss.backward()
+        (loss * gradient_scale(self.config)).backward()
         norm = float(nn.utils.clip_grad_norm_(self.parameters(), self.config.clip_norm))
         if math.isfinite(norm) and math.isfinite(loss.item()):
             for group in self.optimizer.param_groups:
@@ -106,7 +129,7 @@ class Trainer:
                 )
         self.step += 1
         self.batch += 1
-        self.tokens += batch.n_tokens
+        self.tokens += n_tokens
         return Step(self.step, self.tokens, forward.item(), backward.item(), rate, norm)
 
 
@@ -132,20 +155,27 @@ def new_trainer(
         softmax.reset_parameters()
         if counts is not None:
             start_from_unigrams(softmax, vocabulary, counts)
+    if model.options.tied:
+        assert isinstance(model.token_encoder, WordTable)
+        tie(softmax, model.token_encoder.embedding)
     model.to(device)
     softmax.to(device)
-    parameters = [p for module in (model, softmax) for p in module.parameters() if p.requires_grad]
     return Trainer(
         config=config,
         model=model,
         softmax=softmax,
         vocabulary=vocabulary,
-        optimizer=torch.optim.Adam(parameters, lr=config.learning_rate, betas=(0.9, 0.99), fused=True),
+        optimizer=make_optimizer(config, learned_parameters(model, softmax)),
         generator=torch.Generator().manual_seed(config.seed),
         total_tokens=total_tokens,
         sampled=is_sampled(config, len(vocabulary)),
         device=device,
     )
+
+
+def learned_parameters(model: BiLm, softmax: Softmax) -> list[nn.Parameter]:
+    """What the optimizer changes; weights that both share stand once."""
+    return [p for p in nn.ModuleList([model, softmax]).parameters() if p.requires_grad]
 
 
 def start_from_unigrams(softmax: Softmax, vocabulary: Vocabulary, counts: Counter[str]) -> None:
@@ -181,15 +211,34 @@ def with_rows_for(softmax: Softmax, old: Vocabulary, new: Vocabulary, counts: Ma
 
 
 def is_sampled(config: PretrainConfig, n_words: int) -> bool:
-    """Whether training samples the softmax: as asked, or for ``auto`` by the vocabulary's size."""
+    """Whether training samples the softmax: as asked, or for ``auto`` by the vocabulary's size.
+
+    Raises:
+        UsageError: there are not more words than samples to be drawn.
+    """
     if config.softmax == "auto":
         return n_words > max(EXACT_SOFTMAX_WORDS, config.n_samples)
+    if config.softmax == "sampled" and n_words <= config.n_samples:
+        raise UsageError(
+            f"--samples {config.n_samples}: not below the {n_words:,} words of the vocabulary; "
+            "try fewer, or --softmax exact"
+        )
     return config.softmax == "sampled"
+
+
+def describe_softmax(config: PretrainConfig, n_words: int) -> str:
+    """Which softmax training uses, and why, for the log."""
+    chosen = f"sampled ({config.n_samples})" if is_sampled(config, n_words) else "exact"
+    if config.softmax == "auto":
+        chosen += f" (auto: sampled above {max(EXACT_SOFTMAX_WORDS, config.n_samples):,} words)"
+    return chosen
 
 
 def training_steps(trainer: Trainer, source: TextSource) -> Iterator[Step]:
     """Train until ``total_tokens`` have been seen, yielding after every step; goes on where the trainer stands."""
     config = trainer.config
+    while trainer.running_text is not None and trainer.tokens < trainer.total_tokens:
+        yield trainer.train_on_running_text()
     while trainer.tokens < trainer.total_tokens:
         batches = training_batches(source.sentences, config.batch_tokens, config.seed, trainer.epoch)
         for sentences in islice(batches, trainer.batch, None):

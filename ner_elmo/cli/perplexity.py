@@ -16,8 +16,12 @@ def command(
     text: Annotated[list[Path], typer.Argument(help="text files (plain, .gz, .xz, .zst)", metavar="TEXT...")],
     bilm: Annotated[Path, typer.Option("--bilm", help="biLM, run or tagger directory")],
     carry_state: Annotated[
-        bool, typer.Option("--carry-state", help="read on from the state the sentence before left, one at a time")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--carry-state/--zero-state",
+            help="a sentence is read from the state that the one before left, or from zero [default: as in training]",
+        ),
+    ] = None,
     encoding: shared.Encoding = "utf-8",
     device: shared.Device = "auto",
     threads: shared.Threads = None,
@@ -28,7 +32,8 @@ def command(
     """Measure the perplexity of a biLM on held-out text, by the exact softmax.
 
     The text is read as the biLM's training text was (tokenised, one sentence a line, unless it was trained on raw
-    text); each sentence from the zero state, unless --carry-state.
+    text). Sentences start from the zero state, or where the model was trained with --carry-state, from the state that
+    the sentence before left, the whole text being one reading.
     """
     from ner_elmo.bilm.corpus import find_files, read_sentences
     from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
@@ -46,7 +51,7 @@ def command(
         vocabulary,
         read_sentences(paths, files.tokenizer, encoding),
         batch_tokens or DEFAULT_BATCH_TOKENS,
-        carry_state,
+        files.info.get("state") == "carried" if carry_state is None else carry_state,
     )
     if as_json:
         shared.print_json(result.to_json())
@@ -56,3 +61,5 @@ def command(
         f"{result.tokens:,} tokens, {result.predictions:,} predictions in each direction, "
         f"{result.unk_rate:.2%} unknown; vocabulary of {len(vocabulary):,} words ({result.vocabulary[:12]})"
     )
+    reading = "each sentence from the zero state" if result.state == "zero" else "one reading, the state carried on"
+    print(reading + (" (as the model was trained)" if result.state == files.info.get("state") else ""))

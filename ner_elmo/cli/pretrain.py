@@ -17,6 +17,7 @@ from ner_elmo.errors import NerElmoError, UsageError
 
 if TYPE_CHECKING:
     from ner_elmo.bilm.config import PretrainConfig
+    from ner_elmo.bilm.options import BilmOptions
 
 NAME = "pretrain"
 # What a resumed run may change: when it stops and how often it looks up, not what it computes from the same text.
@@ -34,6 +35,12 @@ def command(
     options: Annotated[
         Path | None, typer.Option("--options", help="an options.json instead of a size", rich_help_panel="Model")
     ] = None,
+    tie_embeddings: Annotated[
+        bool,
+        typer.Option(
+            "--tie-embeddings", help="word vectors are the softmax's weights (word input only)", rich_help_panel="Model"
+        ),
+    ] = False,
     init: Annotated[
         Path | None, typer.Option("--init", help="go on from this biLM's weights", rich_help_panel="Model")
     ] = None,
@@ -41,6 +48,9 @@ def command(
     vocab_size: Annotated[
         int, typer.Option("--vocab-size", min=10, help="most frequent tokens to predict", rich_help_panel="Text")
     ] = 50_000,
+    min_count: Annotated[
+        int, typer.Option("--min-count", min=1, help="occurrences a word needs to be one", rich_help_panel="Text")
+    ] = 2,
     text: Annotated[
         str, typer.Option("--text", help="tokenized, raw or characters", rich_help_panel="Text")
     ] = "tokenized",
@@ -62,8 +72,40 @@ def command(
     max_minutes: Annotated[
         float | None, typer.Option("--max-minutes", help="save and stop after so long", rich_help_panel="Training")
     ] = None,
+    carry_state: Annotated[
+        bool,
+        typer.Option(
+            "--carry-state",
+            help="read running text as bilm-tf does: fixed rows and steps, state carried on",
+            rich_help_panel="Running text",
+        ),
+    ] = False,
+    unroll_steps: Annotated[
+        int | None,
+        typer.Option("--unroll-steps", min=1, help="steps of a batch [default: 20]", rich_help_panel="Running text"),
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--rows",
+            min=1,
+            help="rows of a batch [default: as --batch-tokens has room]",
+            rich_help_panel="Running text",
+        ),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            "--order",
+            help="shuffled sentences, or text: each row reads on in a stretch of its own [default: shuffled]",
+            rich_help_panel="Running text",
+        ),
+    ] = None,
     softmax: Annotated[
-        str, typer.Option("--softmax", help="auto, sampled or exact", rich_help_panel="Training")
+        str,
+        typer.Option(
+            "--softmax", help="sampled, exact, or auto: by the size of the vocabulary", rich_help_panel="Training"
+        ),
     ] = "auto",
     n_samples: Annotated[
         int, typer.Option("--samples", min=1, help="words sampled a step", rich_help_panel="Training")
@@ -71,10 +113,25 @@ def command(
     dropout: Annotated[
         float | None, typer.Option("--dropout", help="[default: the options', 0.1]", rich_help_panel="Training")
     ] = None,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", rich_help_panel="Training")] = 2e-3,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            "--optimizer",
+            help="adam; adamw (decoupled weight decay); adagrad (as bilm-tf, at a constant rate)",
+            rich_help_panel="Training",
+        ),
+    ] = "adam",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", help="[default: 0.002; adagrad 0.2]", rich_help_panel="Training"),
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option("--weight-decay", help="of adamw [default: 0.01]", rich_help_panel="Training")
+    ] = None,
     clip_norm: Annotated[
-        float, typer.Option("--clip-norm", help="most gradient norm", rich_help_panel="Training")
-    ] = 1.0,
+        float | None,
+        typer.Option("--clip-norm", help="most gradient norm [default: 1; adagrad 10]", rich_help_panel="Training"),
+    ] = None,
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", min=16, help="tokens a step", rich_help_panel="Training")
     ] = 3072,
@@ -96,8 +153,13 @@ def command(
         raise UsageError(f"--text {text}: unknown; expected tokenized, raw or characters")
     if softmax not in ("auto", "sampled", "exact"):
         raise UsageError(f"--softmax {softmax}: unknown; expected auto, sampled or exact")
+    if optimizer not in ("adam", "adamw", "adagrad"):
+        raise UsageError(f"--optimizer {optimizer}: unknown; expected adam, adamw or adagrad")
+    if weight_decay is not None and (optimizer != "adamw" or not weight_decay >= 0):
+        raise UsageError(f"--weight-decay {weight_decay}: expected a number of at least 0, and --optimizer adamw")
+    _check_running_text(carry_state, unroll_steps, rows, order)
     for flag, value in (("--learning-rate", learning_rate), ("--clip-norm", clip_norm)):
-        if not value > 0:
+        if value is not None and not value > 0:
             raise UsageError(f"{flag} {value}: expected a number above 0")
     if dropout is not None and not 0 <= dropout < 1:
         raise UsageError(f"--dropout {dropout}: expected a number from 0 to below 1")
@@ -108,6 +170,7 @@ def command(
     from ner_elmo.bilm.config import PretrainConfig
     from ner_elmo.bilm.corpus import find_files
     from ner_elmo.bilm.directory import find_bilm
+    from ner_elmo.bilm.optimizers import DEFAULTS, WEIGHT_DECAY
     from ner_elmo.bilm.options import options_to_json, read_options
     from ner_elmo.bilm.options import size as size_options
 
@@ -118,6 +181,13 @@ def command(
         network = read_options(options) if options else size_options(size)
     if dropout is not None:
         network = dataclasses.replace(network, dropout=dropout)
+    if tie_embeddings:
+        network = _tied(network, init)
+    steps = unroll_steps or PretrainConfig.unroll_steps
+    if carry_state and (rows or batch_tokens // steps) < 1:
+        raise UsageError(f"--batch-tokens {batch_tokens}: less than one row of {steps} steps; try --rows 1")
+    default_rate, default_clip = DEFAULTS[optimizer]
+    constant_rate = optimizer == "adagrad"  # as in bilm-tf; the others warm up and fall
     config = PretrainConfig(
         corpus=[str(path) for path in corpus],
         options=options_to_json(network),
@@ -126,18 +196,26 @@ def command(
         encoding=encoding,
         vocabulary=str(vocab) if vocab else None,
         vocabulary_size=vocab_size,
+        min_count=min_count,
         init=str(init) if init else None,
         softmax=softmax,
         n_samples=n_samples,
-        learning_rate=learning_rate,
-        clip_norm=clip_norm,
-        batch_tokens=batch_tokens,
+        carry_state=carry_state,
+        unroll_steps=steps,
+        order=order or PretrainConfig.order,
+        optimizer=optimizer,
+        learning_rate=learning_rate or default_rate,
+        weight_decay=0.0 if optimizer != "adamw" else WEIGHT_DECAY if weight_decay is None else weight_decay,
+        clip_norm=clip_norm or default_clip,
+        batch_tokens=rows * steps if rows else batch_tokens,
         epochs=epochs,
         max_tokens=max_tokens,
         checkpoint_steps=checkpoint_steps,
         seed=seed,
         language=language,
         licence=licence,
+        warmup_steps=0 if constant_rate else PretrainConfig.warmup_steps,
+        decay_share=0.0 if constant_rate else PretrainConfig.decay_share,
     )
     if resume and (finished := _agree_with_earlier_run(output, config)) is not None:
         shared.note(f"{output}: this run is finished; nothing to resume")
@@ -168,6 +246,30 @@ def command(
         )
 
 
+def _check_running_text(carry_state: bool, unroll_steps: int | None, rows: int | None, order: str | None) -> None:
+    if order not in (None, "shuffled", "text"):
+        raise UsageError(f"--order {order}: unknown; expected shuffled or text")
+    for flag, value in (("--unroll-steps", unroll_steps), ("--rows", rows), ("--order", order)):
+        if value is not None and not carry_state:
+            raise UsageError(f"{flag} {value}: has a meaning with --carry-state only")
+
+
+def _tied(network: BilmOptions, init: Path | None) -> BilmOptions:
+    """The options of a network that shares its word table with the softmax.
+
+    Raises:
+        UsageError: it has no word table, or its weights are there already and apart.
+    """
+    if network.char_cnn is not None:
+        raise UsageError(
+            "--tie-embeddings: this network reads characters and has no word table to share; "
+            "give --options with a file that has no char_cnn"
+        )
+    if init is not None and not network.tied:
+        raise UsageError(f"--tie-embeddings: {init} has a word table and a softmax of its own; leave the flag out")
+    return dataclasses.replace(network, extra={**network.extra, "share_embedding_softmax": True})
+
+
 def _agree_with_earlier_run(output: Path, config: PretrainConfig) -> dict[str, Any] | None:
     """The report of a run that is finished already; otherwise make sure that resuming means the same run.
 
@@ -183,6 +285,8 @@ def _agree_with_earlier_run(output: Path, config: PretrainConfig) -> dict[str, A
         earlier = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise NerElmoError(f"{path}: damaged ({error})") from None
+    # What the earlier run knew nothing of was as it is by default.
+    earlier = {field.name: field.default for field in dataclasses.fields(config)} | earlier
     now = dataclasses.asdict(config)
     for key in sorted(now):
         if key not in _MAY_CHANGE and earlier.get(key) != now[key]:

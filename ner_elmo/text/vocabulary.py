@@ -12,6 +12,7 @@ from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, UNKNOWN
 from ner_elmo.text.files import read_lines
 
 SPECIALS = (BEGIN_SENTENCE, END_SENTENCE, UNKNOWN)
+PLACEHOLDER_IN_TEXT = "<unk>"  # what prepared corpora, such as the Penn Treebank's, have for an unknown word
 _PLACEHOLDER = "!!!MAXTERMID"  # a line that bilm-tf skips
 
 
@@ -52,8 +53,12 @@ def count_tokens(sentences: Iterable[Sequence[str]]) -> Counter[str]:
 
 
 def most_frequent(counts: Counter[str], size: int, min_count: int = 2) -> Vocabulary:
-    """The specials and the most frequent tokens, ``size`` lines at most; ties in order of code points."""
-    frequent = (token for token, n in counts.items() if n >= min_count and token not in SPECIALS)
+    """The specials and the most frequent tokens, ``size`` lines at most; ties in order of code points.
+
+    A text's own ``<unk>`` gets no line, and so counts as ``<UNK>``.
+    """
+    specials = (*SPECIALS, PLACEHOLDER_IN_TEXT)
+    frequent = (token for token, n in counts.items() if n >= min_count and token not in specials)
     ranked = sorted(frequent, key=lambda token: (-counts[token], token))
     return Vocabulary([*SPECIALS, *ranked[: size - len(SPECIALS)]])
 
