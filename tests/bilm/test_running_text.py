@@ -204,7 +204,6 @@ def test_a_killed_run_resumes_to_the_bit(toy: Path, tmp_path: Path, changes: dic
 
 def test_the_model_says_how_it_was_trained(toy: Path, tmp_path: Path) -> None:
     report = pretrain.run(running_config(toy, epochs=2), tmp_path / "run", device=CPU)
-    assert report["perplexity"]["mean"] < report["unigram_perplexity"]
     files = find_bilm(tmp_path / "run")
     assert files.info["state"] == "carried"
     vocabulary = load_vocabulary(files)
