@@ -78,8 +78,47 @@ def test_evaluate_and_perplexity_print_json(
     assert {"precision", "recall", "f1", "tokens", "tokens_per_second", "labels"} <= scores.keys()
     assert main(["perplexity", str(data / "sample.raw.txt"), "--bilm", str(bilm), "--json", "--device", "cpu"]) == 0
     values = json.loads(capsys.readouterr().out)
-    assert list(values) == ["tokens", "predictions", "forward", "backward", "mean", "unk_rate", "vocabulary"]
+    assert list(values) == ["tokens", "predictions", "forward", "backward", "mean", "unk_rate", "vocabulary", "state"]
     assert values["predictions"] == values["tokens"] + 147
+    assert values["state"] == "zero"
+
+
+def test_running_text_by_words_that_share_the_softmax(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = {"lstm": {"dim": 24, "projection_dim": 8, "n_layers": 2, "use_skip_connections": True}}
+    (tmp_path / "words.json").write_text(json.dumps(network))
+    text, run = str(data / "sample.raw.txt"), str(tmp_path / "run")
+    command = ["pretrain", text, "-o", run, "--options", str(tmp_path / "words.json"), "--tie-embeddings"]
+    command += ["--carry-state", "--rows", "4", "--optimizer", "adagrad", "--epochs", "1", "--device", "cpu"]
+    assert main(command) == 0
+    assert "softmax exact (auto: sampled above 10,000 words)" in capsys.readouterr().err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["learning_rate"], config["clip_norm"], config["decay_share"]) == (0.2, 10.0, 0.0)
+    printed = {}
+    for flag in ([], ["--carry-state"], ["--zero-state"]):
+        assert main(["perplexity", text, "--bilm", run, *flag, "--device", "cpu"]) == 0
+        printed[" ".join(flag)] = capsys.readouterr().out
+    assert printed[""] == printed["--carry-state"] != printed["--zero-state"]
+    assert "one reading, the state carried on (as the model was trained)" in printed[""]
+    assert printed["--zero-state"].endswith("each sentence from the zero state\n")
+    for storage in ("float16", "bilm-tf"):
+        assert main(["convert", run, str(tmp_path / storage), "--to", storage]) == 0
+    with h5py.File(tmp_path / "float16" / "softmax.hdf5") as file:
+        assert list(file) == ["bias"]
+    capsys.readouterr()
+    assert main(["perplexity", text, "--bilm", str(tmp_path / "float16"), "--device", "cpu"]) == 0
+    assert "one reading" in capsys.readouterr().out
+    # What bilm-tf needs of a model with word input: the vocabulary, too.
+    assert sorted(file.name for file in (tmp_path / "bilm-tf").iterdir()) == [
+        "options.json",
+        "vocab.txt",
+        "weights.hdf5",
+    ]
+    assert json.loads((tmp_path / "bilm-tf" / "options.json").read_text())["share_embedding_softmax"] is True
+    with h5py.File(tmp_path / "bilm-tf" / "weights.hdf5") as file:
+        words = (tmp_path / "bilm-tf" / "vocab.txt").read_text(encoding="utf-8").splitlines()
+        assert file["embedding"].shape == (len(words), 8)
 
 
 def test_embed(data: Path, bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +200,26 @@ MISTAKES = {
         "sample.raw.txt:3: found 17 columns",
     ),
     "column out of range": (["evaluate", "{conll}", "-m", "{tagger}", "--column", "5"], 3, "sample.test.conll:1"),
+    "too little running text": (
+        ["pretrain", "{raw}", "-o", "{out}", "--carry-state", "--rows", "400"],
+        2,
+        "does not fill one batch of 400 rows of 20 steps; try --rows",
+    ),
+    "rows without running text": (["pretrain", "{raw}", "-o", "{out}", "--rows", "4"], 2, "with --carry-state only"),
+    "a batch below one row": (
+        ["pretrain", "{raw}", "-o", "{out}", "--carry-state", "--batch-tokens", "16"],
+        2,
+        "--batch-tokens 16: less than one row of 20 steps",
+    ),
+    "unknown order": (["pretrain", "{raw}", "-o", "{out}", "--carry-state", "--order", "x"], 2, "shuffled or text"),
+    "unknown optimizer": (["pretrain", "{raw}", "-o", "{out}", "--optimizer", "sgd"], 2, "adam, adamw or adagrad"),
+    "decay without adamw": (["pretrain", "{raw}", "-o", "{out}", "--weight-decay", "1"], 2, "--optimizer adamw"),
+    "tied characters": (["pretrain", "{raw}", "-o", "{out}", "--tie-embeddings"], 2, "no word table to share"),
+    "more samples than words": (
+        ["pretrain", "{raw}", "-o", "{out}", "--softmax", "sampled", "--samples", "999999"],
+        2,
+        "--samples 999999: not below the",
+    ),
     "damaged archive": (["pretrain", "{broken}", "-o", "{out}"], 3, "damaged compressed file"),
 }
 
