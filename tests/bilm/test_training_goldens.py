@@ -1,4 +1,5 @@
-"""Training on running text, held to a run of bilm-tf: batches, losses, gradients, updates, states, perplexities."""
+"""Training on running text, held to a run of bilm-tf: batches, losses, gradients, updates, states, perplexities; and
+the state carried on at inference, held to AllenNLP."""
 
 from __future__ import annotations
 
@@ -20,8 +21,10 @@ from ner_elmo.bilm.hdf5 import read_weights, weight_table
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import read_options
 from ner_elmo.bilm.perplexity import held_out_perplexity
+from ner_elmo.bilm.recurrence import State
 from ner_elmo.bilm.running_text import RunningText, Stream, running_directions
 from ner_elmo.bilm.trainer import Trainer, new_trainer
+from ner_elmo.text.characters import char_ids
 from ner_elmo.text.vocabulary import read_vocabulary
 
 Arrays = dict[str, np.ndarray]
@@ -164,3 +167,28 @@ def test_the_weights_that_bilm_tf_dumped_are_those(golden: Path) -> None:
     set_weights(trainer, dict(np.load(golden / "final_weights.npz")))
     for (name, found), wanted in zip(dumped.named_parameters(), trainer.model.parameters(), strict=True):
         assert torch.equal(found, wanted), name
+
+
+def test_carried_state_is_the_references(goldens: Path) -> None:
+    """Whole batches one after the other, of changing size: each row goes on from where it stood (AllenNLP)."""
+    folder = goldens / "stateful"
+    sequence = json.loads((folder / "sequence.json").read_text(encoding="utf-8"))
+    expected = dict(np.load(folder / "expected.npz"))
+    weights = folder / sequence["weights"]
+    model = read_weights(weights, read_options(weights.with_name("options.json"))).eval()
+    states: dict[tuple[int, int], list[State]] = {}  # of each direction and row
+    for i, batch in enumerate(sequence["batches"]):
+        for row, tokens in enumerate(batch):
+            ids = torch.from_numpy(char_ids(["<S>", *tokens, "</S>"], model.options.max_characters))
+            for direction, stack in enumerate((model.forward_lstm, model.backward_lstm)):
+                with torch.no_grad():
+                    vectors = model.token_encoder(ids.flip(0) if direction else ids)
+                    outputs, last = stack(vectors, [1] * len(vectors), states.get((direction, row)))
+                states[direction, row] = last
+                half = slice(direction * 8, (direction + 1) * 8)
+                for layer, output in enumerate(outputs):
+                    found = (output.flip(0) if direction else output)[1:-1].numpy()
+                    wanted = expected[f"{i}.layers"][layer + 1, row, : len(tokens), half]
+                    np.testing.assert_allclose(found, wanted, atol=2e-5, rtol=0)
+                    h, _ = last[layer]
+                    np.testing.assert_allclose(h[0], expected[f"{i}.state_h"][layer, row, half], atol=2e-5, rtol=0)
