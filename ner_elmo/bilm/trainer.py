@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -17,12 +18,13 @@ import torch
 from torch import nn
 
 from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.corpus import TextSource, make_batch, training_batches
+from ner_elmo.bilm.corpus import TextSource, by_length, make_batch, training_batches
 from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
+from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.perplexity import directions
-from ner_elmo.bilm.softmax import Softmax, draw_sample
-from ner_elmo.errors import NerElmoError
+from ner_elmo.bilm.softmax import Sample, Softmax, draw_sample
+from ner_elmo.errors import NerElmoError, is_out_of_memory
 from ner_elmo.text.vocabulary import Vocabulary
 
 # Beyond this many words the exact softmax costs more than the network, and `auto` samples.
@@ -39,12 +41,15 @@ class Step(NamedTuple):
     backward: float
     learning_rate: float
     gradient_norm: float
+    finite: bool  # otherwise it changed nothing
 
 
 @dataclass
 class Trainer:
     """What training changes, and so what a checkpoint holds. ``tokens`` counts those seen; ``batch`` those of
-    ``epoch`` already used."""
+    ``epoch`` already used; ``skipped`` the last steps in a row that were not finite.
+
+    The fields from ``device`` on belong to the machine: ``most_positions`` fit into its memory at a time."""
 
     config: PretrainConfig
     model: BiLm
@@ -59,8 +64,12 @@ class Trainer:
     epoch: int = 0
     batch: int = 0
     skipped: int = 0
+    skipped_in_all: int = 0
     best: float = math.inf
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    processes: Processes = field(default_factory=Processes)
+    most_positions: int | None = None
+    warn: Callable[[str], None] = lambda message: None
 
     def parameters(self) -> list[nn.Parameter]:
         return [p for module in (self.model, self.softmax) for p in module.parameters() if p.requires_grad]
@@ -74,44 +83,116 @@ class Trainer:
         return config.learning_rate * warm * min(1.0, left / max(config.decay_share, 1e-9))
 
     def train_on(self, sentences: list[list[str]]) -> Step:
-        """One step of the optimizer; a step whose loss or gradient is not finite changes nothing and is counted."""
-        max_characters = self.model.options.max_characters if self.model.options.char_cnn else None
-        batch = make_batch(sentences, self.vocabulary, max_characters).to(self.device)
+        """One step of the optimizer on a batch that all processes share; a step whose loss or gradient is not finite
+        changes nothing and is counted.
+
+        Raises:
+            NerElmoError: a single sentence does not fit into memory.
+        """
         rate = self.learning_rate()
-        self.model.train()
-        y_forward, y_backward, wanted_forward, wanted_backward = directions(self.model, batch)
-        if self.sampled:
-            # One draw serves both directions of the step.
-            sample = draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
-            forward = self.softmax.sampled_loss(y_forward, wanted_forward, sample)
-            backward = self.softmax.sampled_loss(y_backward, wanted_backward, sample)
-        else:
-            forward = self.softmax.exact_loss(y_forward, wanted_forward)
-            backward = self.softmax.exact_loss(y_backward, wanted_backward)
-        loss = (forward + backward) / 2
-        self.optimizer.zero_grad()
-        loss.backward()
+        # One draw serves both directions of the step, and all processes.
+        sample = (
+            draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
+            if self.sampled
+            else None
+        )
+        forward, backward = self.processes.sum(self._gradients(sentences, sample))
+        self.processes.add_gradients(self.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.parameters(), self.config.clip_norm))
-        if math.isfinite(norm) and math.isfinite(loss.item()):
+        finite = math.isfinite(norm) and math.isfinite(forward + backward)
+        if finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
             self.skipped = 0
         else:
             self.skipped += 1
-            if self.skipped >= BAD_STEPS_MOST:
-                raise NerElmoError(
-                    f"the loss was not finite in {self.skipped} steps in a row (step {self.step}); "
-                    "try a smaller --learning-rate, and --resume from the checkpoint before"
-                )
+            self.skipped_in_all += 1
         self.step += 1
         self.batch += 1
-        self.tokens += batch.n_tokens
-        return Step(self.step, self.tokens, forward.item(), backward.item(), rate, norm)
+        self.tokens += sum(map(len, sentences))
+        return Step(self.step, self.tokens, forward, backward, rate, norm, finite)
+
+    def _gradients(self, sentences: list[list[str]], sample: Sample | None) -> tuple[float, float]:
+        """Set the gradients of this process's share of a batch, and return what it adds to the batch's losses.
+
+        A share that does not fit into memory is computed in parts, as are all that follow.
+        """
+        n_predictions = sum(len(sentence) + 1 for sentence in sentences)
+        share = self.processes.share(sentences)
+        self.model.train()
+        while True:
+            self.optimizer.zero_grad()
+            # Dropout by the place in training, so that there is no state of it to save, for each process.
+            torch.manual_seed(random.Random(f"{self.config.seed}/{self.step}/{self.processes.rank}").getrandbits(63))
+            forward = backward = 0.0
+            for part in parts_of(share, self.most_positions):
+                try:
+                    losses = self._part_gradients(part, sample, n_predictions)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    break  # and let go of the error, which holds on to the tensors of the failed pass
+                forward, backward = forward + losses[0], backward + losses[1]
+            else:
+                return forward, backward
+            self._take_smaller_parts(part)
+
+    def _part_gradients(
+        self, sentences: list[list[str]], sample: Sample | None, n_predictions: int
+    ) -> tuple[float, float]:
+        """Add the gradients of some sentences of a batch with ``n_predictions``; what they add to its losses."""
+        max_characters = self.model.options.max_characters if self.model.options.char_cnn else None
+        batch = make_batch(sentences, self.vocabulary, max_characters).to(self.device)
+        y_forward, y_backward, wanted_forward, wanted_backward = directions(self.model, batch)
+        if sample is not None:
+            forward = self.softmax.sampled_loss(y_forward, wanted_forward, sample)
+            backward = self.softmax.sampled_loss(y_backward, wanted_backward, sample)
+        else:
+            forward = self.softmax.exact_loss(y_forward, wanted_forward)
+            backward = self.softmax.exact_loss(y_backward, wanted_backward)
+        weight = len(wanted_forward) / n_predictions
+        ((forward + backward) * (weight / 2)).backward()
+        return forward.item() * weight, backward.item() * weight
+
+    def _take_smaller_parts(self, failed: list[list[str]]) -> None:
+        """Halve what is computed at a time after ``failed`` did not fit.
+
+        Raises:
+            NerElmoError: it is a single sentence.
+        """
+        self.optimizer.zero_grad()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        longest = max(map(len, failed))
+        if len(failed) == 1:
+            raise NerElmoError(
+                f"out of memory: a single sentence of {longest} tokens does not fit; try a smaller --size, or a "
+                "smaller --batch-tokens, which cuts sentences, too"
+            )
+        self.most_positions = (longest + 2) * ((len(failed) + 1) // 2)
+        self.warn(
+            f"out of memory at step {self.step + 1}; from here on batches are computed in parts of at most "
+            f"{self.most_positions:,} tokens (the same steps, more slowly)"
+        )
+
+
+def parts_of(sentences: list[list[str]], most_positions: int | None) -> Iterator[list[list[str]]]:
+    """A batch in parts of at most ``most_positions`` tokens, padding and boundaries included; ``None``: whole."""
+    if most_positions is None:
+        yield from [sentences] if sentences else []
+    else:
+        for group in by_length(sentences, most_positions):
+            yield [sentences[i] for i in group]
 
 
 def new_trainer(
-    config: PretrainConfig, vocabulary: Vocabulary, counts: Counter[str] | None, total_tokens: int, device: torch.device
+    config: PretrainConfig,
+    vocabulary: Vocabulary,
+    counts: Counter[str] | None,
+    total_tokens: int,
+    device: torch.device,
+    processes: Processes = Processes(),  # noqa: B008 - immutable
 ) -> Trainer:
     """A network with fresh weights, or those of ``config.init``, and its optimizer."""
     torch.manual_seed(config.seed)
@@ -145,6 +226,7 @@ def new_trainer(
         total_tokens=total_tokens,
         sampled=is_sampled(config, len(vocabulary)),
         device=device,
+        processes=processes,
     )
 
 

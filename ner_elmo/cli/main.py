@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ner_elmo import __version__
-from ner_elmo.cli import check, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
-from ner_elmo.errors import NerElmoError
+from ner_elmo.cli import check, convert, embed, evaluate, info, perplexity, pretrain, processes, tag, train_tagger
+from ner_elmo.errors import NerElmoError, is_out_of_memory
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -50,12 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
         status = app(args=arguments or ["--help"], prog_name="ner-elmo", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except _CommandLineError as error:
+        if processes.leave_to_first(error):
+            return 2
         where = getattr(getattr(error, "ctx", None), "command_path", None) or "ner-elmo"
         print(f"{where}: {error.format_message()} (try {where} --help)", file=sys.stderr)  # type: ignore[attr-defined]
         return 2
     except NerElmoError as error:
         if "--debug" in arguments:
             raise
+        if processes.leave_to_first(error):
+            return error.exit_status
         print(f"ner-elmo: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
@@ -65,8 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away (`| head`): nothing more to say, and nobody to say it to.
         sys.stderr.close()
         return 1
-    except MemoryError:
-        if "--debug" in arguments:
+    except (MemoryError, RuntimeError) as error:
+        if "--debug" in arguments or not is_out_of_memory(error):
             raise
-        print("ner-elmo: out of memory; try a smaller --batch-tokens", file=sys.stderr)
+        print("ner-elmo: out of memory; try a smaller --batch-tokens, or a smaller model", file=sys.stderr)
         return 1
