@@ -10,7 +10,6 @@ gradient of the output layer, of which a sampled step touches a few rows.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
+from ner_elmo.bilm.launch import is_launched
 from ner_elmo.errors import NerElmoError
 
 SPARSE_ROWS = 10_000  # a gradient with more rows is sent without those that are zero
@@ -112,7 +112,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     Raises:
         NerElmoError: another process went away in the middle.
     """
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if not is_launched():
         yield Processes()
         return
     if device.type == "cuda":

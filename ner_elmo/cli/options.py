@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ner_elmo.cli import processes
+from ner_elmo.bilm import launch
 from ner_elmo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
     import torch
 
     # What torchrun sets (one thread each) leaves cores idle where there are more cores than processes.
-    torch.set_num_threads(threads or max(1, available_cores() // processes.on_this_machine()))
+    torch.set_num_threads(threads or max(1, available_cores() // launch.processes_here()))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -72,8 +72,8 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
         raise UsageError(f"--device {device}: unknown; expected auto, cpu, cuda or cuda:N") from None
     if chosen.type not in ("cpu", "cuda"):
         raise UsageError(f"--device {device}: not supported; expected auto, cpu, cuda or cuda:N")
-    if chosen.type == "cuda" and chosen.index is None and processes.launched():
-        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if chosen.type == "cuda" and chosen.index is None and launch.is_launched():
+        chosen = torch.device("cuda", launch.rank_here())
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; try --device cpu"
@@ -108,11 +108,11 @@ def print_json(value: Any) -> None:
     """One JSON object on standard output; of several processes the first prints it."""
     import json
 
-    if processes.is_first():
+    if launch.is_first():
         sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 def note(message: str) -> None:
     """A line for the person at the terminal, on standard error; of several processes the first says it."""
-    if processes.is_first():
+    if launch.is_first():
         print(message, file=sys.stderr, flush=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ner_elmo.bilm.launch import is_launched
 from ner_elmo.cli import options as shared
-from ner_elmo.cli.processes import launched
 from ner_elmo.cli.progress import Progress
 from ner_elmo.errors import NerElmoError, UsageError
 
@@ -227,7 +227,7 @@ class StopSignals:
 
     def _note(self, number: int, _frame: object) -> None:
         if self.received is not None:
-            if launched():
+            if is_launched():
                 return  # torchrun passes on what a terminal has sent already, and ends by force what does not stop
             raise KeyboardInterrupt
         self.received = number
