@@ -56,7 +56,8 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
         NerElmoError: not all processes found the same one.
     """
     found = False
-    for path in sorted(folder.glob("step-*.pt"), reverse=True):
+    paths = sorted(folder.glob("step-*.pt"), reverse=True)
+    for path in paths:
         try:
             values = read_tensors(path)
             _set(trainer, values, path)
@@ -71,6 +72,8 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
         if before != now:
             report({"event": "processes", "before": before, "now": now})
         break
+    if paths and not found:
+        report({"event": "warning", "message": f"{folder}: found no sound checkpoint; starting anew"})
     if trainer.processes.sum([trainer.step])[0] != trainer.step * trainer.processes.size:
         raise NerElmoError(f"{folder}: the processes found different checkpoints; -o must be a folder they all share")
     return found
