@@ -117,9 +117,9 @@ def joined(device: torch.device) -> Iterator[Processes]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    # Figures and flags go through the processor in any case.
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
+        # Figures and flags go through the processor in any case.
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     except RuntimeError as error:
         if not _is_lost_connection(error):
@@ -128,7 +128,8 @@ def joined(device: torch.device) -> Iterator[Processes]:
             "another process of this run ended; what was saved is sound: go on with the same command and --resume"
         ) from error
     finally:
-        distributed.destroy_process_group()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:
