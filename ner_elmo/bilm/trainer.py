@@ -15,7 +15,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import TextSource, by_length, make_batch, training_batches
@@ -89,14 +89,19 @@ class Trainer:
         Raises:
             NerElmoError: a single sentence does not fit into memory.
         """
+        sample = self._draw()
+        return self._finish_step(*self._gradients(sentences, sample), sum(map(len, sentences)))
+
+    def _draw(self) -> Sample | None:
+        """The sampled words of a step, where it samples: one draw for both directions and all processes."""
+        if not self.sampled:
+            return None
+        return draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
+
+    def _finish_step(self, forward: float, backward: float, n_tokens: int) -> Step:
+        """Change the weights by the gradients that the processes have; the losses are what each adds to the batch's."""
         rate = self.learning_rate()
-        # One draw serves both directions of the step, and all processes.
-        sample = (
-            draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
-            if self.sampled
-            else None
-        )
-        forward, backward = self.processes.sum(self._gradients(sentences, sample))
+        forward, backward = self.processes.sum([forward, backward])
         self.processes.add_gradients(self.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.parameters(), self.config.clip_norm))
         finite = math.isfinite(norm) and math.isfinite(forward + backward)
@@ -110,7 +115,7 @@ class Trainer:
             self.skipped_in_all += 1
         self.step += 1
         self.batch += 1
-        self.tokens += sum(map(len, sentences))
+        self.tokens += n_tokens
         return Step(self.step, self.tokens, forward, backward, rate, norm, finite)
 
     def _gradients(self, sentences: list[list[str]], sample: Sample | None) -> tuple[float, float]:
@@ -144,7 +149,13 @@ class Trainer:
         """Add the gradients of some sentences of a batch with ``n_predictions``; what they add to its losses."""
         max_characters = self.model.options.max_characters if self.model.options.char_cnn else None
         batch = make_batch(sentences, self.vocabulary, max_characters).to(self.device)
-        y_forward, y_backward, wanted_forward, wanted_backward = directions(self.model, batch)
+        return self._add_gradients(directions(self.model, batch), sample, n_predictions)
+
+    def _add_gradients(
+        self, predicted: tuple[Tensor, Tensor, Tensor, Tensor], sample: Sample | None, n_predictions: int
+    ) -> tuple[float, float]:
+        """Add the gradients of outputs and targets (:func:`directions`); what they add to the losses of a batch."""
+        y_forward, y_backward, wanted_forward, wanted_backward = predicted
         if sample is not None:
             forward = self.softmax.sampled_loss(y_forward, wanted_forward, sample)
             backward = self.softmax.sampled_loss(y_backward, wanted_backward, sample)
