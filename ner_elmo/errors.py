@@ -30,3 +30,10 @@ class DataError(NerElmoError):
     """The data is at fault; the message begins with ``file:line:`` where there is a line to name."""
 
     exit_status = 3
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, or torch on any device, says with ``error`` that it got no memory."""
+    if isinstance(error, RuntimeError):  # torch.OutOfMemoryError is one, and its CPU allocator raises plain ones
+        return "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -65,9 +65,13 @@ def held_out_perplexity(
     sentences: Iterable[Sentence],
     batch_tokens: int = DEFAULT_BATCH_TOKENS,
     carry_state: bool = False,
+    combine: Callable[[Sequence[float]], Sequence[float]] = lambda sums: sums,
 ) -> Perplexity:
     """Perplexity of ``sentences``, each read from the zero state, or with ``carry_state`` one after the other, each
     from the state that the one before left in its direction.
+
+    Args:
+        combine: adds up sums and counts over processes, each of which has a share of the sentences.
 
     Raises:
         DataError: there is no sentence.
@@ -92,6 +96,8 @@ def held_out_perplexity(
             predictions += len(wanted_forward)
             unknown += int((wanted_forward == vocabulary.unknown_id).sum())
     model.train(was_training)
+    forward, backward, *counted = combine([forward, backward, n_tokens, predictions, unknown])
+    n_tokens, predictions, unknown = map(int, counted)
     if not predictions:
         raise DataError("the text for perplexity holds no sentence")
     return Perplexity(

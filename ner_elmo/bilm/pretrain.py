@@ -7,24 +7,34 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
-from ner_elmo.bilm.checkpoint import Report, load_checkpoint, save_checkpoint
+from ner_elmo.bilm.checkpoint import (
+    Report,
+    load_checkpoint,
+    mend_log,
+    read_tensors,
+    remove_leftovers,
+    save_checkpoint,
+    write_tensors,
+)
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import TEXT_KINDS, TextSource, describe, find_files, read_sentences
 from ner_elmo.bilm.directory import find_bilm, load_vocabulary, write_bilm
-from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
+from ner_elmo.bilm.distributed import Processes
+from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.running_text import require_enough_text, running_text
-from ner_elmo.bilm.trainer import Trainer, describe_softmax, new_trainer, training_steps
-from ner_elmo.errors import DataError
+from ner_elmo.bilm.trainer import BAD_STEPS_MOST, Trainer, describe_softmax, new_trainer, training_steps
+from ner_elmo.errors import DataError, NerElmoError, UsageError
 from ner_elmo.text.files import replace_file, sha256_of_file
 from ner_elmo.text.vocabulary import Vocabulary, count_tokens, most_frequent, read_vocabulary, write_vocabulary
 
@@ -79,6 +89,7 @@ def run(
     directory: Path,
     *,
     device: torch.device,
+    processes: Processes = Processes(),  # noqa: B008 - immutable
     resume: bool = False,
     max_minutes: float | None = None,
     report: Report = lambda event: None,
@@ -87,49 +98,85 @@ def run(
     """Pretrain into ``directory``, a run directory that ends up as a biLM directory.
 
     Args:
+        processes: those that train together; the first alone writes and reports, but for warnings.
         report: is handed every event (counts, steps, evaluations) as a dictionary with an ``event``.
-        should_stop: asked after every step; if true, a checkpoint is written and the run ends early.
+        should_stop: asked after every step; if true in any process, a checkpoint is written and the run ends early.
 
     Returns:
         The final report: ``finished``, tokens seen, held-out perplexities.
 
     Raises:
         UsageError, DataError: bad input, before anything is written.
-        NerElmoError: the loss stays infinite.
+        NerElmoError: the loss stays infinite, memory or disk are too small, or another process is gone.
     """
     checkpoints = directory / "checkpoints"
-    prepared = prepare(config, report)
+    report_first = report if processes.is_first else _nothing
+    prepared = prepare(config, report_first)
     total = min(config.max_tokens or math.inf, config.epochs * prepared.n_tokens)
-    trainer = new_trainer(config, prepared.vocabulary, prepared.counts, int(total), device)
+    trainer = new_trainer(config, prepared.vocabulary, prepared.counts, int(total), device, processes)
     if config.carry_state:
+        if processes.size > 1:
+            raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
         trainer.running_text = running_text(config, prepared.source)
-    directory.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        shutil.rmtree(checkpoints, ignore_errors=True)  # an earlier run's, which --force replaces
-        (directory / "report.json").unlink(missing_ok=True)
-    log = (directory / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
+    with _open_log(directory, checkpoints, resume, processes) as log:
 
-    def record(event: Mapping[str, Any]) -> None:
-        log.write(json.dumps(event, ensure_ascii=False) + "\n")
-        log.flush()
-        report(event)
+        def record(event: Mapping[str, Any]) -> None:
+            if processes.is_first:
+                log.write(json.dumps(event, ensure_ascii=False) + "\n")
+                log.flush()
+                report(event)
 
-    with log:
-        if resume and load_checkpoint(trainer, checkpoints, report):
-            record({"event": "resume", "step": trainer.step, "tokens": trainer.tokens})
+        trainer.warn = _warner(processes, record, report)
+        resumed = resume and load_checkpoint(trainer, checkpoints, report_first)
+        if processes.is_first:
+            _write_start(config, prepared, directory)
+        if resumed:
+            record({"event": "resume", "step": trainer.step, "tokens": trainer.tokens, "processes": processes.size})
         else:
-            write_vocabulary(prepared.vocabulary, directory / "vocab.txt")
-            with replace_file(directory / "config.json") as temporary:
-                temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
             record(_start_event(trainer, prepared))
-        checkpoints.mkdir(exist_ok=True)
         stopped = _train(trainer, prepared, checkpoints, record, should_stop, max_minutes)
+        path = save_checkpoint(trainer, checkpoints)
         if stopped:
-            path = save_checkpoint(trainer, checkpoints)
             record({"event": "stopped", "step": trainer.step, "tokens": trainer.tokens, "checkpoint": str(path)})
             return {"finished": False, "step": trainer.step, "tokens": trainer.tokens}
-        save_checkpoint(trainer, checkpoints)
         return _finish(trainer, prepared, directory, record)
+
+
+def _nothing(event: Mapping[str, Any]) -> None:
+    """Report nothing."""
+
+
+def _warner(processes: Processes, record: Report, report: Report) -> Callable[[str], None]:
+    """How a process warns: the first into the log, too, and the others saying which they are."""
+
+    def warn(message: str) -> None:
+        if processes.is_first:
+            record({"event": "warning", "message": message})
+        else:
+            report({"event": "warning", "message": f"process {processes.rank}: {message}"})
+
+    return warn
+
+
+def _open_log(directory: Path, checkpoints: Path, resume: bool, processes: Processes) -> TextIO:
+    """Make the run directory ready, less what is left of an earlier or a killed run, and open its log."""
+    if not processes.is_first:
+        return open(os.devnull, "w", encoding="utf-8")
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(directory)
+    if resume:
+        mend_log(directory / "log.jsonl")
+    else:
+        shutil.rmtree(checkpoints)  # an earlier run's, which --force replaces
+        checkpoints.mkdir()
+        (directory / "report.json").unlink(missing_ok=True)
+    return (directory / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
+
+
+def _write_start(config: PretrainConfig, prepared: Prepared, directory: Path) -> None:
+    write_vocabulary(prepared.vocabulary, directory / "vocab.txt")
+    with replace_file(directory / "config.json") as temporary:
+        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
 
 def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
@@ -142,6 +189,7 @@ def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "softmax": describe_softmax(trainer.config, len(prepared.vocabulary)),
         "total_tokens": trainer.total_tokens,
+        "processes": trainer.processes.size,
     }
 
 
@@ -161,21 +209,27 @@ def _train(
     for step in training_steps(trainer, prepared.source):
         seconds = time.monotonic() - started
         speed = (step.tokens - tokens_at_start) / seconds
-        record(
-            {
-                "event": "step",
-                **step._asdict(),
-                "total_tokens": trainer.total_tokens,
-                "tokens_per_second": round(speed, 1),
-                "seconds": round(seconds, 1),
-            }
-        )
+        figures = {
+            "total_tokens": trainer.total_tokens,
+            "tokens_per_second": round(speed, 1),
+            "seconds": round(seconds, 1),
+        }
+        if step.finite:
+            record({"event": "step", **step._asdict(), **figures})
+        else:
+            record({"event": "skipped", "step": step.step, "tokens": step.tokens, "in_all": trainer.skipped_in_all})
+        if trainer.skipped >= BAD_STEPS_MOST:
+            path = save_checkpoint(trainer, checkpoints)
+            raise NerElmoError(
+                f"the loss was not finite in {trainer.skipped} steps in a row (up to step {step.step}); {path} holds "
+                "the weights from before them: go on with --resume and a smaller --learning-rate or --clip-norm"
+            )
         if step.tokens // evaluate_every > tokens_before // evaluate_every and step.tokens < trainer.total_tokens:
             _evaluate(trainer, sample, checkpoints, record)
         tokens_before = step.tokens
         if step.step % config.checkpoint_steps == 0:
             save_checkpoint(trainer, checkpoints)
-        if should_stop() or (max_minutes is not None and seconds > 60 * max_minutes):
+        if trainer.processes.any(should_stop() or (max_minutes is not None and seconds > 60 * max_minutes)):
             return trainer.tokens < trainer.total_tokens
     return False
 
@@ -191,15 +245,28 @@ def first_tokens(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
     return chosen
 
 
-def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, record: Report) -> None:
-    perplexity = held_out_perplexity(
-        trainer.model, trainer.softmax, trainer.vocabulary, sample, carry_state=trainer.config.carry_state
+def _perplexity(trainer: Trainer, sentences: list[list[str]]) -> Perplexity:
+    """Held-out perplexity, each process reading its share."""
+    processes = trainer.processes
+    share = sentences[processes.rank :: processes.size]
+    return held_out_perplexity(
+        trainer.model,
+        trainer.softmax,
+        trainer.vocabulary,
+        share,
+        carry_state=trainer.config.carry_state,
+        combine=processes.sum,
     )
+
+
+def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, record: Report) -> None:
+    perplexity = _perplexity(trainer, sample)
     is_best = perplexity.mean < trainer.best
     if is_best:
         trainer.best = perplexity.mean
-        with replace_file(checkpoints / "best.pt") as temporary:
-            torch.save({"model": trainer.model.state_dict(), "softmax": trainer.softmax.state_dict()}, temporary)
+        if trainer.processes.is_first:
+            weights = {"model": trainer.model.state_dict(), "softmax": trainer.softmax.state_dict()}
+            write_tensors(weights, checkpoints / "best.pt")
     record(
         {
             "event": "perplexity",
@@ -215,20 +282,19 @@ def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: Repor
     """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
     checkpoints = directory / "checkpoints"
     _evaluate(trainer, first_tokens(prepared.heldout, trainer.config.heldout_tokens), checkpoints, record)
-    best = torch.load(checkpoints / "best.pt", map_location="cpu", weights_only=True)
-    trainer.model.load_state_dict(best["model"])
-    trainer.softmax.load_state_dict(best["softmax"])
-    perplexity = held_out_perplexity(
-        trainer.model, trainer.softmax, trainer.vocabulary, prepared.heldout, carry_state=trainer.config.carry_state
-    )
+    _take_best_weights(trainer, checkpoints / "best.pt")
+    perplexity = _perplexity(trainer, prepared.heldout)
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, prepared.heldout)
     report = {
         "finished": True,
         "step": trainer.step,
         "tokens": trainer.tokens,
+        "skipped_steps": trainer.skipped_in_all,
         "perplexity": perplexity.to_json(),
         "unigram_perplexity": unigram,
     }
+    if not trainer.processes.is_first:
+        return report
     write_bilm(
         directory / "bilm", trainer.model, trainer.softmax, trainer.vocabulary, _facts(trainer, prepared, report)
     )
@@ -237,6 +303,20 @@ def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: Repor
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     record({"event": "finished", **report})
     return report
+
+
+def _take_best_weights(trainer: Trainer, path: Path) -> None:
+    """Set the weights to the best by held-out perplexity; to the last, with a warning, if their file is damaged."""
+    trainer.processes.wait()  # until they are written
+    best: dict[str, Any] = {}
+    try:
+        best = read_tensors(path)
+    except Exception as error:  # whatever a torn file makes of torch.load
+        trainer.warn(f"{path}: damaged ({type(error).__name__}); taking the last weights instead of the best")
+    if trainer.processes.any(not best):
+        return
+    trainer.model.load_state_dict(best["model"])
+    trainer.softmax.load_state_dict(best["softmax"])
 
 
 def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import math
+import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -17,15 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.corpus import TextSource, make_batch, training_batches
+from ner_elmo.bilm.corpus import TextSource, by_length, make_batch, training_batches
 from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
+from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.optimizers import gradient_scale, make_optimizer
 from ner_elmo.bilm.perplexity import directions
 from ner_elmo.bilm.running_text import RunningText, running_directions
-from ner_elmo.bilm.softmax import Softmax, draw_sample, tie
+from ner_elmo.bilm.softmax import Sample, Softmax, draw_sample, tie
 from ner_elmo.bilm.token_encoder import WordTable
-from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
 from ner_elmo.text.vocabulary import Vocabulary
 
 # Beyond this many words the exact softmax costs more than the network, and `auto` samples.
@@ -42,12 +44,16 @@ class Step(NamedTuple):
     backward: float
     learning_rate: float
     gradient_norm: float
+    finite: bool  # otherwise it changed nothing
 
 
 @dataclass
 class Trainer:
     """What training changes, and so what a checkpoint holds. ``tokens`` counts those seen; ``batch`` those of
-    ``epoch`` already used. ``running_text`` takes the place of both where state is carried."""
+    ``epoch`` already used; ``running_text`` takes the place of both where state is carried; ``skipped`` the last steps
+    in a row that were not finite.
+
+    The fields from ``device`` on belong to the machine: ``most_positions`` fit into its memory at a time."""
 
     config: PretrainConfig
     model: BiLm
@@ -62,9 +68,13 @@ class Trainer:
     epoch: int = 0
     batch: int = 0
     skipped: int = 0
+    skipped_in_all: int = 0
     best: float = math.inf
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     running_text: RunningText | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    processes: Processes = field(default_factory=Processes)
+    most_positions: int | None = None
+    warn: Callable[[str], None] = lambda message: None
 
     def parameters(self) -> list[nn.Parameter]:
         return learned_parameters(self.model, self.softmax)
@@ -82,59 +92,141 @@ class Trainer:
         return config.learning_rate * warm * min(1.0, left / max(config.decay_share, 1e-9))
 
     def train_on(self, sentences: list[list[str]]) -> Step:
-        """One step on sentences that start from the zero state."""
-        batch = make_batch(sentences, self.vocabulary, self.max_characters).to(self.device)
-        self.model.train()
-        return self.learn(*directions(self.model, batch), batch.n_tokens)
+        """One step on sentences that start from the zero state, which all processes share.
+
+        Raises:
+            NerElmoError: a single sentence does not fit into memory.
+        """
+        sample = self._draw()
+        return self._finish_step(*self._gradients(sentences, sample), sum(map(len, sentences)))
 
     def train_on_running_text(self) -> Step:
         """One step on the next batch of ``running_text``; the states go on from a step that counts."""
         assert self.running_text is not None
         batch = self.running_text.next_batch(self.vocabulary, self.max_characters).to(self.device)
-        self.model.train()
+        sample = self._draw()
+        self._begin_step()
         predicted, states = running_directions(self.model, batch, self.running_text.states)
-        step = self.learn(*predicted, batch.n_tokens)
-        if not self.skipped:
+        losses = self._add_gradients(predicted, sample, len(predicted[2]))
+        step = self._finish_step(*losses, batch.n_tokens)
+        if step.finite:
             self.running_text.keep(states)
         return step
 
-    def learn(
-        self, y_forward: Tensor, y_backward: Tensor, wanted_forward: Tensor, wanted_backward: Tensor, n_tokens: int
-    ) -> Step:
-        """One step of the optimizer; a step whose loss or gradient is not finite changes nothing and is counted."""
-        rate = self.learning_rate()
-        if self.sampled:
-            # One draw serves both directions of the step.
-            sample = draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
-            forward = self.softmax.sampled_loss(y_forward, wanted_forward, sample)
-            backward = self.softmax.sampled_loss(y_backward, wanted_backward, sample)
-        else:
-            forward = self.softmax.exact_loss(y_forward, wanted_forward)
-            backward = self.softmax.exact_loss(y_backward, wanted_backward)
-        loss = (forward + backward) / 2
+    def _draw(self) -> Sample | None:
+        """The sampled words of a step, where it samples: one draw for both directions and all processes."""
+        if not self.sampled:
+            return None
+        return draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
+
+    def _begin_step(self) -> None:
+        """Drop the gradients, and seed the dropout by the place in training and the process: no state of it is kept."""
+        self.model.train()
         self.optimizer.zero_grad()
-        (loss * gradient_scale(self.config)).backward()
+        torch.manual_seed(random.Random(f"{self.config.seed}/{self.step}/{self.processes.rank}").getrandbits(63))
+
+    def _finish_step(self, forward: float, backward: float, n_tokens: int) -> Step:
+        """Change the weights by the gradients that the processes have; the losses are what each adds to the batch's."""
+        rate = self.learning_rate()
+        forward, backward = self.processes.sum([forward, backward])
+        self.processes.add_gradients(self.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.parameters(), self.config.clip_norm))
-        if math.isfinite(norm) and math.isfinite(loss.item()):
+        finite = math.isfinite(norm) and math.isfinite(forward + backward)
+        if finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
             self.skipped = 0
         else:
             self.skipped += 1
-            if self.skipped >= BAD_STEPS_MOST:
-                raise NerElmoError(
-                    f"the loss was not finite in {self.skipped} steps in a row (step {self.step}); "
-                    "try a smaller --learning-rate, and --resume from the checkpoint before"
-                )
+            self.skipped_in_all += 1
         self.step += 1
         self.batch += 1
         self.tokens += n_tokens
-        return Step(self.step, self.tokens, forward.item(), backward.item(), rate, norm)
+        return Step(self.step, self.tokens, forward, backward, rate, norm, finite)
+
+    def _gradients(self, sentences: list[list[str]], sample: Sample | None) -> tuple[float, float]:
+        """Set the gradients of this process's share of a batch, and return what it adds to the batch's losses.
+
+        A share that does not fit into memory is computed in parts, as are all that follow.
+        """
+        n_predictions = sum(len(sentence) + 1 for sentence in sentences)
+        share = self.processes.share(sentences)
+        while True:
+            self._begin_step()
+            forward = backward = 0.0
+            for part in parts_of(share, self.most_positions):
+                try:
+                    losses = self._part_gradients(part, sample, n_predictions)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    break  # and let go of the error, which holds on to the tensors of the failed pass
+                forward, backward = forward + losses[0], backward + losses[1]
+            else:
+                return forward, backward
+            self._take_smaller_parts(part)
+
+    def _part_gradients(
+        self, sentences: list[list[str]], sample: Sample | None, n_predictions: int
+    ) -> tuple[float, float]:
+        """Add the gradients of some sentences of a batch with ``n_predictions``; what they add to its losses."""
+        batch = make_batch(sentences, self.vocabulary, self.max_characters).to(self.device)
+        return self._add_gradients(directions(self.model, batch), sample, n_predictions)
+
+    def _add_gradients(
+        self, predicted: tuple[Tensor, Tensor, Tensor, Tensor], sample: Sample | None, n_predictions: int
+    ) -> tuple[float, float]:
+        """Add the gradients of outputs and targets (:func:`directions`); what they add to the losses of a batch."""
+        y_forward, y_backward, wanted_forward, wanted_backward = predicted
+        if sample is not None:
+            forward = self.softmax.sampled_loss(y_forward, wanted_forward, sample)
+            backward = self.softmax.sampled_loss(y_backward, wanted_backward, sample)
+        else:
+            forward = self.softmax.exact_loss(y_forward, wanted_forward)
+            backward = self.softmax.exact_loss(y_backward, wanted_backward)
+        weight = len(wanted_forward) / n_predictions
+        ((forward + backward) * (weight / 2 * gradient_scale(self.config))).backward()
+        return forward.item() * weight, backward.item() * weight
+
+    def _take_smaller_parts(self, failed: list[list[str]]) -> None:
+        """Halve what is computed at a time after ``failed`` did not fit.
+
+        Raises:
+            NerElmoError: it is a single sentence.
+        """
+        self.optimizer.zero_grad()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        longest = max(map(len, failed))
+        if len(failed) == 1:
+            raise NerElmoError(
+                f"out of memory: a single sentence of {longest} tokens does not fit; try a smaller --size, or a "
+                "smaller --batch-tokens, which cuts sentences, too"
+            )
+        self.most_positions = (longest + 2) * ((len(failed) + 1) // 2)
+        self.warn(
+            f"out of memory at step {self.step + 1}; from here on batches are computed in parts of at most "
+            f"{self.most_positions:,} tokens (the same steps, more slowly)"
+        )
+
+
+def parts_of(sentences: list[list[str]], most_positions: int | None) -> Iterator[list[list[str]]]:
+    """A batch in parts of at most ``most_positions`` tokens, padding and boundaries included; ``None``: whole."""
+    if most_positions is None:
+        yield from [sentences] if sentences else []
+    else:
+        for group in by_length(sentences, most_positions):
+            yield [sentences[i] for i in group]
 
 
 def new_trainer(
-    config: PretrainConfig, vocabulary: Vocabulary, counts: Counter[str] | None, total_tokens: int, device: torch.device
+    config: PretrainConfig,
+    vocabulary: Vocabulary,
+    counts: Counter[str] | None,
+    total_tokens: int,
+    device: torch.device,
+    processes: Processes = Processes(),  # noqa: B008 - immutable
 ) -> Trainer:
     """A network with fresh weights, or those of ``config.init``, and its optimizer."""
     torch.manual_seed(config.seed)
@@ -170,6 +262,7 @@ def new_trainer(
         total_tokens=total_tokens,
         sampled=is_sampled(config, len(vocabulary)),
         device=device,
+        processes=processes,
     )
 
 

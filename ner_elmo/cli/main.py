@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Annotated
 
 import typer
 
 from ner_elmo import __version__
+from ner_elmo.bilm.launch import is_first
 from ner_elmo.cli import check, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
-from ner_elmo.errors import NerElmoError
+from ner_elmo.errors import DataError, NerElmoError, UsageError, is_out_of_memory
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]
+
+_FIRST_HAS_SPOKEN = 10.0  # seconds, after which one of several processes no longer waits to be ended
 
 app = typer.Typer(
     name="ner-elmo",
@@ -50,12 +54,16 @@ def main(arguments: list[str] | None = None) -> int:
         status = app(args=arguments or ["--help"], prog_name="ner-elmo", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except _CommandLineError as error:
+        if _first_says(error):
+            return 2
         where = getattr(getattr(error, "ctx", None), "command_path", None) or "ner-elmo"
         print(f"{where}: {error.format_message()} (try {where} --help)", file=sys.stderr)  # type: ignore[attr-defined]
         return 2
     except NerElmoError as error:
         if "--debug" in arguments:
             raise
+        if _first_says(error):
+            return error.exit_status
         print(f"ner-elmo: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
@@ -65,8 +73,19 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away (`| head`): nothing more to say, and nobody to say it to.
         sys.stderr.close()
         return 1
-    except MemoryError:
-        if "--debug" in arguments:
+    except (MemoryError, RuntimeError) as error:
+        if "--debug" in arguments or not is_out_of_memory(error):
             raise
-        print("ner-elmo: out of memory; try a smaller --batch-tokens", file=sys.stderr)
+        print("ner-elmo: out of memory; try a smaller --batch-tokens, or a smaller model", file=sys.stderr)
         return 1
+
+
+def _first_says(error: Exception) -> bool:
+    """Whether another process says the same as ``error``, which is the user's mistake; waits until it has.
+
+    ``torchrun`` ends all processes as soon as one ends, so a process that must not speak must not end first either.
+    """
+    if is_first() or (isinstance(error, NerElmoError) and not isinstance(error, UsageError | DataError)):
+        return False
+    time.sleep(_FIRST_HAS_SPOKEN)
+    return True

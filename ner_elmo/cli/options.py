@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ner_elmo.bilm import launch
 from ner_elmo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,20 +55,25 @@ Debug = Annotated[bool, typer.Option("--debug", help="show a traceback when some
 def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
     """Choose the device and the number of threads, before anything is computed.
 
+    Of several processes that ``torchrun`` started, each has its part of the cores and a GPU of its own.
+
     Raises:
         UsageError: an unknown device, or one that this machine lacks.
     """
     import torch
 
-    torch.set_num_threads(threads or available_cores())
+    # What torchrun sets (one thread each) leaves cores idle where there are more cores than processes.
+    torch.set_num_threads(threads or max(1, available_cores() // launch.processes_here()))
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
     except RuntimeError:
         raise UsageError(f"--device {device}: unknown; expected auto, cpu, cuda or cuda:N") from None
     if chosen.type not in ("cpu", "cuda"):
         raise UsageError(f"--device {device}: not supported; expected auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda" and chosen.index is None and launch.is_launched():
+        chosen = torch.device("cuda", launch.rank_here())
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; try --device cpu"
@@ -99,12 +105,14 @@ def refuse_existing(path: Path, force: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
+    """One JSON object on standard output; of several processes the first prints it."""
     import json
 
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    if launch.is_first():
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 def note(message: str) -> None:
-    """A line for the person at the terminal, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    """A line for the person at the terminal, on standard error; of several processes the first says it."""
+    if launch.is_first():
+        print(message, file=sys.stderr, flush=True)

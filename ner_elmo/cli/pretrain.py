@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ner_elmo.bilm.launch import is_launched
 from ner_elmo.cli import options as shared
 from ner_elmo.cli.progress import Progress
 from ner_elmo.errors import NerElmoError, UsageError
@@ -20,8 +21,17 @@ if TYPE_CHECKING:
     from ner_elmo.bilm.options import BilmOptions
 
 NAME = "pretrain"
-# What a resumed run may change: when it stops and how often it looks up, not what it computes from the same text.
-_MAY_CHANGE = ("max_tokens", "epochs", "checkpoint_steps", "evaluations", "language", "licence")
+# What a resumed run may change: when it stops, how often it looks up, and what helps where losses are not finite.
+_MAY_CHANGE = (
+    "max_tokens",
+    "epochs",
+    "checkpoint_steps",
+    "evaluations",
+    "language",
+    "licence",
+    "learning_rate",
+    "clip_norm",
+)
 
 
 def command(
@@ -147,7 +157,7 @@ def command(
     """Train a bidirectional language model on raw text.
 
     The output holds bilm/ (the model), log.jsonl, report.json and checkpoints/. Interrupt it at any time (Ctrl-C) and
-    go on with --resume.
+    go on with --resume. Several processes: torchrun --nproc-per-node N -m ner_elmo pretrain ...
     """
     if text not in ("tokenized", "raw", "characters"):
         raise UsageError(f"--text {text}: unknown; expected tokenized, raw or characters")
@@ -170,6 +180,7 @@ def command(
     from ner_elmo.bilm.config import PretrainConfig
     from ner_elmo.bilm.corpus import find_files
     from ner_elmo.bilm.directory import find_bilm
+    from ner_elmo.bilm.distributed import joined
     from ner_elmo.bilm.optimizers import DEFAULTS, WEIGHT_DECAY
     from ner_elmo.bilm.options import options_to_json, read_options
     from ner_elmo.bilm.options import size as size_options
@@ -223,16 +234,19 @@ def command(
             shared.print_json(finished)
         return
     chosen = shared.set_up_torch(device, threads)
-    with StopSignals() as stop, Reporter() as report:
+    with joined(chosen) as processes, StopSignals() as stop, Reporter() as report:
         result = pretrain.run(
             config,
             output,
             device=chosen,
+            processes=processes,
             resume=resume,
             max_minutes=max_minutes,
             report=report,
             should_stop=lambda: stop.received is not None,
         )
+        if not result["finished"]:  # a signal to one process stops them all
+            stop.received = processes.highest(stop.received)
     if as_json:
         shared.print_json(result)
     if stop.received is not None and not result["finished"]:
@@ -317,6 +331,8 @@ class StopSignals:
 
     def _note(self, number: int, _frame: object) -> None:
         if self.received is not None:
+            if is_launched():
+                return  # torchrun passes on what a terminal has sent already, and ends by force what does not stop
             raise KeyboardInterrupt
         self.received = number
         shared.note("stopping after this step; a checkpoint is written first (again: stop at once)")
@@ -351,15 +367,24 @@ class Reporter:
         self._progress.update(event["tokens"], f"step {event['step']:,} · loss {loss:.2f}")
 
 
+def _processes(event: Mapping[str, Any]) -> str:
+    return f" in {event['processes']} processes" if event["processes"] > 1 else ""
+
+
 _MESSAGES = {
     "count": lambda e: e["message"],
     "warning": lambda e: f"warning: {e['message']}",
     "start": lambda e: (
         f"{e['corpus_tokens']:,} tokens in {e['corpus_sentences']:,} sentences, {e['heldout_sentences']:,} held out; "
         f"vocabulary {e['vocabulary']:,}; {e['parameters']:,} parameters; softmax {e['softmax']}; "
-        f"training on {e['total_tokens']:,} tokens"
+        f"training on {e['total_tokens']:,} tokens" + _processes(e)
     ),
-    "resume": lambda e: f"resumed at step {e['step']:,} ({e['tokens']:,} tokens seen)",
+    "resume": lambda e: f"resumed at step {e['step']:,} ({e['tokens']:,} tokens seen){_processes(e)}",
+    "processes": lambda e: (
+        f"the run had {e['before']} process(es) and goes on with {e['now']}: the same batches and steps, "
+        "equal to rounding, not to the bit"
+    ),
+    "skipped": lambda e: f"step {e['step']:,} skipped: its loss was not finite ({e['in_all']} skipped in all)",
     "perplexity": lambda e: (
         f"held-out perplexity {e['mean']:.2f} (forward {e['forward']:.2f}, backward {e['backward']:.2f}, "
         f"unknown {e['unk_rate']:.2%}) after {e['tokens_seen']:,} tokens" + (" · best" if e["is_best"] else "")

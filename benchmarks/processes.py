@@ -1,0 +1,97 @@
+"""Training speed of one process and of several on the same cores, in tokens a second.
+
+    python benchmarks/processes.py TEXT --options benchmarks/recipes/en.options.json
+
+Prints one line for each of 1 process with 1 thread, 1 with 2 threads, and 2 with 1 each, over the same steps of the
+same global batch, in turns so that other load on the machine falls on all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+WARM_UP = 3  # steps before the clock is started
+SETTINGS = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", type=Path, help="tokenised text, one sentence a line")
+    parser.add_argument("--options", type=Path, required=True, help="an options.json")
+    parser.add_argument("--vocab", type=Path, help="vocabulary file [default: the text's most frequent words]")
+    parser.add_argument("--vocab-size", type=int, default=84_000)
+    parser.add_argument("--samples", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=3072)
+    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--worker", type=int, metavar="THREADS", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work(arguments)
+        return
+    speeds: dict[tuple[int, int], list[float]] = {setting: [] for setting in SETTINGS}
+    for _ in range(arguments.rounds):
+        for setting in SETTINGS:
+            speeds[setting].append(speed_of(*setting))
+    for (processes, threads), values in speeds.items():
+        rounds = ", ".join(f"{value:,.0f}" for value in values)
+        print(f"{processes} x {threads} threads: {statistics.median(values):,.0f} tokens/s (rounds: {rounds})")
+
+
+def speed_of(processes: int, threads: int) -> float:
+    """Run this script's worker in that many processes."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [sys.executable, *launcher, *sys.argv, "--worker", str(threads)]
+    root = Path(__file__).resolve().parents[1]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(root)}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    return float(json.loads(done.stdout)["tokens_per_second"])
+
+
+def work(arguments: argparse.Namespace) -> None:
+    """One process: train some steps; the first prints the speed of all together."""
+    import torch
+
+    from ner_elmo.bilm.config import PretrainConfig
+    from ner_elmo.bilm.corpus import TextSource, training_batches
+    from ner_elmo.bilm.distributed import joined
+    from ner_elmo.bilm.trainer import new_trainer
+    from ner_elmo.text.vocabulary import count_tokens, most_frequent, read_vocabulary
+
+    torch.set_num_threads(arguments.worker)
+    device = torch.device("cpu")
+    source = TextSource((arguments.text,))
+    if arguments.vocab:
+        vocabulary = read_vocabulary(arguments.vocab)
+    else:
+        vocabulary = most_frequent(count_tokens(source.sentences()), arguments.vocab_size)
+    config = PretrainConfig(
+        corpus=[str(arguments.text)],
+        options=json.loads(arguments.options.read_text()),
+        batch_tokens=arguments.batch_tokens,
+        n_samples=arguments.samples,
+    )
+    with joined(device) as processes:
+        trainer = new_trainer(config, vocabulary, None, 10**9, device, processes)
+        batches = training_batches(source.sentences, config.batch_tokens, config.seed, 0)
+        for sentences in islice(batches, WARM_UP):
+            trainer.train_on(sentences)
+        processes.wait()
+        started, before = time.perf_counter(), trainer.tokens
+        for sentences in islice(batches, arguments.steps):
+            trainer.train_on(sentences)
+        if processes.is_first:
+            speed = (trainer.tokens - before) / (time.perf_counter() - started)
+            print(json.dumps({"tokens_per_second": speed}))
+
+
+if __name__ == "__main__":
+    main()
