@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -191,7 +192,8 @@ def training_steps(trainer: Trainer, source: TextSource) -> Iterator[Step]:
     """Train until ``total_tokens`` have been seen, yielding after every step; goes on where the trainer stands."""
     config = trainer.config
     while trainer.tokens < trainer.total_tokens:
-        batches = training_batches(source.sentences, config.batch_tokens, config.seed, trainer.epoch)
+        read = partial(source.sentences, f"{config.seed}/{trainer.epoch}")
+        batches = training_batches(read, config.batch_tokens, config.seed, trainer.epoch)
         for sentences in islice(batches, trainer.batch, None):
             yield trainer.train_on(sentences)
             if trainer.tokens >= trainer.total_tokens:

@@ -13,24 +13,56 @@ import typer
 
 from ner_elmo.cli import options as shared
 from ner_elmo.cli.progress import Progress
-from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.errors import DataError, NerElmoError, UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from ner_elmo.bilm.config import PretrainConfig
 
 NAME = "pretrain"
 # What a resumed run may change: when it stops and how often it looks up, not what it computes from the same text.
-_MAY_CHANGE = ("max_tokens", "epochs", "checkpoint_steps", "evaluations", "language", "licence")
+_MAY_CHANGE = (
+    "max_tokens",
+    "epochs",
+    "checkpoint_steps",
+    "checkpoint_minutes",
+    "evaluations",
+    "language",
+    "licence",
+)
+
+
+# Flags that are not called as the setting that they change.
+_SETTINGS = {"size": "options", "vocab": "vocabulary", "vocab_size": "vocabulary_size"}
+QUICK_MINUTES = 3.0
 
 
 def command(
+    context: typer.Context,
     corpus: Annotated[
-        list[Path], typer.Argument(help="text files (plain, .gz, .xz, .zst) or folders", metavar="CORPUS...")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="run directory to write")],
+        list[Path] | None,
+        typer.Argument(
+            help="text files (plain, .gz, .xz, .zst) or folders; several are read interleaved and shuffled in a buffer "
+            "of 65,536 sentences",
+            metavar="CORPUS...",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="run directory to write", show_default=False)
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="settings of a run's config.json; flags override them")
+    ] = None,
     size: Annotated[
-        str, typer.Option("--size", help="tiny, small, medium or original", rich_help_panel="Model")
-    ] = "small",
+        str | None,
+        typer.Option(
+            "--size",
+            help="tiny, compact (for CPUs), small, medium or original [default: by the text and device]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
     options: Annotated[
         Path | None, typer.Option("--options", help="an options.json instead of a size", rich_help_panel="Model")
     ] = None,
@@ -39,10 +71,22 @@ def command(
     ] = None,
     vocab: Annotated[Path | None, typer.Option("--vocab", help="vocabulary file", rich_help_panel="Text")] = None,
     vocab_size: Annotated[
-        int, typer.Option("--vocab-size", min=10, help="most frequent tokens to predict", rich_help_panel="Text")
-    ] = 50_000,
+        int | None,
+        typer.Option(
+            "--vocab-size",
+            min=10,
+            help="most frequent tokens to predict [default: by the text]",
+            rich_help_panel="Text",
+        ),
+    ] = None,
     text: Annotated[
-        str, typer.Option("--text", help="tokenized, raw or characters", rich_help_panel="Text")
+        str,
+        typer.Option(
+            "--text",
+            help="tokenized (a sentence a line, blanks between tokens), raw (split as tag splits English) or "
+            "characters (each Chinese character a token; Latin words and numbers whole)",
+            rich_help_panel="Text",
+        ),
     ] = "tokenized",
     heldout: Annotated[
         Path | None,
@@ -55,7 +99,12 @@ def command(
     licence: Annotated[
         str | None, typer.Option("--licence", help="terms of the text, recorded in the model", rich_help_panel="Text")
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, rich_help_panel="Training")] = 10,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs", min=1, help="[default: 10; on a CPU what half a day allows]", rich_help_panel="Training"
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="stop after so many tokens", rich_help_panel="Training")
     ] = None,
@@ -78,10 +127,31 @@ def command(
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", min=16, help="tokens a step", rich_help_panel="Training")
     ] = 3072,
-    checkpoint_steps: Annotated[int, typer.Option("--checkpoint-steps", min=1, rich_help_panel="Training")] = 500,
+    checkpoint_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint-steps", min=1, help="steps between checkpoints [default: 500]", rich_help_panel="Training"
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float | None,
+        typer.Option("--checkpoint-minutes", help="minutes between checkpoints instead", rich_help_panel="Training"),
+    ] = None,
     seed: shared.Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the newest checkpoint in the output")] = False,
-    force: shared.Force = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="say what would be trained, how long and in how much memory; write nothing"),
+    ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="a dry run that trains some minutes (--max-minutes [3]) and says whether it learns"
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace an output that exists; train on text that looks wrong")
+    ] = False,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
     as_json: shared.Json = False,
@@ -89,44 +159,53 @@ def command(
 ) -> None:
     """Train a bidirectional language model on raw text.
 
-    The output holds bilm/ (the model), log.jsonl, report.json and checkpoints/. Interrupt it at any time (Ctrl-C) and
-    go on with --resume.
+    The output holds bilm/ (the model), config.json, log.jsonl, curve.svg, report.json and checkpoints/. Interrupt it at
+    any time (Ctrl-C) and go on with --resume.
     """
+    dry_run = dry_run or quick
     if text not in ("tokenized", "raw", "characters"):
         raise UsageError(f"--text {text}: unknown; expected tokenized, raw or characters")
     if softmax not in ("auto", "sampled", "exact"):
         raise UsageError(f"--softmax {softmax}: unknown; expected auto, sampled or exact")
-    for flag, value in (("--learning-rate", learning_rate), ("--clip-norm", clip_norm)):
-        if not value > 0:
+    positive = {"--learning-rate": learning_rate, "--clip-norm": clip_norm, "--checkpoint-minutes": checkpoint_minutes}
+    for flag, value in positive.items():
+        if value is not None and not value > 0:
             raise UsageError(f"{flag} {value}: expected a number above 0")
     if dropout is not None and not 0 <= dropout < 1:
         raise UsageError(f"--dropout {dropout}: expected a number from 0 to below 1")
-    if not resume:
+    if output is None and not dry_run:
+        raise UsageError("Missing option '-o' / '--output'. (try ner-elmo pretrain --help)")
+    if output is not None and not resume and not dry_run:
         shared.refuse_existing(output, force)
 
-    from ner_elmo.bilm import pretrain
-    from ner_elmo.bilm.config import PretrainConfig
+    from ner_elmo.bilm import preparation, pretrain
+    from ner_elmo.bilm.config import PretrainConfig, read_config
     from ner_elmo.bilm.corpus import find_files
     from ner_elmo.bilm.directory import find_bilm
     from ner_elmo.bilm.options import options_to_json, read_options
     from ner_elmo.bilm.options import size as size_options
 
-    find_files([*corpus, *([heldout] if heldout else []), *([vocab] if vocab else [])])
+    earlier = _earlier_config(output) if resume and output is not None else None
+    base = earlier or (read_config(config_file) if config_file else None)
+    if not corpus and base is None:
+        raise UsageError("Missing argument 'CORPUS...'. (try ner-elmo pretrain --help)")
+    network = None
     if init is not None:
         network = read_options(find_bilm(init).options)
-    else:
-        network = read_options(options) if options else size_options(size)
-    if dropout is not None:
-        network = dataclasses.replace(network, dropout=dropout)
+    elif options is not None:
+        network = read_options(options)
+    elif size is not None:
+        network = size_options(size)
     config = PretrainConfig(
-        corpus=[str(path) for path in corpus],
-        options=options_to_json(network),
+        corpus=[str(path) for path in corpus or ()],
+        options=options_to_json(network) if network else None,
         heldout=str(heldout) if heldout else None,
         text=text,
         encoding=encoding,
         vocabulary=str(vocab) if vocab else None,
         vocabulary_size=vocab_size,
         init=str(init) if init else None,
+        dropout=dropout,
         softmax=softmax,
         n_samples=n_samples,
         learning_rate=learning_rate,
@@ -134,31 +213,43 @@ def command(
         batch_tokens=batch_tokens,
         epochs=epochs,
         max_tokens=max_tokens,
-        checkpoint_steps=checkpoint_steps,
+        checkpoint_steps=500 if checkpoint_steps is None and checkpoint_minutes is None else checkpoint_steps,
+        checkpoint_minutes=checkpoint_minutes,
         seed=seed,
         language=language,
         licence=licence,
     )
-    if resume and (finished := _agree_with_earlier_run(output, config)) is not None:
+    if base is not None:
+        config = _with_flags(base, config, _given(context))
+    find_files([*config.corpus, *filter(None, (config.heldout, config.vocabulary))])
+    if earlier is not None and output is not None and (finished := _agree_with_earlier_run(output, earlier, config)):
         shared.note(f"{output}: this run is finished; nothing to resume")
         if as_json:
             shared.print_json(finished)
         return
     chosen = shared.set_up_torch(device, threads)
+    processes = threads or shared.available_cores()
     with StopSignals() as stop, Reporter() as report:
+        if earlier is None:
+            preparation.examine_text(config, report, force)
+        if dry_run or output is None:
+            minutes = (max_minutes or QUICK_MINUTES) if quick else None
+            _dry_run(config, chosen, processes, minutes, report, as_json)
+            return
         result = pretrain.run(
             config,
             output,
             device=chosen,
             resume=resume,
             max_minutes=max_minutes,
+            processes=processes,
             report=report,
             should_stop=lambda: stop.received is not None,
         )
     if as_json:
         shared.print_json(result)
     if stop.received is not None and not result["finished"]:
-        shared.note(f"stopped; the run goes on with: ner-elmo pretrain ... -o {output} --resume")
+        shared.note(f"stopped; the run goes on with: ner-elmo pretrain -o {output} --resume")
         raise typer.Exit(128 + stop.received)
     if result["finished"] and not as_json:
         perplexity = result["perplexity"]
@@ -168,33 +259,113 @@ def command(
         )
 
 
-def _agree_with_earlier_run(output: Path, config: PretrainConfig) -> dict[str, Any] | None:
-    """The report of a run that is finished already; otherwise make sure that resuming means the same run.
+def _given(context: typer.Context) -> set[str]:
+    """The settings that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    flags = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    names = {_SETTINGS.get(flag, flag) for flag in flags}
+    if "init" in flags:
+        names.add("options")
+    if flags & {"checkpoint_steps", "checkpoint_minutes"}:
+        names |= {"checkpoint_steps", "checkpoint_minutes"}  # one takes the other's place
+    return names
 
-    Raises:
-        UsageError: a flag differs from the earlier run's.
-        NerElmoError: the earlier run's files are damaged.
-    """
+
+def _with_flags(base: PretrainConfig, flags: PretrainConfig, given: set[str]) -> PretrainConfig:
+    """The settings of ``base``, but those ``given`` on the command line."""
+    names = {field.name for field in dataclasses.fields(base)} & given
+    config = dataclasses.replace(base, **{name: getattr(flags, name) for name in names})
+    if "dropout" in names and config.options is not None:
+        config = dataclasses.replace(config, options={**config.options, "dropout": config.dropout})
+    return config
+
+
+def _earlier_config(output: Path) -> PretrainConfig | None:
+    """The settings of the run to resume, if there is one."""
+    from ner_elmo.bilm.config import read_config
+
     path = output / "config.json"
     if not path.is_file():
         shared.note(f"{output}: found no run to resume; starting anew")
         return None
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise NerElmoError(f"{path}: damaged ({error})") from None
-    now = dataclasses.asdict(config)
+        return read_config(path)
+    except DataError as error:
+        raise NerElmoError(str(error)) from None
+
+
+def _agree_with_earlier_run(output: Path, before: PretrainConfig, config: PretrainConfig) -> dict[str, Any] | None:
+    """The report of a run that is finished already; otherwise make sure that resuming means the same run.
+
+    Raises:
+        UsageError: a flag differs from the earlier run's.
+    """
+    earlier, now = dataclasses.asdict(before), dataclasses.asdict(config)
     for key in sorted(now):
-        if key not in _MAY_CHANGE and earlier.get(key) != now[key]:
+        if key not in _MAY_CHANGE and earlier[key] != now[key]:
             raise UsageError(
-                f"{output}: --resume with another {key} ({now[key]!r}, the run has {earlier.get(key)!r}); "
-                "give the same flags, or another -o"
+                f"{output}: --resume with another {key} ({now[key]!r}, the run has {earlier[key]!r}); "
+                "give the same flags, or none, or another -o"
             )
     report = output / "report.json"
-    if report.is_file() and all(earlier.get(key) == now[key] for key in ("max_tokens", "epochs")):
+    if report.is_file() and all(earlier[key] == now[key] for key in ("max_tokens", "epochs")):
         values = json.loads(report.read_text(encoding="utf-8"))
         return values if isinstance(values, dict) else None
     return None
+
+
+def _dry_run(
+    config: PretrainConfig,
+    device: torch.device,
+    processes: int,
+    quick_minutes: float | None,
+    report: Reporter,
+    as_json: bool,
+) -> None:
+    """Print what lies ahead; with ``quick_minutes`` the exit status is 1 if training does not help."""
+    from ner_elmo.bilm.dry_run import dry_run
+
+    result = dry_run(config, device=device, processes=processes, quick_minutes=quick_minutes, report=report)
+    if as_json:
+        shared.print_json(result)
+    else:
+        print("\n".join(dry_run_lines(result)))
+    if "quick" in result and result["quick"]["verdict"] == "does not learn":
+        raise typer.Exit(1)
+
+
+def dry_run_lines(result: Mapping[str, Any]) -> list[str]:
+    """The figures of a dry run for a person."""
+    about = "about " if result["is_estimate"] else ""
+    gpu = result["gpu_memory_bytes"]
+    peak = result["peak_memory_bytes"]
+    lines = [
+        f"text          {about}{result['corpus_tokens']:,} tokens"
+        + (" (a sample was counted)" if result["is_estimate"] else ""),
+        f"vocabulary    {about}{result['vocabulary']:,} words",
+        f"unknown       {result['unk_rate']:.2%} of held-out tokens",
+        f"parameters    {result['parameters']:,}, and {result['softmax_parameters']:,} of the output layer",
+        f"peak memory   {_size(peak) if peak else 'not known here'}" + (f"; GPU {_size(gpu)}" if gpu else ""),
+        f"speed         {result['tokens_per_second']:,.0f} tokens/s",
+        f"time          {about}{result['hours']:,.2f} hours for {result['total_tokens']:,} tokens",
+        f"disk          {_size(result['disk_bytes'])} while it runs",
+    ]
+    if quick := result.get("quick"):
+        lines.append(
+            f"quick check   {quick['verdict']}: held-out perplexity {quick['perplexity']:,.1f} after "
+            f"{quick['tokens']:,} tokens ({quick['seconds']:,.0f} s), a unigram model's "
+            f"{quick['unigram_perplexity']:,.1f}"
+            + {
+                "learns": "",
+                "unclear": "; give it longer (--max-minutes)",
+                "does not learn": "; try another --learning-rate, and look at the text",
+            }[quick["verdict"]]
+        )
+    return lines
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:,.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.0f} MB"
 
 
 class StopSignals:
@@ -249,6 +420,12 @@ class Reporter:
 
 _MESSAGES = {
     "count": lambda e: e["message"],
+    "notice": lambda e: e["message"],
+    "counted": lambda e: (
+        f"{e['types']:,} different tokens; {'' if e['repeated_is_exact'] else 'about '}{e['repeated_sentences']:,} "
+        "sentences repeat an earlier one"
+        + (f"; {e['left_out_as_heldout']:,} left out, as they are held out" if e["left_out_as_heldout"] else "")
+    ),
     "warning": lambda e: f"warning: {e['message']}",
     "start": lambda e: (
         f"{e['corpus_tokens']:,} tokens in {e['corpus_sentences']:,} sentences, {e['heldout_sentences']:,} held out; "
