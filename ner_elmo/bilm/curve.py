@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 720, 560  # of the picture, in pixels
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 20, 44, 44  # margins around each panel
-_POINTS_MOST = 1_000  # of the loss curve; neighbours are averaged
+_POINTS_MOST = 300  # of the loss curve; neighbours are averaged
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#c2571a", "#8a8a8a"
 
 Point = tuple[float, float]
@@ -57,7 +57,9 @@ def draw_curve(events: Iterable[Mapping[str, Any]]) -> str:
     held_out = [point for _, point in sorted(perplexities.items()) if math.isfinite(point[1])]
     last = max((point[0] for point in [*loss_points, *held_out]), default=1)
     height = HEIGHT / 2 - _TOP - _BOTTOM
-    loss_panel = Panel(f"training loss, nats ({softmax} softmax)", _TOP, height, (0, last), _range(loss_points))
+    loss_panel = Panel(
+        f"training loss, nats a prediction; softmax {softmax}", _TOP, height, (0, last), _range(loss_points)
+    )
     shown = [*held_out, *([(0, unigram)] if unigram else [])]
     perplexity_panel = Panel(
         "held-out perplexity", HEIGHT / 2 + _TOP, height, (0, last), _range(shown, is_log=True), is_log=True

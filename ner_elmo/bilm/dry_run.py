@@ -71,7 +71,7 @@ def dry_run(
         "disk_bytes": disk_bytes(trainer),
     }
     if quick_minutes is not None:
-        result["quick"] = _quick_check(prepared, device, round(60 * quick_minutes * speed))
+        result["quick"] = quick_check(prepared, device, round(60 * quick_minutes * speed))
     return result
 
 
@@ -138,8 +138,9 @@ def disk_bytes(trainer: Trainer) -> int:
     return (CHECKPOINTS_KEPT + 1) * (weights + moments) + 2 * weights + cached_vectors
 
 
-def _quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict[str, Any]:
-    """Train on ``n_tokens``, at most what the run itself would see, and measure."""
+def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict[str, Any]:
+    """Train on ``n_tokens``, at most what the run itself would see, with a schedule that ends there, and compare with a
+    unigram model."""
     trainer = _trainer(prepared, max(1, min(n_tokens, prepared.total_tokens)), device)
     start = time.perf_counter()
     for _ in training_steps(trainer, prepared.source):
