@@ -4,6 +4,7 @@ length."""
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -182,7 +183,7 @@ def training_batches(
 
     for tokens in source():
         any_yet = True
-        buffer.extend(pieces(tokens, longest))
+        buffer.extend(pieces(list(map(sys.intern, tokens)), longest))  # a word that is there already is kept once
         if len(buffer) >= SHUFFLE_BUFFER:
             yield from drain()
     if not any_yet:

@@ -33,7 +33,7 @@ def dry_run(
     config: PretrainConfig,
     *,
     device: torch.device,
-    processes: int = 1,
+    count_processes: int = 1,
     quick_minutes: float | None = None,
     report: Report = lambda event: None,
 ) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def dry_run(
         UsageError, DataError: as :func:`ner_elmo.bilm.preparation.prepare`.
     """
     sample, scale = sample_sizes(find_files(config.corpus), config.encoding)
-    prepared = prepare(config, report, device.type, processes, sample, scale)
+    prepared = prepare(config, report, device.type, count_processes, sample, scale)
     if scale > 1:
         prepared = replace(prepared, vocabulary=_as_large_as_expected(prepared))
     trainer = _trainer(prepared, prepared.total_tokens, device)

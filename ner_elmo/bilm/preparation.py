@@ -56,7 +56,7 @@ def prepare(
     config: PretrainConfig,
     report: Report,
     device: str = "cpu",
-    processes: int = 1,
+    count_processes: int = 1,
     sample: Sequence[int] | None = None,
     scale: float = 1.0,
 ) -> Prepared:
@@ -65,7 +65,7 @@ def prepare(
 
     Args:
         device: ``cpu`` or ``cuda``, which the defaults depend on.
-        processes: that count tokens.
+        count_processes: that count tokens.
         sample: characters of each file to count; the whole text is ``scale`` times as much.
 
     Raises:
@@ -86,7 +86,7 @@ def prepare(
         source.encoding,
         source.split,
         heldout_most=HELDOUT_MOST,
-        processes=processes,
+        processes=count_processes,
         most_characters=sample,
     )
     report({"event": "counted", **count_facts(count)})

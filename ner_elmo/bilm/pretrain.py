@@ -33,14 +33,14 @@ def run(
     device: torch.device,
     resume: bool = False,
     max_minutes: float | None = None,
-    processes: int = 1,
+    count_processes: int = 1,
     report: Report = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Pretrain into ``directory``, a run directory that ends up as a biLM directory.
 
     Args:
-        processes: that count tokens (:func:`ner_elmo.text.counting.count_text`).
+        count_processes: that count tokens (:func:`ner_elmo.text.counting.count_text`).
         report: is handed every event (counts, steps, evaluations) as a dictionary with an ``event``.
         should_stop: asked after every step; if true, a checkpoint is written and the run ends early.
 
@@ -52,7 +52,7 @@ def run(
         NerElmoError: the loss stays infinite.
     """
     checkpoints = directory / "checkpoints"
-    prepared = prepare(config, report, device.type, processes)
+    prepared = prepare(config, report, device.type, count_processes)
     config = prepared.config
     trainer = new_trainer(config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device)
     directory.mkdir(parents=True, exist_ok=True)

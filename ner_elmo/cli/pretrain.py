@@ -33,8 +33,15 @@ _MAY_CHANGE = (
 )
 
 
-# Flags that are not called as the setting that they change.
-_SETTINGS = {"size": "options", "vocab": "vocabulary", "vocab_size": "vocabulary_size"}
+# The settings that a flag decides, where that is not the one of its own name alone.
+_SETTINGS = {
+    "size": ("options",),
+    "init": ("init", "options"),
+    "vocab": ("vocabulary",),
+    "vocab_size": ("vocabulary_size",),
+    "checkpoint_steps": ("checkpoint_steps", "checkpoint_minutes"),
+    "checkpoint_minutes": ("checkpoint_steps", "checkpoint_minutes"),
+}
 QUICK_MINUTES = 3.0
 
 
@@ -228,13 +235,13 @@ def command(
             shared.print_json(finished)
         return
     chosen = shared.set_up_torch(device, threads)
-    processes = threads or shared.available_cores()
+    count_processes = threads or shared.available_cores()
     with StopSignals() as stop, Reporter() as report:
         if earlier is None:
             preparation.examine_text(config, report, force)
         if dry_run or output is None:
             minutes = (max_minutes or QUICK_MINUTES) if quick else None
-            _dry_run(config, chosen, processes, minutes, report, as_json)
+            _dry_run(config, chosen, count_processes, minutes, report, as_json)
             return
         result = pretrain.run(
             config,
@@ -242,7 +249,7 @@ def command(
             device=chosen,
             resume=resume,
             max_minutes=max_minutes,
-            processes=processes,
+            count_processes=count_processes,
             report=report,
             should_stop=lambda: stop.received is not None,
         )
@@ -262,13 +269,8 @@ def command(
 def _given(context: typer.Context) -> set[str]:
     """The settings that stand on the command line."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
-    flags = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-    names = {_SETTINGS.get(flag, flag) for flag in flags}
-    if "init" in flags:
-        names.add("options")
-    if flags & {"checkpoint_steps", "checkpoint_minutes"}:
-        names |= {"checkpoint_steps", "checkpoint_minutes"}  # one takes the other's place
-    return names
+    flags = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    return {setting for flag in flags for setting in _SETTINGS.get(flag, (flag,))}
 
 
 def _with_flags(base: PretrainConfig, flags: PretrainConfig, given: set[str]) -> PretrainConfig:
@@ -317,7 +319,7 @@ def _agree_with_earlier_run(output: Path, before: PretrainConfig, config: Pretra
 def _dry_run(
     config: PretrainConfig,
     device: torch.device,
-    processes: int,
+    count_processes: int,
     quick_minutes: float | None,
     report: Reporter,
     as_json: bool,
@@ -325,7 +327,7 @@ def _dry_run(
     """Print what lies ahead; with ``quick_minutes`` the exit status is 1 if training does not help."""
     from ner_elmo.bilm.dry_run import dry_run
 
-    result = dry_run(config, device=device, processes=processes, quick_minutes=quick_minutes, report=report)
+    result = dry_run(config, device=device, count_processes=count_processes, quick_minutes=quick_minutes, report=report)
     if as_json:
         shared.print_json(result)
     else:
