@@ -172,7 +172,9 @@ def test_a_dry_run_writes_nothing(data: Path, tmp_path: Path, capsys: pytest.Cap
 def test_text_that_looks_wrong_is_stopped_unless_forced(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["pretrain", str(data / "sample.txt"), "-o", str(tmp_path / "out"), "--epochs", "1", *PRETRAIN]
+    lines = (data / "sample.txt").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "raw.txt").write_text("".join(f"{n} {line}\n" for n in range(9) for line in lines), encoding="utf-8")
+    command = ["pretrain", str(tmp_path / "raw.txt"), "-o", str(tmp_path / "out"), "--epochs", "1", *PRETRAIN]
     assert main(command) == 3
     assert "--text raw" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -185,7 +187,7 @@ def test_text_that_looks_wrong_is_stopped_unless_forced(
 MISTAKES = {
     "no such file": (["pretrain", "missing.txt", "-o", "{out}"], 2, "missing.txt: no such text file"),
     "empty file": (["pretrain", "{empty}", "-o", "{out}"], 3, "found no sentence"),
-    "unknown size": (["pretrain", "{raw}", "-o", "{out}", "--size", "huge"], 2, "expected one of tiny, small"),
+    "unknown size": (["pretrain", "{raw}", "-o", "{out}", "--size", "huge"], 2, "expected one of tiny, compact, small"),
     "existing output": (["pretrain", "{raw}", "-o", "{bilm}"], 2, "--force"),
     "unknown flag": (["pretrain", "{raw}", "-o", "{out}", "--frobnicate"], 2, "No such option"),
     "no output named": (["pretrain", "{raw}"], 2, "Missing option"),
