@@ -72,7 +72,7 @@ def _epochs(n_tokens: int, device: str, cores: int) -> Choice:
     if affordable >= EPOCHS_MOST:
         return Choice(EPOCHS_MOST, "as published for ELMo; the best model on held-out text is kept")
     hours = max(1, affordable) * n_tokens / (3600 * CPU_SPEED * cores)
-    return Choice(max(1, affordable), f"about {hours:,.0f} hours of {cores} CPU cores at {CPU_SPEED:,} tokens/s each")
+    return Choice(max(1, affordable), f"about {hours:,.0f} hours on this CPU, at {CPU_SPEED:,} tokens/s a core")
 
 
 def settle(

@@ -236,13 +236,13 @@ def command(
         return
     chosen = shared.set_up_torch(device, threads)
     count_processes = threads or shared.available_cores()
+    if earlier is None:
+        preparation.examine_text(config, Reporter(), force)
+    if dry_run or output is None:
+        minutes = (max_minutes or QUICK_MINUTES) if quick else None
+        _dry_run(config, chosen, count_processes, minutes, as_json)
+        return
     with StopSignals() as stop, Reporter() as report:
-        if earlier is None:
-            preparation.examine_text(config, report, force)
-        if dry_run or output is None:
-            minutes = (max_minutes or QUICK_MINUTES) if quick else None
-            _dry_run(config, chosen, count_processes, minutes, report, as_json)
-            return
         result = pretrain.run(
             config,
             output,
@@ -321,13 +321,15 @@ def _dry_run(
     device: torch.device,
     count_processes: int,
     quick_minutes: float | None,
-    report: Reporter,
     as_json: bool,
 ) -> None:
     """Print what lies ahead; with ``quick_minutes`` the exit status is 1 if training does not help."""
     from ner_elmo.bilm.dry_run import dry_run
 
-    result = dry_run(config, device=device, count_processes=count_processes, quick_minutes=quick_minutes, report=report)
+    with Reporter() as report:
+        result = dry_run(
+            config, device=device, count_processes=count_processes, quick_minutes=quick_minutes, report=report
+        )
     if as_json:
         shared.print_json(result)
     else:
@@ -394,8 +396,10 @@ class StopSignals:
 class Reporter:
     """Turns the events of a run into what a person sees."""
 
-    def __enter__(self) -> Reporter:
+    def __init__(self) -> None:
         self._progress: Progress | None = None
+
+    def __enter__(self) -> Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
