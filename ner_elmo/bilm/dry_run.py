@@ -27,6 +27,7 @@ WARM_UP_STEPS = 3
 TIMED_STEPS = 20
 QUICK_HELDOUT_TOKENS = 20_000
 LEARNS_BELOW = 0.8  # of the unigram perplexity
+STEPS_LEAST = 100  # before which nothing speaks against a configuration
 
 
 def dry_run(
@@ -155,12 +156,12 @@ def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict
         "seconds": seconds,
         "perplexity": perplexity.mean,
         "unigram_perplexity": unigram,
-        "verdict": verdict(perplexity.mean, unigram),
+        "verdict": verdict(perplexity.mean, unigram, trainer.step),
     }
 
 
-def verdict(perplexity: float, unigram: float) -> str:
-    """``learns``, ``unclear`` or ``does not learn``."""
+def verdict(perplexity: float, unigram: float, steps: int) -> str:
+    """``learns``, ``unclear`` or ``does not learn``, by the held-out perplexity after so many steps."""
     if perplexity < LEARNS_BELOW * unigram:
         return "learns"
-    return "unclear" if perplexity < unigram else "does not learn"
+    return "unclear" if perplexity < unigram or steps < STEPS_LEAST else "does not learn"

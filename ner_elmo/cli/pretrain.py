@@ -357,7 +357,7 @@ def dry_run_lines(result: Mapping[str, Any]) -> list[str]:
     if quick := result.get("quick"):
         lines.append(
             f"quick check   {quick['verdict']}: held-out perplexity {quick['perplexity']:,.1f} after "
-            f"{quick['tokens']:,} tokens ({quick['seconds']:,.0f} s), a unigram model's "
+            f"{quick['steps']:,} steps ({quick['tokens']:,} tokens, {quick['seconds']:,.0f} s), a unigram model's "
             f"{quick['unigram_perplexity']:,.1f}"
             + {
                 "learns": "",

@@ -54,24 +54,21 @@ def test_a_large_text_is_estimated_from_a_sample(tmp_path: Path, monkeypatch: py
     assert sample["vocabulary"] >= whole["vocabulary"]
 
 
-def test_the_quick_check_tells_what_learns_from_what_does_not(toy: Path) -> None:
-    good = prepare(make_config(toy, epochs=30, batch_tokens=64), lambda event: None)
+def test_the_quick_check_tells_what_learns_from_what_does_not(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "STEPS_LEAST", 10)
+    good = prepare(make_config(toy, epochs=30), lambda event: None)
     found = quick_check(good, CPU, 15_000)
     assert found["verdict"] == "learns"
     assert found["perplexity"] < 0.8 * found["unigram_perplexity"]
-    assert 15_000 <= found["tokens"] < 15_100
+    assert 15_000 <= found["tokens"] < 15_200
     bad = prepare(make_config(toy, learning_rate=2.0), lambda event: None)
     assert quick_check(bad, CPU, 2_000)["verdict"] == "does not learn"
 
 
 def test_verdict() -> None:
-    assert [verdict(value, 100) for value in (79, 80, 99, 100, float("nan"))] == [
-        "learns",
-        "unclear",
-        "unclear",
-        "does not learn",
-        "does not learn",
-    ]
+    values = (79, 80, 99, 100, float("nan"))
+    assert [verdict(value, 100, steps=100) for value in values] == ["learns", *["unclear"] * 2, *["does not learn"] * 2]
+    assert [verdict(value, 100, steps=99) for value in values] == ["learns", *["unclear"] * 4]
 
 
 def test_an_empty_text_is_an_error_here_too(tmp_path: Path) -> None:
