@@ -25,7 +25,8 @@ from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import TextSource, make_batch, training_batches
 from ner_elmo.bilm.softmax import draw_sample
 from ner_elmo.bilm.trainer import new_trainer
-from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, count_tokens, most_frequent
+from ner_elmo.text.counting import count_text
+from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, most_frequent
 
 OPTIONS = {
     "lstm": {"dim": 512, "projection_dim": 128, "n_layers": 2, "cell_clip": None, "proj_clip": None},
@@ -45,7 +46,7 @@ WARM_UP = 2
 
 def padded_vocabulary(source: TextSource) -> Vocabulary:
     """The text's words, and made-up ones up to ``WORDS``: the cost does not depend on which they are."""
-    found = most_frequent(count_tokens(source.sentences()), WORDS, min_count=1)
+    found = most_frequent(count_text(source.files, source.tokenizer).counts, WORDS, min_count=1)
     made_up = [f"made-up-{n}" for n in range(WORDS - len(found))]
     return Vocabulary([*SPECIALS, *(t for t in found.tokens if t not in SPECIALS), *made_up])
 

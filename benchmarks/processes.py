@@ -64,7 +64,8 @@ def work(arguments: argparse.Namespace) -> None:
     from ner_elmo.bilm.corpus import TextSource, training_batches
     from ner_elmo.bilm.distributed import joined
     from ner_elmo.bilm.trainer import new_trainer
-    from ner_elmo.text.vocabulary import count_tokens, most_frequent, read_vocabulary
+    from ner_elmo.text.counting import count_text
+    from ner_elmo.text.vocabulary import most_frequent, read_vocabulary
 
     torch.set_num_threads(arguments.worker)
     device = torch.device("cpu")
@@ -72,7 +73,7 @@ def work(arguments: argparse.Namespace) -> None:
     if arguments.vocab:
         vocabulary = read_vocabulary(arguments.vocab)
     else:
-        vocabulary = most_frequent(count_tokens(source.sentences()), arguments.vocab_size)
+        vocabulary = most_frequent(count_text(source.files, source.tokenizer).counts, arguments.vocab_size)
     config = PretrainConfig(
         corpus=[str(arguments.text)],
         options=json.loads(arguments.options.read_text()),

@@ -178,15 +178,63 @@ def test_a_signal_saves_and_the_run_goes_on(
     assert checkpoint.name == f"step-{steps[-1]:08d}.pt"
 
 
+def test_resuming_needs_no_flags_and_a_configuration_reads_back(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    first = ["pretrain", str(data / "sample.raw.txt"), "-o", str(run), "--epochs", "1", "--dropout", "0.2", *PRETRAIN]
+    assert main([*first, "--checkpoint-minutes", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["finished"]
+    config = json.loads((run / "config.json").read_text())
+    assert (config["epochs"], config["vocabulary_size"], config["checkpoint_steps"]) == (1, 10_000, None)
+    assert config["options"]["dropout"] == 0.2
+    assert (run / "curve.svg").read_text().startswith("<svg")
+    assert main(["pretrain", "-o", str(run), "--resume"]) == 0
+    assert "this run is finished" in capsys.readouterr().err
+    again = ["pretrain", "--config", str(run / "config.json"), "-o", str(tmp_path / "again"), "--seed", "5"]
+    assert main([*again, "--threads", "1", "--device", "cpu"]) == 0
+    assert json.loads((tmp_path / "again" / "config.json").read_text()) == config | {"seed": 5}
+
+
+def test_a_dry_run_writes_nothing(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["pretrain", str(data / "sample.raw.txt"), "-o", str(tmp_path / "out"), "--dry-run", *PRETRAIN]
+    assert main([*command, "--json"]) == 0
+    printed = capsys.readouterr()
+    figures = json.loads(printed.out)
+    assert {"vocabulary", "unk_rate", "parameters", "peak_memory_bytes", "tokens_per_second", "hours"} <= figures.keys()
+    assert "--init" in printed.err  # so little text
+    assert main(command) == 0
+    assert "tokens/s" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_looks_wrong_is_stopped_unless_forced(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (data / "sample.txt").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "raw.txt").write_text("".join(f"{n} {line}\n" for n in range(9) for line in lines), encoding="utf-8")
+    command = ["pretrain", str(tmp_path / "raw.txt"), "-o", str(tmp_path / "out"), "--epochs", "1", *PRETRAIN]
+    assert main(command) == 3
+    assert "--text raw" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--force"]) == 0
+    assert "warning: " in capsys.readouterr().err
+    assert main(["pretrain", "-o", str(tmp_path / "out"), "--resume", "--epochs", "2", "--device", "cpu"]) == 0
+    assert main([*command, "--text", "raw", "--force"]) == 0
+
+
 MISTAKES = {
     "no such file": (["pretrain", "missing.txt", "-o", "{out}"], 2, "missing.txt: no such text file"),
     "empty file": (["pretrain", "{empty}", "-o", "{out}"], 3, "found no sentence"),
-    "unknown size": (["pretrain", "{raw}", "-o", "{out}", "--size", "huge"], 2, "expected one of tiny, small"),
+    "unknown size": (["pretrain", "{raw}", "-o", "{out}", "--size", "huge"], 2, "expected one of tiny, compact, small"),
     "existing output": (["pretrain", "{raw}", "-o", "{bilm}"], 2, "--force"),
     "unknown flag": (["pretrain", "{raw}", "-o", "{out}", "--frobnicate"], 2, "No such option"),
     "no output named": (["pretrain", "{raw}"], 2, "Missing option"),
     "unknown encoding": (["pretrain", "{raw}", "-o", "{out}", "--encoding", "utf-99"], 2, "unknown encoding 'utf-99'"),
     "bytes that are not UTF-8": (["pretrain", "{latin}", "-o", "{out}"], 3, "latin.txt:2: found byte 0xe9"),
+    "untokenised text": (["pretrain", "{text}", "-o", "{out}"], 3, "try --text raw"),
+    "no text": (["pretrain", "-o", "{out}"], 2, "Missing argument 'CORPUS...'"),
+    "a configuration that is none": (["pretrain", "--config", "{raw}", "-o", "{out}"], 3, "sample.raw.txt: damaged"),
     "options that are none": (["pretrain", "{raw}", "-o", "{out}", "--options", "{raw}"], 1, "not a JSON file"),
     "no GPU": (["pretrain", "{raw}", "-o", "{out}", "--device", "cuda:99"], 2, "--device cuda:99"),
     "a folder that is no biLM": (["perplexity", "{raw}", "--bilm", "{folder}"], 2, "found no biLM"),
@@ -230,6 +278,7 @@ def test_a_mistake_gets_one_clear_line(
 ) -> None:
     names = {
         "raw": data / "sample.raw.txt",
+        "text": data / "sample.txt",
         "conll": data / "sample.test.conll",
         "bilm": bilm,
         "tagger": tagger,

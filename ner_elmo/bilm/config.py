@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ner_elmo.bilm.options import BilmOptions, parse_options
+from ner_elmo.errors import DataError
+from ner_elmo.text.files import require_file
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
     """Everything that decides the result. ``options`` is the dictionary of an ``options.json``.
 
+    ``options``, ``vocabulary_size`` and ``epochs`` may be left open (``None``) until the text is counted
+    (:func:`ner_elmo.bilm.defaults.settle`). ``dropout`` takes the place of the options'.
     With ``carry_state`` a batch has ``batch_tokens // unroll_steps`` rows (:mod:`ner_elmo.bilm.running_text`).
     """
 
     corpus: list[str]
-    options: dict[str, Any]
+    options: dict[str, Any] | None = None
     heldout: str | None = None
     text: str = "tokenized"
     encoding: str = "utf-8"
     vocabulary: str | None = None
-    vocabulary_size: int = 50_000
+    vocabulary_size: int | None = None
     min_count: int = 2
     init: str | None = None
+    dropout: float | None = None
     softmax: str = "auto"
     n_samples: int = 4096
     carry_state: bool = False
@@ -36,15 +44,55 @@ class PretrainConfig:
     decay_share: float = 0.4
     clip_norm: float = 1.0
     batch_tokens: int = 3072
-    epochs: int = 10
+    epochs: int | None = None
     max_tokens: int | None = None
     heldout_tokens: int = 60_000
     evaluations: int = 10
-    checkpoint_steps: int = 500
+    checkpoint_steps: int | None = 500
+    checkpoint_minutes: float | None = None
     seed: int = 1
     language: str | None = None
     licence: str | None = None
 
     @property
     def bilm_options(self) -> BilmOptions:
-        return parse_options(self.options)
+        return parse_options(self.options or {})
+
+
+def read_config(path: str | Path) -> PretrainConfig:
+    """Read the ``config.json`` of a run.
+
+    Raises:
+        UsageError: no such file.
+        DataError: not JSON, an unknown key, or a value of another type.
+    """
+    path = require_file(path, "configuration")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error})") from None
+    if not isinstance(values, dict) or "corpus" not in values:
+        raise DataError(f"{path}: found no 'corpus', expected the config.json of a pretraining run")
+    types = get_type_hints(PretrainConfig)
+    known = {field.name for field in fields(PretrainConfig)}
+    for key, value in values.items():
+        if key not in known:
+            raise DataError(f"{path}: found an unknown setting {key!r}; expected some of {', '.join(sorted(known))}")
+        if not _fits(value, types[key]):
+            raise DataError(f"{path}: {key}: found {value!r}, expected {_type_name(types[key])}")
+    return PretrainConfig(**values)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    choices = get_args(wanted) if get_origin(wanted) not in (None, list, dict) else (wanted,)
+    plain = tuple(get_origin(choice) or choice for choice in choices)
+    if isinstance(value, bool):
+        return bool in plain
+    return isinstance(value, plain) or (float in plain and isinstance(value, int))
+
+
+def _type_name(wanted: Any) -> str:
+    choices = get_args(wanted) if get_origin(wanted) not in (None, list, dict) else (wanted,)
+    names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
+    names |= {list: "a list", dict: "an object"}
+    return " or ".join(names[get_origin(choice) or choice] for choice in choices)

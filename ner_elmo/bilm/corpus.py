@@ -1,11 +1,13 @@
-"""Text for pretraining: streamed from any number of files, shuffled in a buffer, cut into batches of like length."""
+"""Text for pretraining: streamed from any number of files at once, shuffled in a buffer, cut into batches of like
+length."""
 
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ner_elmo.bilm.interleave import interleaved
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines, require_file
-from ner_elmo.text.heldout import is_heldout
-from ner_elmo.text.tokenizer import sentences as split_sentences
+from ner_elmo.text.heldout import Split
+from ner_elmo.text.tokenizer import sentence_forms
 from ner_elmo.text.vocabulary import Vocabulary
 
 Sentence = Sequence[str]
@@ -30,7 +33,7 @@ LITTLE_TEXT = 20_000
 HELDOUT_MOST = 50_000  # lines
 
 # --text on the command line, and the name of the tokenizer that ``bilm.json`` records.
-TEXT_KINDS = {"tokenized": "whitespace", "raw": "en-1", "characters": "characters"}
+TEXT_KINDS = {"tokenized": "whitespace", "raw": "en-1", "characters": "characters-words"}
 
 
 def find_files(paths: Iterable[str | Path]) -> list[Path]:
@@ -59,42 +62,36 @@ def read_sentences(paths: Iterable[str | Path], tokenizer: str, encoding: str = 
     """Yield the tokens of each sentence that holds any, file after file, in constant memory."""
     for path in paths:
         for line in read_lines(path, encoding):
-            if tokenizer == "whitespace":
-                tokens = line.split()
-                if tokens:
-                    yield tokens
-            else:
-                for sentence in split_sentences(line, tokenizer):
-                    yield [token.form for token in sentence]
+            yield from sentence_forms(line, tokenizer)
 
 
 @dataclass(frozen=True)
 class TextSource:
-    """Training text: ``files`` less a share ``held_out`` of their sentences."""
+    """The training text: what ``split`` leaves of ``files``. ``sizes``: training sentences of each file, once they
+    are counted."""
 
     files: tuple[Path, ...]
     tokenizer: str = "whitespace"
     encoding: str = "utf-8"
-    held_out: float = 0.0
+    split: Split = Split()  # noqa: RUF009 - frozen
+    sizes: tuple[int, ...] = ()
 
-    def all_sentences(self) -> Iterator[list[str]]:
-        """Every sentence of the files."""
-        return read_sentences(self.files, self.tokenizer, self.encoding)
+    def sentences(self, order: str | None = None) -> Iterator[list[str]]:
+        """Every training sentence once: file after file, or with ``order``, a seed, the files interleaved.
 
-    def sentences(self) -> Iterator[list[str]]:
-        """Every training sentence once."""
-        return (tokens for tokens in self.all_sentences() if not (self.held_out and is_heldout(tokens, self.held_out)))
+        The files must have been counted (``sizes``) to be interleaved.
+        """
+        if order is None or len(self.files) == 1:
+            return chain.from_iterable(map(self._of_file, self.files))
+        return interleaved(self.files, self.sizes, self._of_file, random.Random(f"{order}/files"))
 
-    def heldout_sentences(self) -> list[list[str]]:
-        """The sentences held out of these files, at most ``HELDOUT_MOST``."""
-        return list(
-            islice((tokens for tokens in self.all_sentences() if is_heldout(tokens, self.held_out)), HELDOUT_MOST)
-        )
+    def _of_file(self, file: Path) -> Iterator[list[str]]:
+        return iter(self.split.training(read_sentences([file], self.tokenizer, self.encoding)))
 
     def holding_out(self) -> TextSource:
         """The same text with the usual share held out; a larger one where there is little."""
-        n_sentences = sum(1 for _ in islice(self.all_sentences(), LITTLE_TEXT))
-        return replace(self, held_out=HELDOUT_SHARE if n_sentences == LITTLE_TEXT else HELDOUT_SHARE_OF_LITTLE)
+        n_sentences = sum(1 for _ in islice(self.sentences(), LITTLE_TEXT))
+        return replace(self, split=Split(HELDOUT_SHARE if n_sentences == LITTLE_TEXT else HELDOUT_SHARE_OF_LITTLE))
 
 
 class Batch(NamedTuple):
@@ -186,7 +183,7 @@ def training_batches(
 
     for tokens in source():
         any_yet = True
-        buffer.extend(pieces(tokens, longest))
+        buffer.extend(pieces(list(map(sys.intern, tokens)), longest))  # a word that is there already is kept once
         if len(buffer) >= SHUFFLE_BUFFER:
             yield from drain()
     if not any_yet:

@@ -82,9 +82,11 @@ def _size(
     )
 
 
-# Published shapes (small, medium, original); tiny is for tests. Without clips: see docs/design.md §6.
+# Published shapes (small, medium, original); tiny is for tests, compact for training on a CPU. Without clips: see
+# docs/design.md §6.
 SIZES = {
     "tiny": _size(128, 32, 1, ((1, 16), (2, 16), (3, 32))),
+    "compact": _size(512, 128, 1, _FILTERS[:5]),
     "small": _size(1024, 128, 1),
     "medium": _size(2048, 256, 1),
     "original": _size(4096, 512, 2),

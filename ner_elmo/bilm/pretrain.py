@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import json
-import math
-import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
@@ -28,60 +25,16 @@ from ner_elmo.bilm.checkpoint import (
     write_tensors,
 )
 from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.corpus import TEXT_KINDS, TextSource, describe, find_files, read_sentences
-from ner_elmo.bilm.directory import find_bilm, load_vocabulary, write_bilm
+from ner_elmo.bilm.directory import write_bilm
 from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_perplexity
-from ner_elmo.bilm.running_text import require_enough_text, running_text
+from ner_elmo.bilm.preparation import Prepared, count_facts, prepare
+from ner_elmo.bilm.run_log import RunLog
+from ner_elmo.bilm.running_text import running_text
 from ner_elmo.bilm.trainer import BAD_STEPS_MOST, Trainer, describe_softmax, new_trainer, training_steps
-from ner_elmo.errors import DataError, NerElmoError, UsageError
+from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.text.files import replace_file, sha256_of_file
-from ner_elmo.text.vocabulary import Vocabulary, count_tokens, most_frequent, read_vocabulary, write_vocabulary
-
-
-@dataclass
-class Prepared:
-    """The text as counted before training. ``counts`` has the number of sentences under ``</S>``."""
-
-    source: TextSource
-    heldout: list[list[str]]
-    vocabulary: Vocabulary
-    counts: Counter[str]
-
-    @property
-    def n_tokens(self) -> int:
-        return sum(self.counts.values()) - self.counts["</S>"]
-
-
-def prepare(config: PretrainConfig, report: Report) -> Prepared:
-    """Find the text, count it, settle the vocabulary and the held-out sentences.
-
-    Raises:
-        UsageError: a file is missing.
-        DataError: no sentence in the text, or none left to hold out.
-    """
-    source = TextSource(tuple(find_files(config.corpus)), TEXT_KINDS[config.text], config.encoding)
-    if config.heldout is None:
-        source = source.holding_out()
-    report({"event": "count", "message": f"counting tokens in {describe(source.files)}"})
-    counts = count_tokens(source.sentences())
-    if not counts["</S>"]:
-        raise DataError(f"{describe(source.files)}: found no sentence; expected text, one sentence a line")
-    if config.heldout is not None:
-        heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.encoding))
-    else:
-        heldout = source.heldout_sentences()
-    if not heldout:
-        raise DataError("found no sentence to hold out for perplexity; give more text, or --heldout FILE")
-    if config.vocabulary is not None:
-        vocabulary = read_vocabulary(config.vocabulary)
-    elif config.init is not None:
-        vocabulary = load_vocabulary(find_bilm(config.init))
-    else:
-        vocabulary = most_frequent(counts, config.vocabulary_size, config.min_count)
-    if config.carry_state:
-        require_enough_text(config, sum(counts.values()) - counts["</S>"], counts["</S>"])
-    return Prepared(source, heldout, vocabulary, counts)
+from ner_elmo.text.vocabulary import write_vocabulary
 
 
 def run(
@@ -92,6 +45,7 @@ def run(
     processes: Processes = Processes(),  # noqa: B008 - immutable
     resume: bool = False,
     max_minutes: float | None = None,
+    count_processes: int = 1,
     report: Report = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -99,6 +53,7 @@ def run(
 
     Args:
         processes: those that train together; the first alone writes and reports, but for warnings.
+        count_processes: that count tokens (:func:`ner_elmo.text.counting.count_text`).
         report: is handed every event (counts, steps, evaluations) as a dictionary with an ``event``.
         should_stop: asked after every step; if true in any process, a checkpoint is written and the run ends early.
 
@@ -110,22 +65,17 @@ def run(
         NerElmoError: the loss stays infinite, memory or disk are too small, or another process is gone.
     """
     checkpoints = directory / "checkpoints"
+    if config.carry_state and processes.size > 1:
+        raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
     report_first = report if processes.is_first else _nothing
-    prepared = prepare(config, report_first)
-    total = min(config.max_tokens or math.inf, config.epochs * prepared.n_tokens)
-    trainer = new_trainer(config, prepared.vocabulary, prepared.counts, int(total), device, processes)
+    prepared = prepare(config, report_first, device.type, count_processes)
+    config = prepared.config
+    trainer = new_trainer(config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes)
     if config.carry_state:
-        if processes.size > 1:
-            raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
         trainer.running_text = running_text(config, prepared.source)
-    with _open_log(directory, checkpoints, resume, processes) as log:
-
-        def record(event: Mapping[str, Any]) -> None:
-            if processes.is_first:
-                log.write(json.dumps(event, ensure_ascii=False) + "\n")
-                log.flush()
-                report(event)
-
+    if processes.is_first:
+        _make_ready(directory, checkpoints, resume)
+    with RunLog(directory if processes.is_first else None, resume, report_first) as record:
         trainer.warn = _warner(processes, record, report)
         resumed = resume and load_checkpoint(trainer, checkpoints, report_first)
         if processes.is_first:
@@ -138,6 +88,7 @@ def run(
         path = save_checkpoint(trainer, checkpoints)
         if stopped:
             record({"event": "stopped", "step": trainer.step, "tokens": trainer.tokens, "checkpoint": str(path)})
+            record.draw()
             return {"finished": False, "step": trainer.step, "tokens": trainer.tokens}
         return _finish(trainer, prepared, directory, record)
 
@@ -158,10 +109,8 @@ def _warner(processes: Processes, record: Report, report: Report) -> Callable[[s
     return warn
 
 
-def _open_log(directory: Path, checkpoints: Path, resume: bool, processes: Processes) -> TextIO:
-    """Make the run directory ready, less what is left of an earlier or a killed run, and open its log."""
-    if not processes.is_first:
-        return open(os.devnull, "w", encoding="utf-8")
+def _make_ready(directory: Path, checkpoints: Path, resume: bool) -> None:
+    """Make the run directory, less what is left of an earlier or a killed run."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     remove_leftovers(directory)
     if resume:
@@ -170,7 +119,6 @@ def _open_log(directory: Path, checkpoints: Path, resume: bool, processes: Proce
         shutil.rmtree(checkpoints)  # an earlier run's, which --force replaces
         checkpoints.mkdir()
         (directory / "report.json").unlink(missing_ok=True)
-    return (directory / "log.jsonl").open("a" if resume else "w", encoding="utf-8")
 
 
 def _write_start(config: PretrainConfig, prepared: Prepared, directory: Path) -> None:
@@ -182,8 +130,7 @@ def _write_start(config: PretrainConfig, prepared: Prepared, directory: Path) ->
 def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
     return {
         "event": "start",
-        "corpus_tokens": prepared.n_tokens,
-        "corpus_sentences": prepared.counts["</S>"],
+        **count_facts(prepared.count),
         "heldout_sentences": len(prepared.heldout),
         "vocabulary": len(prepared.vocabulary),
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
@@ -197,7 +144,7 @@ def _train(
     trainer: Trainer,
     prepared: Prepared,
     checkpoints: Path,
-    record: Report,
+    record: RunLog,
     should_stop: Callable[[], bool],
     max_minutes: float | None,
 ) -> bool:
@@ -206,6 +153,7 @@ def _train(
     sample = first_tokens(prepared.heldout, config.heldout_tokens)
     evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
     started, tokens_at_start, tokens_before = time.monotonic(), trainer.tokens, trainer.tokens
+    saved = started
     for step in training_steps(trainer, prepared.source):
         seconds = time.monotonic() - started
         speed = (step.tokens - tokens_at_start) / seconds
@@ -227,11 +175,18 @@ def _train(
         if step.tokens // evaluate_every > tokens_before // evaluate_every and step.tokens < trainer.total_tokens:
             _evaluate(trainer, sample, checkpoints, record)
         tokens_before = step.tokens
-        if step.step % config.checkpoint_steps == 0:
+        if checkpoint_is_due(config, step.step, time.monotonic() - saved):
             save_checkpoint(trainer, checkpoints)
+            saved = time.monotonic()
         if trainer.processes.any(should_stop() or (max_minutes is not None and seconds > 60 * max_minutes)):
             return trainer.tokens < trainer.total_tokens
     return False
+
+
+def checkpoint_is_due(config: PretrainConfig, step: int, seconds: float) -> bool:
+    """Whether to save after ``step``, ``seconds`` after the checkpoint before: by steps, by minutes, or by either."""
+    by_steps = config.checkpoint_steps is not None and step % config.checkpoint_steps == 0
+    return by_steps or (config.checkpoint_minutes is not None and seconds >= 60 * config.checkpoint_minutes)
 
 
 def first_tokens(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
@@ -259,7 +214,7 @@ def _perplexity(trainer: Trainer, sentences: list[list[str]]) -> Perplexity:
     )
 
 
-def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, record: Report) -> None:
+def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, record: RunLog) -> None:
     perplexity = _perplexity(trainer, sample)
     is_best = perplexity.mean < trainer.best
     if is_best:
@@ -276,9 +231,10 @@ def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, reco
             **perplexity.to_json(),
         }
     )
+    record.draw()
 
 
-def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: Report) -> dict[str, Any]:
+def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLog) -> dict[str, Any]:
     """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
     checkpoints = directory / "checkpoints"
     _evaluate(trainer, first_tokens(prepared.heldout, trainer.config.heldout_tokens), checkpoints, record)
@@ -302,6 +258,7 @@ def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: Repor
     with replace_file(directory / "report.json") as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     record({"event": "finished", **report})
+    record.draw()
     return report
 
 
@@ -327,6 +284,7 @@ def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> d
         "softmax": {"tied": trainer.model.options.tied, "sampled": config.n_samples if trainer.sampled else None},
         "training_data": [{"name": file.name, "sha256": sha256_of_file(file)} for file in prepared.source.files],
         "corpus_tokens": prepared.n_tokens,
+        "repeated_sentences": prepared.count.repeated.number(),
         "tokens_seen": trainer.tokens,
         "steps": trainer.step,
         "licence": config.licence,

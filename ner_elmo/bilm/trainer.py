@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -333,7 +334,8 @@ def training_steps(trainer: Trainer, source: TextSource) -> Iterator[Step]:
     while trainer.running_text is not None and trainer.tokens < trainer.total_tokens:
         yield trainer.train_on_running_text()
     while trainer.tokens < trainer.total_tokens:
-        batches = training_batches(source.sentences, config.batch_tokens, config.seed, trainer.epoch)
+        read = partial(source.sentences, f"{config.seed}/{trainer.epoch}")
+        batches = training_batches(read, config.batch_tokens, config.seed, trainer.epoch)
         for sentences in islice(batches, trainer.batch, None):
             yield trainer.train_on(sentences)
             if trainer.tokens >= trainer.total_tokens:

@@ -14,9 +14,11 @@ import typer
 from ner_elmo.bilm.launch import is_launched
 from ner_elmo.cli import options as shared
 from ner_elmo.cli.progress import Progress
-from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.errors import DataError, NerElmoError, UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from ner_elmo.bilm.config import PretrainConfig
     from ner_elmo.bilm.options import BilmOptions
 
@@ -26,6 +28,7 @@ _MAY_CHANGE = (
     "max_tokens",
     "epochs",
     "checkpoint_steps",
+    "checkpoint_minutes",
     "evaluations",
     "language",
     "licence",
@@ -33,15 +36,46 @@ _MAY_CHANGE = (
     "clip_norm",
 )
 
+# The settings that a flag decides, where that is not the one of its own name alone.
+_SETTINGS = {
+    "size": ("options",),
+    "tie_embeddings": ("options",),
+    "init": ("init", "options"),
+    "vocab": ("vocabulary",),
+    "vocab_size": ("vocabulary_size",),
+    "rows": ("batch_tokens",),
+    "optimizer": ("optimizer", "learning_rate", "clip_norm", "weight_decay", "warmup_steps", "decay_share"),
+    "checkpoint_steps": ("checkpoint_steps", "checkpoint_minutes"),
+    "checkpoint_minutes": ("checkpoint_steps", "checkpoint_minutes"),
+}
+QUICK_MINUTES = 3.0
+
 
 def command(
+    context: typer.Context,
     corpus: Annotated[
-        list[Path], typer.Argument(help="text files (plain, .gz, .xz, .zst) or folders", metavar="CORPUS...")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="run directory to write")],
+        list[Path] | None,
+        typer.Argument(
+            help="text files (plain, .gz, .xz, .zst) or folders; several are read interleaved and shuffled in a buffer "
+            "of 65,536 sentences",
+            metavar="CORPUS...",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="run directory to write", show_default=False)
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="settings of a run's config.json; flags override them")
+    ] = None,
     size: Annotated[
-        str, typer.Option("--size", help="tiny, small, medium or original", rich_help_panel="Model")
-    ] = "small",
+        str | None,
+        typer.Option(
+            "--size",
+            help="tiny, compact (for CPUs), small, medium or original [default: by the text and device]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
     options: Annotated[
         Path | None, typer.Option("--options", help="an options.json instead of a size", rich_help_panel="Model")
     ] = None,
@@ -56,13 +90,25 @@ def command(
     ] = None,
     vocab: Annotated[Path | None, typer.Option("--vocab", help="vocabulary file", rich_help_panel="Text")] = None,
     vocab_size: Annotated[
-        int, typer.Option("--vocab-size", min=10, help="most frequent tokens to predict", rich_help_panel="Text")
-    ] = 50_000,
+        int | None,
+        typer.Option(
+            "--vocab-size",
+            min=10,
+            help="most frequent tokens to predict [default: by the text]",
+            rich_help_panel="Text",
+        ),
+    ] = None,
     min_count: Annotated[
         int, typer.Option("--min-count", min=1, help="occurrences a word needs to be one", rich_help_panel="Text")
     ] = 2,
     text: Annotated[
-        str, typer.Option("--text", help="tokenized, raw or characters", rich_help_panel="Text")
+        str,
+        typer.Option(
+            "--text",
+            help="tokenized (a sentence a line, blanks between tokens), raw (split as tag splits English) or "
+            "characters (each Chinese character a token; Latin words and numbers whole)",
+            rich_help_panel="Text",
+        ),
     ] = "tokenized",
     heldout: Annotated[
         Path | None,
@@ -75,7 +121,12 @@ def command(
     licence: Annotated[
         str | None, typer.Option("--licence", help="terms of the text, recorded in the model", rich_help_panel="Text")
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, rich_help_panel="Training")] = 10,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs", min=1, help="[default: 10; on a CPU what half a day allows]", rich_help_panel="Training"
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="stop after so many tokens", rich_help_panel="Training")
     ] = None,
@@ -145,10 +196,31 @@ def command(
     batch_tokens: Annotated[
         int, typer.Option("--batch-tokens", min=16, help="tokens a step", rich_help_panel="Training")
     ] = 3072,
-    checkpoint_steps: Annotated[int, typer.Option("--checkpoint-steps", min=1, rich_help_panel="Training")] = 500,
+    checkpoint_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint-steps", min=1, help="steps between checkpoints [default: 500]", rich_help_panel="Training"
+        ),
+    ] = None,
+    checkpoint_minutes: Annotated[
+        float | None,
+        typer.Option("--checkpoint-minutes", help="minutes between checkpoints instead", rich_help_panel="Training"),
+    ] = None,
     seed: shared.Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the newest checkpoint in the output")] = False,
-    force: shared.Force = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="say what would be trained, how long and in how much memory; write nothing"),
+    ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="a dry run that trains some minutes (--max-minutes [3]) and says whether it learns"
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace an output that exists; train on text that looks wrong")
+    ] = False,
     device: shared.Device = "auto",
     threads: shared.Threads = None,
     as_json: shared.Json = False,
@@ -156,9 +228,10 @@ def command(
 ) -> None:
     """Train a bidirectional language model on raw text.
 
-    The output holds bilm/ (the model), log.jsonl, report.json and checkpoints/. Interrupt it at any time (Ctrl-C) and
-    go on with --resume. Several processes: torchrun --nproc-per-node N -m ner_elmo pretrain ...
+    The output holds bilm/ (the model), config.json, log.jsonl, curve.svg, report.json and checkpoints/. Interrupt it at
+    any time (Ctrl-C) and go on with --resume. Several processes: torchrun --nproc-per-node N -m ner_elmo pretrain ...
     """
+    dry_run = dry_run or quick
     if text not in ("tokenized", "raw", "characters"):
         raise UsageError(f"--text {text}: unknown; expected tokenized, raw or characters")
     if softmax not in ("auto", "sampled", "exact"):
@@ -168,16 +241,19 @@ def command(
     if weight_decay is not None and (optimizer != "adamw" or not weight_decay >= 0):
         raise UsageError(f"--weight-decay {weight_decay}: expected a number of at least 0, and --optimizer adamw")
     _check_running_text(carry_state, unroll_steps, rows, order)
-    for flag, value in (("--learning-rate", learning_rate), ("--clip-norm", clip_norm)):
+    positive = {"--learning-rate": learning_rate, "--clip-norm": clip_norm, "--checkpoint-minutes": checkpoint_minutes}
+    for flag, value in positive.items():
         if value is not None and not value > 0:
             raise UsageError(f"{flag} {value}: expected a number above 0")
     if dropout is not None and not 0 <= dropout < 1:
         raise UsageError(f"--dropout {dropout}: expected a number from 0 to below 1")
-    if not resume:
+    if output is None and not dry_run:
+        raise UsageError("Missing option '-o' / '--output'. (try ner-elmo pretrain --help)")
+    if output is not None and not resume and not dry_run:
         shared.refuse_existing(output, force)
 
-    from ner_elmo.bilm import pretrain
-    from ner_elmo.bilm.config import PretrainConfig
+    from ner_elmo.bilm import preparation, pretrain
+    from ner_elmo.bilm.config import PretrainConfig, read_config
     from ner_elmo.bilm.corpus import find_files
     from ner_elmo.bilm.directory import find_bilm
     from ner_elmo.bilm.distributed import joined
@@ -185,13 +261,17 @@ def command(
     from ner_elmo.bilm.options import options_to_json, read_options
     from ner_elmo.bilm.options import size as size_options
 
-    find_files([*corpus, *([heldout] if heldout else []), *([vocab] if vocab else [])])
+    earlier = _earlier_config(output) if resume and output is not None else None
+    base = earlier or (read_config(config_file) if config_file else None)
+    if not corpus and base is None:
+        raise UsageError("Missing argument 'CORPUS...'. (try ner-elmo pretrain --help)")
+    network = None
     if init is not None:
         network = read_options(find_bilm(init).options)
-    else:
-        network = read_options(options) if options else size_options(size)
-    if dropout is not None:
-        network = dataclasses.replace(network, dropout=dropout)
+    elif options is not None:
+        network = read_options(options)
+    elif size is not None:
+        network = size_options(size)
     if tie_embeddings:
         network = _tied(network, init)
     steps = unroll_steps or PretrainConfig.unroll_steps
@@ -200,8 +280,8 @@ def command(
     default_rate, default_clip = DEFAULTS[optimizer]
     constant_rate = optimizer == "adagrad"  # as in bilm-tf; the others warm up and fall
     config = PretrainConfig(
-        corpus=[str(path) for path in corpus],
-        options=options_to_json(network),
+        corpus=[str(path) for path in corpus or ()],
+        options=options_to_json(network) if network else None,
         heldout=str(heldout) if heldout else None,
         text=text,
         encoding=encoding,
@@ -209,6 +289,7 @@ def command(
         vocabulary_size=vocab_size,
         min_count=min_count,
         init=str(init) if init else None,
+        dropout=dropout,
         softmax=softmax,
         n_samples=n_samples,
         carry_state=carry_state,
@@ -221,20 +302,33 @@ def command(
         batch_tokens=rows * steps if rows else batch_tokens,
         epochs=epochs,
         max_tokens=max_tokens,
-        checkpoint_steps=checkpoint_steps,
+        checkpoint_steps=500 if checkpoint_steps is None and checkpoint_minutes is None else checkpoint_steps,
+        checkpoint_minutes=checkpoint_minutes,
         seed=seed,
         language=language,
         licence=licence,
         warmup_steps=0 if constant_rate else PretrainConfig.warmup_steps,
         decay_share=0.0 if constant_rate else PretrainConfig.decay_share,
     )
-    if resume and (finished := _agree_with_earlier_run(output, config)) is not None:
+    if base is not None:
+        config = _with_flags(base, config, _given(context))
+    find_files([*config.corpus, *filter(None, (config.heldout, config.vocabulary))])
+    if earlier is not None and output is not None and (finished := _agree_with_earlier_run(output, earlier, config)):
         shared.note(f"{output}: this run is finished; nothing to resume")
         if as_json:
             shared.print_json(finished)
         return
     chosen = shared.set_up_torch(device, threads)
+    count_processes = threads or shared.available_cores()
+    if dry_run or output is None:
+        if earlier is None:
+            preparation.examine_text(config, Reporter(), force)
+        minutes = (max_minutes or QUICK_MINUTES) if quick else None
+        _dry_run(config, chosen, count_processes, minutes, as_json)
+        return
     with joined(chosen) as processes, StopSignals() as stop, Reporter() as report:
+        if earlier is None:
+            preparation.examine_text(config, report if processes.is_first else _silent, force)
         result = pretrain.run(
             config,
             output,
@@ -242,6 +336,7 @@ def command(
             processes=processes,
             resume=resume,
             max_minutes=max_minutes,
+            count_processes=count_processes,
             report=report,
             should_stop=lambda: stop.received is not None,
         )
@@ -250,7 +345,7 @@ def command(
     if as_json:
         shared.print_json(result)
     if stop.received is not None and not result["finished"]:
-        shared.note(f"stopped; the run goes on with: ner-elmo pretrain ... -o {output} --resume")
+        shared.note(f"stopped; the run goes on with: ner-elmo pretrain -o {output} --resume")
         raise typer.Exit(128 + stop.received)
     if result["finished"] and not as_json:
         perplexity = result["perplexity"]
@@ -268,13 +363,13 @@ def _check_running_text(carry_state: bool, unroll_steps: int | None, rows: int |
             raise UsageError(f"{flag} {value}: has a meaning with --carry-state only")
 
 
-def _tied(network: BilmOptions, init: Path | None) -> BilmOptions:
+def _tied(network: BilmOptions | None, init: Path | None) -> BilmOptions:
     """The options of a network that shares its word table with the softmax.
 
     Raises:
         UsageError: it has no word table, or its weights are there already and apart.
     """
-    if network.char_cnn is not None:
+    if network is None or network.char_cnn is not None:
         raise UsageError(
             "--tie-embeddings: this network reads characters and has no word table to share; "
             "give --options with a file that has no char_cnn"
@@ -284,35 +379,114 @@ def _tied(network: BilmOptions, init: Path | None) -> BilmOptions:
     return dataclasses.replace(network, extra={**network.extra, "share_embedding_softmax": True})
 
 
-def _agree_with_earlier_run(output: Path, config: PretrainConfig) -> dict[str, Any] | None:
-    """The report of a run that is finished already; otherwise make sure that resuming means the same run.
+def _silent(event: Mapping[str, Any]) -> None:
+    """Report nothing: one of several processes speaks."""
 
-    Raises:
-        UsageError: a flag differs from the earlier run's.
-        NerElmoError: the earlier run's files are damaged.
-    """
+
+def _given(context: typer.Context) -> set[str]:
+    """The settings that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    flags = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    return {setting for flag in flags for setting in _SETTINGS.get(flag, (flag,))}
+
+
+def _with_flags(base: PretrainConfig, flags: PretrainConfig, given: set[str]) -> PretrainConfig:
+    """The settings of ``base``, but those ``given`` on the command line."""
+    names = {field.name for field in dataclasses.fields(base)} & given
+    config = dataclasses.replace(base, **{name: getattr(flags, name) for name in names})
+    if "dropout" in names and config.options is not None:
+        config = dataclasses.replace(config, options={**config.options, "dropout": config.dropout})
+    return config
+
+
+def _earlier_config(output: Path) -> PretrainConfig | None:
+    """The settings of the run to resume, if there is one."""
+    from ner_elmo.bilm.config import read_config
+
     path = output / "config.json"
     if not path.is_file():
         shared.note(f"{output}: found no run to resume; starting anew")
         return None
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise NerElmoError(f"{path}: damaged ({error})") from None
-    # What the earlier run knew nothing of was as it is by default.
-    earlier = {field.name: field.default for field in dataclasses.fields(config)} | earlier
-    now = dataclasses.asdict(config)
+        return read_config(path)
+    except DataError as error:
+        raise NerElmoError(str(error)) from None
+
+
+def _agree_with_earlier_run(output: Path, before: PretrainConfig, config: PretrainConfig) -> dict[str, Any] | None:
+    """The report of a run that is finished already; otherwise make sure that resuming means the same run.
+
+    Raises:
+        UsageError: a flag differs from the earlier run's.
+    """
+    earlier, now = dataclasses.asdict(before), dataclasses.asdict(config)
     for key in sorted(now):
-        if key not in _MAY_CHANGE and earlier.get(key) != now[key]:
+        if key not in _MAY_CHANGE and earlier[key] != now[key]:
             raise UsageError(
-                f"{output}: --resume with another {key} ({now[key]!r}, the run has {earlier.get(key)!r}); "
-                "give the same flags, or another -o"
+                f"{output}: --resume with another {key} ({now[key]!r}, the run has {earlier[key]!r}); "
+                "give the same flags, or none, or another -o"
             )
     report = output / "report.json"
-    if report.is_file() and all(earlier.get(key) == now[key] for key in ("max_tokens", "epochs")):
+    if report.is_file() and all(earlier[key] == now[key] for key in ("max_tokens", "epochs")):
         values = json.loads(report.read_text(encoding="utf-8"))
         return values if isinstance(values, dict) else None
     return None
+
+
+def _dry_run(
+    config: PretrainConfig,
+    device: torch.device,
+    count_processes: int,
+    quick_minutes: float | None,
+    as_json: bool,
+) -> None:
+    """Print what lies ahead; with ``quick_minutes`` the exit status is 1 if training does not help."""
+    from ner_elmo.bilm.dry_run import dry_run
+
+    with Reporter() as report:
+        result = dry_run(
+            config, device=device, count_processes=count_processes, quick_minutes=quick_minutes, report=report
+        )
+    if as_json:
+        shared.print_json(result)
+    else:
+        print("\n".join(dry_run_lines(result)))
+    if "quick" in result and result["quick"]["verdict"] == "does not learn":
+        raise typer.Exit(1)
+
+
+def dry_run_lines(result: Mapping[str, Any]) -> list[str]:
+    """The figures of a dry run for a person."""
+    about = "about " if result["is_estimate"] else ""
+    gpu = result["gpu_memory_bytes"]
+    peak = result["peak_memory_bytes"]
+    lines = [
+        f"text          {about}{result['corpus_tokens']:,} tokens"
+        + (" (a sample was counted)" if result["is_estimate"] else ""),
+        f"vocabulary    {about}{result['vocabulary']:,} words",
+        f"unknown       {result['unk_rate']:.2%} of held-out tokens",
+        f"parameters    {result['parameters']:,}, and {result['softmax_parameters']:,} of the output layer",
+        f"peak memory   {_size(peak) if peak else 'not known here'}" + (f"; GPU {_size(gpu)}" if gpu else ""),
+        f"speed         {result['tokens_per_second']:,.0f} tokens/s",
+        f"time          {about}{result['hours']:,.2f} hours for {result['total_tokens']:,} tokens",
+        f"disk          {_size(result['disk_bytes'])} while it runs",
+    ]
+    if quick := result.get("quick"):
+        lines.append(
+            f"quick check   {quick['verdict']}: held-out perplexity {quick['perplexity']:,.1f} after "
+            f"{quick['steps']:,} steps ({quick['tokens']:,} tokens, {quick['seconds']:,.0f} s), a unigram model's "
+            f"{quick['unigram_perplexity']:,.1f}"
+            + {
+                "learns": "",
+                "unclear": "; give it longer (--max-minutes)",
+                "does not learn": "; try another --learning-rate, and look at the text",
+            }[quick["verdict"]]
+        )
+    return lines
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:,.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.0f} MB"
 
 
 class StopSignals:
@@ -341,8 +515,10 @@ class StopSignals:
 class Reporter:
     """Turns the events of a run into what a person sees."""
 
-    def __enter__(self) -> Reporter:
+    def __init__(self) -> None:
         self._progress: Progress | None = None
+
+    def __enter__(self) -> Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -373,6 +549,12 @@ def _processes(event: Mapping[str, Any]) -> str:
 
 _MESSAGES = {
     "count": lambda e: e["message"],
+    "notice": lambda e: e["message"],
+    "counted": lambda e: (
+        f"{e['types']:,} different tokens; {'' if e['repeated_is_exact'] else 'about '}{e['repeated_sentences']:,} "
+        "sentences repeat an earlier one"
+        + (f"; {e['left_out_as_heldout']:,} left out, as they are held out" if e["left_out_as_heldout"] else "")
+    ),
     "warning": lambda e: f"warning: {e['message']}",
     "start": lambda e: (
         f"{e['corpus_tokens']:,} tokens in {e['corpus_sentences']:,} sentences, {e['heldout_sentences']:,} held out; "

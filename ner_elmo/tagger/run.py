@@ -397,18 +397,26 @@ def _frozen_layers(
     return frozen
 
 
+def _is_latin_word(token: str) -> bool:
+    return len(token) > 1 and token.isascii() and token.isalnum()
+
+
 def choose_text(wanted: str, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:
     """The tokenizer for raw text: as ``wanted``, or the biLM's, or by the look of the training tokens.
 
-    ``whitespace`` only says that the biLM's text came tokenised, which raw text does not.
+    ``whitespace`` only says that the biLM's text came tokenised, which raw text does not. ``characters-words`` keeps
+    Latin words and numbers whole, which labelled data of single characters does not.
     """
     if wanted != "auto":
         return wanted
-    if bilm_text not in (None, "whitespace"):
+    if bilm_text not in (None, "whitespace", "characters-words"):
         return str(bilm_text)
     n_tokens = sum(len(sentence) for sentence in sentences)
     n_single = sum(len(token) == 1 for sentence in sentences for token in sentence)
-    return "characters" if n_single > 0.9 * n_tokens else "en-1"
+    if n_single <= 0.9 * n_tokens:
+        return bilm_text if bilm_text == "characters-words" else "en-1"
+    keeps_words = any(_is_latin_word(token) for sentence in sentences for token in sentence)
+    return "characters-words" if bilm_text == "characters-words" and keeps_words else "characters"
 
 
 def _protocol(

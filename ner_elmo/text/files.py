@@ -110,6 +110,40 @@ def open_bytes(path: str | Path) -> BinaryIO:
     return opener(file) if opener else open(file, "rb")  # type: ignore[return-value]
 
 
+def characters_in_file(path: str | Path, encoding: str = "utf-8") -> int:
+    """About how many characters a file holds, from its beginning and its size.
+
+    Raises:
+        UsageError: the file is missing or unreadable, or the encoding is unknown.
+        DataError: a damaged compressed file.
+    """
+    path = require_file(path)
+    size = path.stat().st_size
+    with open(path, "rb") as stream:
+        data = stream.read(1 << 22)
+    try:
+        read, text = _decompressed(data, path)
+        return round(size * len(text.decode(encoding, "ignore")) / max(1, read))
+    except LookupError:
+        raise UsageError(f"unknown encoding {encoding!r}") from None
+    except _damage() as error:
+        raise DataError(f"{path}:1: found a damaged compressed file ({error}), expected it to go on") from None
+
+
+def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
+    """How many of the first bytes of a file were read, and what they decompress to."""
+    suffix = path.suffix.lower()
+    if suffix not in _OPENERS:
+        return len(data), data
+    if suffix == ".zst":
+        _open_zstd(path).close()  # says what is missing, if it is
+        decompressor: Any = sys.modules["zstandard"].ZstdDecompressor().decompressobj()
+    else:
+        decompressor = zlib.decompressobj(wbits=31) if suffix == ".gz" else lzma.LZMADecompressor()
+    text = decompressor.decompress(data)
+    return len(data) - len(decompressor.unused_data), text
+
+
 def read_lines(
     path: str | Path, encoding: str = "utf-8", on_undecodable: Callable[[int, str], None] | None = None
 ) -> Iterator[str]:

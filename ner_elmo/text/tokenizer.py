@@ -42,6 +42,20 @@ def sentences(text: str, kind: str) -> list[list[Token]]:
     return split(text, tokenize(text))
 
 
+def sentence_forms(line: str, kind: str) -> Iterator[list[str]]:
+    """The forms of the tokens of each sentence of a line: what a language model is trained on.
+
+    Raises:
+        UsageError: ``kind`` is not one of :data:`TEXT_KINDS`.
+    """
+    if kind == "whitespace":
+        if tokens := line.split():
+            yield tokens
+    else:
+        for sentence in sentences(line, kind):
+            yield [token.form for token in sentence]
+
+
 def text_kind(name: str) -> TextKind:
     """The entry of :data:`TEXT_KINDS` called ``name``.
 
@@ -64,6 +78,10 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[str], list[Token]]:
 def _split_at_lines(text: str, tokens: list[Token]) -> list[list[Token]]:
     return _split_before(tokens, lambda i: "\n" in text[tokens[i - 1].end : tokens[i].start])
 
+
+# A run of Latin letters (with their accents, or of full width) and digits.
+_LATIN = "A-Za-z0-9À-ÖØ-öø-ɏḀ-ỿＡ-Ｚａ-ｚ０-９"
+_LATIN_RUN_OR_CHARACTER = re.compile(rf"[{_LATIN}][{_LATIN}\u0300-\u036f]*|\S")
 
 _CHINESE_ENDS = frozenset("。！？；")
 _CHINESE_CLOSERS = frozenset("”’」』》）)】\"'")
@@ -275,6 +293,6 @@ def _may_follow(end: str, first: str) -> bool:
 TEXT_KINDS: dict[str, TextKind] = {
     "whitespace": TextKind(_matches(re.compile(r"\S+")), _split_at_lines),
     "characters": TextKind(_matches(re.compile(r"\S")), _split_chinese),
-    "characters-words": TextKind(_matches(re.compile(r"[A-Za-z0-9Ａ-Ｚａ-ｚ０-９]+|\S")), _split_chinese),
+    "characters-words": TextKind(_matches(_LATIN_RUN_OR_CHARACTER), _split_chinese),
     "en-1": TextKind(_tokenize_english, _split_english),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ner_elmo.errors import DataError
@@ -37,19 +37,6 @@ class Vocabulary:
     def digest(self) -> str:
         """SHA-256 over the tokens in order; figures over different vocabularies cannot be compared."""
         return hashlib.sha256("\n".join(self.tokens).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def count_tokens(sentences: Iterable[Sequence[str]]) -> Counter[str]:
-    """How often each token occurs, special strings left out; the number of sentences stands under ``</S>``."""
-    counts: Counter[str] = Counter()
-    n_sentences = 0
-    for tokens in sentences:
-        counts.update(tokens)
-        n_sentences += 1
-    for special in SPECIALS:
-        counts.pop(special, None)
-    counts[END_SENTENCE] = n_sentences
-    return counts
 
 
 def most_frequent(counts: Counter[str], size: int, min_count: int = 2) -> Vocabulary:

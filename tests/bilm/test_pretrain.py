@@ -18,10 +18,12 @@ from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary, write_bilm
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
+from ner_elmo.bilm.preparation import prepare
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.text.characters import char_ids
+from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent, read_vocabulary, write_vocabulary
 from tests import reference
 from tests.bilm.conftest import make_model, make_options
@@ -101,6 +103,50 @@ def test_training_learns_and_a_killed_run_resumes_to_the_bit(toy: Path, tmp_path
     assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
     events = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert sum(event["event"] == "resume" for event in events) == 3
+
+
+def test_a_run_on_several_files_resumes_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 60)
+    (tmp_path / "text").mkdir()
+    for number, n_sentences in enumerate((150, 50, 20)):
+        lines = [" ".join(sentence) for sentence in toy_text(n_sentences, number)]
+        (tmp_path / "text" / f"{number}.txt").write_text("\n".join(lines))
+    config = make_config(tmp_path / "text", epochs=2)
+    pretrain.run(config, tmp_path / "whole", device=CPU)
+    left = iter([False, False, True])
+    pretrain.run(config, tmp_path / "parts", device=CPU, should_stop=lambda: next(left))
+    pretrain.run(config, tmp_path / "parts", device=CPU, resume=True)
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+
+
+def test_lines_of_the_held_out_file_are_not_trained_on(toy: Path, tmp_path: Path) -> None:
+    lines = toy.read_text().splitlines()
+    (tmp_path / "out.txt").write_text("\n".join(lines[:30]))
+    events: list[Any] = []
+    prepared = prepare(make_config(toy, heldout=str(tmp_path / "out.txt")), events.append)
+    out = {tuple(sentence) for sentence in prepared.heldout}
+    kept = [tuple(sentence) for sentence in prepared.source.sentences()]
+    assert len(prepared.heldout) == 30
+    assert not out & set(kept)
+    assert kept == [words for words in map(tuple, map(str.split, lines)) if words not in out]
+    (counted,) = [event for event in events if event["event"] == "counted"]
+    assert counted["left_out_as_heldout"] == 400 - len(kept) >= 30
+    assert counted["repeated_sentences"] == 400 - len(set(lines))
+
+
+def test_checkpoints_by_steps_by_minutes_or_by_either() -> None:
+    def due(steps: int | None, minutes: float | None) -> list[int]:
+        config = PretrainConfig(["x"], checkpoint_steps=steps, checkpoint_minutes=minutes)
+        saved, found = 0, []
+        for step in range(1, 13):  # half a minute a step
+            if pretrain.checkpoint_is_due(config, step, 30.0 * (step - saved)):
+                saved = step
+                found.append(step)
+        return found
+
+    assert due(5, None) == [5, 10]
+    assert due(None, 2) == [4, 8, 12]
+    assert due(5, 2) == [4, 5, 9, 10]
 
 
 def test_perplexity_equals_a_twin_that_goes_word_by_word(tmp_path: Path) -> None:
@@ -205,7 +251,7 @@ def test_make_batch() -> None:
 
 def test_held_out_sentences_are_not_trained_on(toy: Path) -> None:
     source = corpus.TextSource((toy,)).holding_out()
-    kept, out = list(source.sentences()), source.heldout_sentences()
+    kept, out = list(source.sentences()), count_text(source.files, "whitespace", split=source.split).heldout
     assert out
     assert len(kept) + len(out) == 400
     assert not {tuple(s) for s in kept} & {tuple(s) for s in out}

@@ -32,7 +32,8 @@ from ner_elmo.bilm.running_text import (
 )
 from ner_elmo.bilm.trainer import new_trainer
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.text.vocabulary import Vocabulary, count_tokens, most_frequent
+from ner_elmo.text.counting import count_text
+from ner_elmo.text.vocabulary import Vocabulary, most_frequent
 from tests.bilm.conftest import make_model, make_options
 from tests.bilm.test_pretrain import CPU, make_config, toy_text, weights_of
 
@@ -110,7 +111,7 @@ def test_a_pass_over_shuffled_text_has_every_sentence_once(tmp_path: Path, monke
 def test_streams_go_on_from_where_they_stood(tmp_path: Path, order: str) -> None:
     source = write_text(tmp_path)
     config = make_config(tmp_path, carry_state=True, unroll_steps=6, batch_tokens=24, order=order)
-    vocabulary = most_frequent(count_tokens(source.sentences()), 30)
+    vocabulary = most_frequent(count_text(source.files, source.tokenizer).counts, 30)
     whole, parts = running_text(config, source), running_text(config, source)
     for _ in range(40):  # several passes
         wanted = whole.next_batch(vocabulary, None)
@@ -202,13 +203,18 @@ def test_a_killed_run_resumes_to_the_bit(toy: Path, tmp_path: Path, changes: dic
     assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
 
 
+def heldout_of(toy: Path) -> list[list[str]]:
+    source = TextSource((toy,)).holding_out()
+    return count_text(source.files, source.tokenizer, source.encoding, source.split).heldout
+
+
 def test_the_model_says_how_it_was_trained(toy: Path, tmp_path: Path) -> None:
     report = pretrain.run(running_config(toy, epochs=2), tmp_path / "run", device=CPU)
     files = find_bilm(tmp_path / "run")
     assert files.info["state"] == "carried"
     vocabulary = load_vocabulary(files)
     model, softmax = load_bilm(files), load_softmax(files, vocabulary, 8)
-    heldout = TextSource((toy,)).holding_out().heldout_sentences()
+    heldout = heldout_of(toy)
     for state in ("carried", "zero"):
         found = held_out_perplexity(model, softmax, vocabulary, heldout, carry_state=state == "carried")
         assert (found.mean == pytest.approx(report["perplexity"]["mean"], rel=1e-5)) == (state == "carried")
@@ -218,7 +224,7 @@ def test_the_model_says_how_it_was_trained(toy: Path, tmp_path: Path) -> None:
 def test_a_step_that_is_not_finite_leaves_the_state(toy: Path) -> None:
     config = running_config(toy)
     source = TextSource((toy,))
-    counts = count_tokens(source.sentences())
+    counts = count_text(source.files, source.tokenizer).counts
     trainer = new_trainer(config, most_frequent(counts, 50), counts, 10**6, CPU)
     trainer.running_text = running_text(config, source)
     trainer.train_on_running_text()
@@ -247,7 +253,7 @@ def test_a_text_that_fills_no_batch_is_refused(toy: Path, tmp_path: Path, order:
 def test_adamw_without_decay_is_adam_and_with_it_is_not(toy: Path) -> None:
     def weights(**changes: Any) -> torch.Tensor:
         config = make_config(toy, **changes)
-        counts = count_tokens(TextSource((toy,)).sentences())
+        counts = count_text((toy,), "whitespace").counts
         trainer = new_trainer(config, most_frequent(counts, 50), counts, 10**6, CPU)
         for _ in range(3):
             trainer.train_on([["w1", "w4"], ["w3", "w10", "w5"]])
@@ -275,7 +281,7 @@ def test_tied_embeddings_are_one_table(toy: Path, tmp_path: Path, changes: dict[
     vocabulary, model = load_vocabulary(files), load_bilm(files)
     softmax = load_softmax(files, vocabulary, 8)
     assert torch.equal(softmax.weight, model.token_encoder.embedding.weight)  # type: ignore[union-attr]
-    heldout = TextSource((toy,)).holding_out().heldout_sentences()
+    heldout = heldout_of(toy)
     found = held_out_perplexity(model, softmax, vocabulary, heldout, carry_state=True)
     assert found.mean == pytest.approx(report["perplexity"]["mean"], rel=1e-5)
     # Training goes on with one table, from the same figures.
@@ -287,7 +293,7 @@ def test_tied_embeddings_are_one_table(toy: Path, tmp_path: Path, changes: dict[
 
 
 def test_gradients_of_a_tied_table_add_up(toy: Path) -> None:
-    counts = count_tokens(TextSource((toy,)).sentences())
+    counts = count_text((toy,), "whitespace").counts
     trainer = new_trainer(make_config(toy, options=tied_options()), most_frequent(counts, 50), counts, 10**6, CPU)
     table = trainer.model.token_encoder.embedding.weight  # type: ignore[union-attr]
     assert trainer.softmax.weight is table
@@ -308,7 +314,7 @@ def test_characters_cannot_be_tied(tmp_path: Path) -> None:
 
 def test_the_penn_treebank_is_read_as_published(shared: Path) -> None:
     folder = shared / "data" / "lm" / "ptb"
-    counts = count_tokens(TextSource((folder / "ptb.train.txt.xz",)).sentences())
+    counts = count_text((folder / "ptb.train.txt.xz",), "whitespace").counts
     vocabulary = most_frequent(counts, 50_000, min_count=1)
     # 10,000 types: 9,998 words, <unk> (here <UNK>) and the end of the sentence (</S>); and <S>, which ends a sentence
     # read backwards.

@@ -278,6 +278,8 @@ def test_the_tokenizer_for_raw_text() -> None:
     assert choose_text("auto", "whitespace", [["many", "words", "."]]) == "en-1"
     assert choose_text("auto", None, [["日", "本"]]) == "characters"
     assert choose_text("whitespace", "en-1", []) == "whitespace"
+    assert choose_text("auto", "characters-words", [["在", "GDP"], ["日"]]) == "characters-words"
+    assert choose_text("auto", "characters-words", [["在", "G", "D", "P"], ["日"]]) == "characters"
 
 
 def test_a_checkpoint_that_does_not_fit_is_named(toy: Path, tmp_path: Path) -> None:

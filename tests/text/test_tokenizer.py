@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_elmo.errors import UsageError
-from ner_elmo.text.tokenizer import TEXT_KINDS, sentences, tokenize
+from ner_elmo.text.tokenizer import TEXT_KINDS, sentence_forms, sentences, tokenize
 
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 TRICKY = st.text(alphabet=st.sampled_from("aB1é\u0301 .'’`-–—…@:/\"“,&\n\u00a0\u200b\u00ad中。” sntd"), max_size=40)
@@ -105,6 +105,17 @@ def test_chinese_text() -> None:
         "完",
     ]
     assert split(text, "characters-words")[2] == "2024 年 GDP ；"
+    assert split("在Beyoncé的café里１２月３.5%的ＡＢ", "characters-words") == [
+        "在 Beyoncé 的 café 里 １２ 月 ３ . 5 % 的 ＡＢ"
+    ]
+    assert split("re\u0301sume\u0301中", "characters-words") == ["re\u0301sume\u0301 中"]
+
+
+def test_forms_of_a_line_are_what_the_tokenizer_finds() -> None:
+    for kind in TEXT_KINDS:
+        for line in ("他说：“好。”她走了", "He didn't. She “did”.", "", " \u3000 ", "a\u00a0b"):
+            forms = [[token.form for token in sentence] for sentence in sentences(line, kind)]
+            assert list(sentence_forms(line, kind)) == forms
 
 
 def test_an_unknown_kind_lists_the_known_ones() -> None:

@@ -1,0 +1,72 @@
+"""Defaults by the text and the device, and configurations that are read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from ner_elmo.bilm.config import PretrainConfig, read_config
+from ner_elmo.bilm.defaults import advice, recommended, settle
+from ner_elmo.bilm.options import options_to_json, size
+from ner_elmo.errors import DataError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "n_frequent", "device", "cores", "expected"),
+    [
+        (1_745, 21, "cpu", 2, ("compact", 10_000, 10)),
+        (10_000_000, 41_234, "cpu", 2, ("compact", 42_000, 10)),
+        (31_567_528, 83_812, "cpu", 2, ("compact", 50_000, 5)),
+        (1_000_000_000, 500_000, "cpu", 2, ("compact", 50_000, 1)),
+        (31_567_528, 83_812, "cuda", 16, ("small", 84_000, 10)),
+        (60_000_000, 120_001, "cuda", 16, ("medium", 121_000, 10)),
+        (1_000_000_000, 500_000, "cuda", 16, ("original", 200_000, 10)),
+    ],
+)
+def test_recommended(n_tokens: int, n_frequent: int, device: str, cores: int, expected: tuple[object, ...]) -> None:
+    found = recommended(n_tokens, n_frequent, device, cores)
+    assert tuple(choice.value for choice in found) == expected
+    assert all(choice.reason for choice in found)
+
+
+def test_what_was_chosen_by_hand_stays() -> None:
+    tiny = options_to_json(size("tiny"))
+    given = PretrainConfig(["x"], options=tiny, vocabulary_size=123, epochs=3)
+    assert settle(given, 10**9, 10**6, "cuda", 8) == (given, [])
+    settled, lines = settle(PretrainConfig(["x"], epochs=3, dropout=0.3), 10**6, 20_000, "cpu", 1)
+    assert (settled.epochs, settled.vocabulary_size) == (3, 20_000)
+    assert settled.options == {**options_to_json(size("compact")), "dropout": 0.3}
+    assert [line.split(" (")[0] for line in lines] == ["--size compact", "--vocab-size 20000"]
+    assert settle(settled, 10**9, 10**6, "cuda", 8) == (settled, [])
+    assert settle(PretrainConfig(["x"], vocabulary="words.txt"), 1, 1, "cpu", 1)[0].vocabulary_size is None
+
+
+def test_little_text_is_advised_to_start_from_a_model() -> None:
+    assert "--init" in (advice(PretrainConfig(["x"]), 4_999_999) or "")
+    assert advice(PretrainConfig(["x"]), 5_000_000) is None
+    assert advice(PretrainConfig(["x"], init="models/en"), 1000) is None
+
+
+def test_a_configuration_reads_back(tmp_path: Path) -> None:
+    config = PretrainConfig(["a", "b"], options_to_json(size("tiny")), epochs=2, checkpoint_minutes=3, seed=7)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(asdict(config)))
+    assert read_config(path) == config
+    for values, message in (
+        ({"epochs": 2}, "found no 'corpus'"),
+        ({"corpus": ["a"], "epoch": 2}, "unknown setting 'epoch'"),
+        ({"corpus": ["a"], "epochs": "2"}, "epochs: found '2', expected a whole number or null"),
+        ({"corpus": ["a"], "seed": True}, "seed: found True, expected a whole number"),
+        ({"corpus": "a"}, "corpus: found 'a', expected a list"),
+    ):
+        path.write_text(json.dumps(values))
+        with pytest.raises(DataError, match=message):
+            read_config(path)
+    path.write_text("{")
+    with pytest.raises(DataError, match="damaged"):
+        read_config(path)
+    with pytest.raises(UsageError, match="no such configuration"):
+        read_config(tmp_path / "missing.json")
