@@ -254,11 +254,10 @@ def write_bilm(
         (temporary / OPTIONS).write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
         write_weights(model, temporary / WEIGHTS, storage)
         write_vocabulary(vocabulary, temporary / VOCABULARY)
-        if model.options.char_cnn is not None:
-            # What readers of the stored weights would compute, which differs where storage is float16.
-            stored = read_weights(temporary / WEIGHTS, model.options)
+        if model.options.char_cnn is not None and storage == "float32":
+            # In float16 they would be rounded once more, and be most of the directory.
             with h5py.File(temporary / VOCABULARY_VECTORS, "w") as file:
-                write_array(file, "embedding", encode_tokens(stored, vocabulary.tokens).numpy(), storage)
+                write_array(file, "embedding", encode_tokens(model, vocabulary.tokens).numpy())
         with h5py.File(temporary / SOFTMAX, "w") as file:
             if not is_tied(info):
                 write_array(file, "weight", softmax.weight.detach().float().cpu().numpy(), storage)
