@@ -67,10 +67,10 @@ class LstmLayer(nn.Module):
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
-        clips = Clips(self.cell_clip, self.proj_clip)
+        clips = self.clips
         if self._int8 is not None:
             return self._in_8_bits(self._int8, x, batch_sizes, state, clips)
-        weights = self._weights()
+        weights = self.weights()
         if torch.is_grad_enabled():
             h, c = state if state is not None else (None, None)
             y, c = Recurrence.apply(x, *weights, h, c, batch_sizes, clips)
@@ -92,14 +92,6 @@ class LstmLayer(nn.Module):
         y = run_int8(x, batch_sizes, weights, clips, (h, c))
         return y, (last_outputs(y, batch_sizes), c)
 
-    def _weights(self) -> Weights:
-        lstm = self.lstm
-        projection = lstm.weight_hr_l0.t() if lstm.proj_size else None
-        if self._kernel is not None:
-            return Weights(self._kernel, projection)
-        bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).unsqueeze(0)
-        return Weights(torch.cat([lstm.weight_ih_l0.t(), lstm.weight_hh_l0.t(), bias]), projection)
-
     def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         packed = PackedSequence(x, torch.tensor(batch_sizes))
         hx = None if state is None else (state[0].unsqueeze(0), state[1].unsqueeze(0))
@@ -113,23 +105,33 @@ class LstmLayer(nn.Module):
             UsageError: torch cannot do so on this processor.
         """
         with torch.no_grad():
-            self._int8 = Int8Weights(self._weights())
+            self._int8 = Int8Weights(self.weights())
         self._kernel = None
         for parameter in self.lstm.parameters():
             parameter.data = parameter.data.new_empty(0)
 
-    def lay_out_for_inference(self) -> None:
-        """Keep the kernel as :func:`~ner_elmo.bilm.recurrence.run` reads it, instead of building it at every call. The
-        matrices become views of it, so that it takes no memory of its own; weights that change later are not seen."""
+    @property
+    def clips(self) -> Clips:
+        return Clips(self.cell_clip, self.proj_clip)
+
+    def weights(self) -> Weights:
+        """Kernel and projection as :mod:`ner_elmo.bilm.recurrence` reads them."""
         lstm = self.lstm
-        with torch.no_grad():
-            kernel, projection = self._weights()
-            width = lstm.weight_ih_l0.shape[1]
-            self._kernel = kernel.detach()
-            lstm.weight_ih_l0.data = self._kernel[:width].t()
-            lstm.weight_hh_l0.data = self._kernel[width:-1].t()
-            if projection is not None:
-                lstm.weight_hr_l0.data = projection.contiguous().t()
+        projection = lstm.weight_hr_l0.t() if lstm.proj_size else None
+        if self._kernel is not None:
+            return Weights(self._kernel, projection)
+        bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).unsqueeze(0)
+        return Weights(torch.cat([lstm.weight_ih_l0.t(), lstm.weight_hh_l0.t(), bias]), projection)
+
+    def keep(self, weights: Weights) -> None:
+        """Use ``weights``, which hold this layer's values, instead of building them at every call. The matrices become
+        views of them, so that they take no memory of their own; weights that change later are not seen."""
+        self._kernel = weights.kernel
+        width = self.lstm.weight_ih_l0.shape[1]
+        self.lstm.weight_ih_l0.data = weights.kernel[:width].t()
+        self.lstm.weight_hh_l0.data = weights.kernel[width:-1].t()
+        if weights.projection is not None:
+            self.lstm.weight_hr_l0.data = weights.projection.t()
 
 
 class LstmStack(nn.Module):
@@ -146,13 +148,15 @@ class LstmStack(nn.Module):
             assert isinstance(layer, LstmLayer)
             layer.reset_parameters()
 
-    def prepare_for_inference(self, precision: str) -> None:
+    def quantise(self) -> None:
+        """Compute in 8-bit integers from now on.
+
+        Raises:
+            UsageError: torch cannot do so on this processor.
+        """
         for layer in self.layers:
             assert isinstance(layer, LstmLayer)
-            if precision == "int8":
-                layer.quantise()
-            else:
-                layer.lay_out_for_inference()
+            layer.quantise()
 
     def forward(
         self,
@@ -178,3 +182,19 @@ class LstmStack(nn.Module):
             last_states.append(state)
             x = y
         return outputs, last_states
+
+
+def join(forward: LstmStack, backward: LstmStack) -> list[Weights]:
+    """The weights of both directions, layer by layer, for :func:`~ner_elmo.bilm.recurrence.run_both`; from now on the
+    stacks read theirs from there."""
+    joined = []
+    with torch.no_grad():
+        for pair in zip(forward.layers, backward.layers, strict=True):
+            layers = [layer for layer in pair if isinstance(layer, LstmLayer)]
+            kernels, projections = zip(*(layer.weights() for layer in layers), strict=True)
+            projection = None if projections[0] is None else torch.stack(projections)
+            weights = Weights(torch.stack(kernels), projection)
+            for direction, layer in enumerate(layers):
+                layer.keep(Weights(weights.kernel[direction], None if projection is None else projection[direction]))
+            joined.append(weights)
+    return joined

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ner_elmo.bilm.lstm import LstmStack
+from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
-from ner_elmo.bilm.recurrence import State
+from ner_elmo.bilm.recurrence import FEW_ROWS, Clips, State, Weights, run_both
 from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
 
 
@@ -44,6 +44,7 @@ class BiLm(nn.Module):
             raise ValueError("a model with word input needs n_words")
         self.forward_lstm = LstmStack(options.lstm, options.dropout)
         self.backward_lstm = LstmStack(options.lstm, options.dropout)
+        self._joined: list[Weights] | None = None  # of both directions, for inference
 
     def reset_parameters(self) -> None:
         """Draw initial values; a new network holds whatever torch put there."""
@@ -58,8 +59,11 @@ class BiLm(nn.Module):
         Raises:
             UsageError: torch has no 8-bit products on this processor.
         """
-        for stack in (self.forward_lstm, self.backward_lstm):
-            stack.prepare_for_inference(precision)
+        if precision == "int8":
+            for stack in (self.forward_lstm, self.backward_lstm):
+                stack.quantise()
+        else:
+            self._joined = join(self.forward_lstm, self.backward_lstm)
 
     @property
     def n_words(self) -> int | None:
@@ -83,15 +87,39 @@ class BiLm(nn.Module):
         layers = vectors.new_empty(1 + n_layers, vectors.shape[0], 2 * dim)
         layers[0, :, :dim] = vectors
         layers[0, :, dim:] = vectors
-        for stack, order, half in (
-            (self.forward_lstm, there, slice(dim)),
-            (self.backward_lstm, back, slice(dim, None)),
-        ):
-            order = order.to(vectors.device)
-            outputs, _ = stack(vectors[order], batch_sizes, n_layers=n_layers)
-            for number, output in enumerate(outputs, start=1):
-                layers[number, order, half] = output
+        orders = there.to(vectors.device), back.to(vectors.device)
+        if self._joined is not None and batch_sizes[0] < FEW_ROWS and vectors.device.type == "cpu":
+            outputs = self._few_rows(vectors, batch_sizes, orders, n_layers)
+        else:
+            stacks = self.forward_lstm, self.backward_lstm
+            runs = (
+                stack(vectors[order], batch_sizes, n_layers=n_layers)
+                for stack, order in zip(stacks, orders, strict=True)
+            )
+            outputs = [found for found, _ in runs]
+        for half, order, found in zip((layers[..., :dim], layers[..., dim:]), orders, outputs, strict=True):
+            for number, output in enumerate(found, start=1):
+                half[number, order] = output
         return layers
+
+    def _few_rows(
+        self, vectors: Tensor, batch_sizes: list[int], orders: tuple[Tensor, Tensor], n_layers: int
+    ) -> list[list[Tensor]]:
+        """The packed outputs of each layer in each direction, both directions computed together."""
+        assert self._joined is not None
+        x = torch.stack([vectors[order] for order in orders])
+        outputs: list[list[Tensor]] = [[], []]
+        for number, weights in enumerate(self._joined[:n_layers]):
+            y = run_both(x, batch_sizes, weights, self._clips)
+            x = y + x if number > 0 and self.options.lstm.use_skip_connections else y
+            for found, one in zip(outputs, x, strict=True):
+                found.append(one)
+        return outputs
+
+    @property
+    def _clips(self) -> Clips:
+        lstm = self.options.lstm
+        return Clips(lstm.cell_clip, lstm.proj_clip if lstm.has_projection else None)
 
     def predictions(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What each direction knows before each of its n + 1 predictions.

@@ -23,6 +23,8 @@ LONGEST_SUM = 512
 # But for those of a single row, which are therefore computed as two; not where reading weights beyond any cache (so
 # many in a matrix) takes all of the time, and two rows would take twice as long as one.
 PAIRED_WEIGHTS = 1 << 20
+# Fewer rows than these are run in both directions at once.
+FEW_ROWS = 8
 # Gates of so many bytes are computed at once: what does not fit a processor's cache is written and read for nothing.
 GATE_BYTES = 4 << 20
 
@@ -43,11 +45,11 @@ class Weights(NamedTuple):
 
     @property
     def width(self) -> int:
-        return self.kernel.shape[0] // 2
+        return self.kernel.shape[-2] // 2
 
     @property
     def dim(self) -> int:
-        return self.kernel.shape[1] // 4
+        return self.kernel.shape[-1] // 4
 
 
 class Clips(NamedTuple):
@@ -182,6 +184,52 @@ def _run_stretch(
         gates.whole.addmm_(h, of_state)
         _project(update_cell(gates, cell, hidden, clips.cell), weights, clips, out)
         h = out
+
+
+def run_both(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips) -> Tensor:
+    """:func:`run` for the same layer of both directions at once, from the zero state: for a few rows, whose steps take
+    less time to compute than to ask for.
+
+    Args:
+        x: packed inputs ``(2, positions, width)``, of each direction in its own order.
+        weights: as of one layer, with a first dimension of 2.
+
+    Returns:
+        ``(2, positions, width)``, to the bit what :func:`run` gives for each (seen with MKL).
+    """
+    width, dim, most = weights.width, weights.dim, batch_sizes[0]
+    y = x.new_empty(x.shape)
+    h, c = x.new_zeros(2, most, width), x.new_zeros(2, most, dim)
+    of_input, of_state, bias = weights.kernel[:, :width], weights.kernel[:, width:-1], weights.kernel[:, -1:]
+    for stretch in stretches(batch_sizes, max(2, most, GATE_BYTES // (32 * dim))):
+        inputs, n_rows = x[:, stretch.start : stretch.end], stretch.n_rows
+        h, c = h[:, :n_rows], c[:, :n_rows]
+        if n_rows == 1 and dim * width <= PAIRED_WEIGHTS:  # as in run
+            inputs, h, c, n_rows = inputs.repeat_interleave(2, dim=1), h.repeat(1, 2, 1), c.repeat(1, 2, 1), 2
+        c = c.contiguous()
+        hidden = torch.empty_like(c)
+        z = torch.bmm(inputs, of_input).add_(bias).view(2, stretch.n_steps, n_rows, 4 * dim)
+        z = z.transpose(0, 1).contiguous()
+        views = z.unbind(0), z[..., : 2 * dim].unbind(0), *(gate.unbind(0) for gate in z.split(dim, 3))
+        outputs = []
+        for parts in zip(*views, strict=True):
+            gates = Gates(*parts)
+            gates.whole.baddbmm_(h, of_state)
+            h = _project_both(update_cell(gates, c, hidden, clips.cell), weights, clips)
+            outputs.append(h)
+        steps = torch.stack(outputs, dim=1)[:, :, : stretch.n_rows]
+        y[:, stretch.start : stretch.end] = steps.reshape(2, -1, width)
+    return y
+
+
+def _project_both(hidden: Tensor, weights: Weights, clips: Clips) -> Tensor:
+    if weights.projection is None:
+        return hidden.clone()
+    out = torch.bmm(hidden[..., :LONGEST_SUM], weights.projection[:, :LONGEST_SUM])
+    for start in range(LONGEST_SUM, weights.dim, LONGEST_SUM):
+        part = slice(start, start + LONGEST_SUM)
+        out.baddbmm_(hidden[..., part], weights.projection[:, part])
+    return out if clips.projection is None else out.clamp_(-clips.projection, clips.projection)
 
 
 def _project(hidden: Tensor, weights: Weights, clips: Clips, out: Tensor) -> None:

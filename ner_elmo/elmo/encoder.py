@@ -27,7 +27,7 @@ from ner_elmo.text.vocabulary import Vocabulary
 Layers = Literal["all", "mean", "top"] | Sequence[int]
 
 PRECISIONS = ("fp32", "int8")
-BATCH_TOKENS = 4096  # padded positions computed together on a CPU
+BATCH_TOKENS = 8192  # positions computed together on a CPU
 BATCH_TOKENS_GPU = 65_536
 READ_AHEAD_TOKENS = 16 * BATCH_TOKENS  # sentences are grouped by length within so many tokens
 TYPE_CACHE_BYTES = 256 << 20

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ner_elmo.bilm import recurrence
 from ner_elmo.bilm.lstm import LstmLayer
 from ner_elmo.bilm.options import LstmOptions
-from ner_elmo.bilm.recurrence import Clips, Recurrence, Weights, last_outputs, run
+from ner_elmo.bilm.recurrence import Clips, Recurrence, Weights, last_outputs, run, run_both
 
 DIM, PROJECTION = 7, 4
 BINDING = Clips(0.3, 0.05)
@@ -108,6 +108,27 @@ def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes:
     torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("lengths", [[5], [4, 2], [6, 3, 3, 1], [2] * 7, [9, 1]])
+@pytest.mark.parametrize("clips", [Clips(None, None), BINDING])
+@pytest.mark.parametrize("projection", [True, False])
+def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips, projection: bool) -> None:
+    ours = [make_weights(projection, seed=seed) for seed in (1, 2)]
+    both = Weights(
+        torch.stack([w.kernel for w in ours]),
+        torch.stack([w.projection for w in ours if w.projection is not None]) if projection else None,
+    )
+    width = ours[0].width
+    inputs = [packed(sentences_of(lengths, width))[0], packed(sentences_of([n + 1 for n in lengths], width))[0]]
+    _, batch_sizes = packed(sentences_of(lengths, width))
+    x = torch.stack([inputs[0], inputs[1][: len(inputs[0])]])
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrence, "LONGEST_SUM", 3)
+        patch.setattr(recurrence, "GATE_BYTES", 32 * DIM * 3)
+        found = run_both(x, batch_sizes, both, clips)
+        for one, part, weights in zip(found, x, ours, strict=True):
+            torch.testing.assert_close(one, run(part, batch_sizes, weights, clips), atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("has_gradient", [True, False])
 def test_without_clips_a_layer_is_torchs_lstm(has_gradient: bool) -> None:
     options = LstmOptions(
@@ -117,7 +138,7 @@ def test_without_clips_a_layer_is_torchs_lstm(has_gradient: bool) -> None:
     layer = LstmLayer(options)
     layer.reset_parameters()
     if not has_gradient:
-        layer.lay_out_for_inference()
+        layer.keep(Weights(*(w if w is None else w.detach().contiguous() for w in layer.weights())))
     x = torch.randn(5, 3, PROJECTION, requires_grad=True)
     state = (torch.randn(3, PROJECTION), torch.randn(3, DIM))
     expected, (h, c) = layer.lstm(x, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
