@@ -62,7 +62,7 @@ class BiLm(nn.Module):
         if precision == "int8":
             for stack in (self.forward_lstm, self.backward_lstm):
                 stack.quantise()
-        else:
+        elif next(self.parameters()).device.type == "cpu":  # cuDNN wants the weights as they are
             self._joined = join(self.forward_lstm, self.backward_lstm)
 
     @property
@@ -88,7 +88,7 @@ class BiLm(nn.Module):
         layers[0, :, :dim] = vectors
         layers[0, :, dim:] = vectors
         orders = there.to(vectors.device), back.to(vectors.device)
-        if self._joined is not None and batch_sizes[0] < FEW_ROWS and vectors.device.type == "cpu":
+        if self._joined is not None and batch_sizes[0] < FEW_ROWS:
             outputs = self._few_rows(vectors, batch_sizes, orders, n_layers)
         else:
             stacks = self.forward_lstm, self.backward_lstm
