@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,11 @@ def shared() -> Path:
 def goldens(shared: Path) -> Path:
     """Vectors computed by the reference implementations of ELMo."""
     return shared / "elmo" / "goldens"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands keep their cached features away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NER_ELMO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -113,6 +113,15 @@ def command(
         bool,
         typer.Option("--resume", help="go on from the newest checkpoint in the directory", rich_help_panel=_TRAINING),
     ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            help="folder that keeps biLM layers for other runs [default: ~/.cache/ner-elmo]",
+            show_default=False,
+        ),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="compute the biLM layers for this run alone")] = False,
     seed: options.Seed = 1,
     seeds: Annotated[
         str | None, typer.Option("--seeds", help="train one tagger for each, e.g. 1,2,3; the best on dev is kept")
@@ -134,9 +143,14 @@ def command(
         raise UsageError(f"{output}: is a file; expected the name of a directory")
     if not resume:
         options.refuse_existing(output, force)
+    if cache is not None and no_cache:
+        raise UsageError("--cache keeps biLM layers and --no-cache does not; expected one of them")
+    if cache is not None and cache.is_file():
+        raise UsageError(f"--cache {cache}: is a file; expected a folder")
     chosen_layers = () if layers is None else _numbers("--layers", layers)
     chosen_seeds = (seed,) if seeds is None else _numbers("--seeds", seeds)
 
+    from ner_elmo.elmo.feature_cache import default_folder
     from ner_elmo.tagger.run import TaggerConfig, run
     from ner_elmo.text.tag_scheme import canonical_name
 
@@ -176,7 +190,13 @@ def command(
     with Display(tables=not json) as display:
         try:
             found = run(
-                config, output, device=torch_device, resume=resume, max_minutes=max_minutes, report=display.show
+                config,
+                output,
+                device=torch_device,
+                resume=resume,
+                max_minutes=max_minutes,
+                cache=None if no_cache else cache or default_folder(),
+                report=display.show,
             )
         except KeyboardInterrupt as stop:
             terminated = isinstance(stop, _Terminated)

@@ -100,9 +100,10 @@ class Elmo:
         n_layers: token layer and LSTM layers together.
         dim: width of a vector, 2 · projection_dim.
         text: the name of the tokenizer that the biLM's text went through.
+        precision: how it computes, one of ``PRECISIONS``.
     """
 
-    def __init__(self, model: BiLm, files: BilmFiles, batch_tokens: int | None = None) -> None:
+    def __init__(self, model: BiLm, files: BilmFiles, batch_tokens: int | None = None, precision: str = "fp32") -> None:
         self.model = model
         self.path = files.root
         self.files = files
@@ -110,6 +111,7 @@ class Elmo:
         self.n_layers = 1 + model.options.lstm.n_layers
         self.dim = model.options.output_dim
         self.text = files.tokenizer
+        self.precision = precision
         self.device = next(model.parameters()).device
         self.batch_tokens = batch_tokens or (BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS_GPU)
         self._boundaries = (BEGIN_SENTENCE, END_SENTENCE)
@@ -139,7 +141,7 @@ class Elmo:
         files = find_bilm(path)
         model = load_bilm(files).to(device)
         model.prepare_for_inference(precision)
-        return cls(model, files, batch_tokens)
+        return cls(model, files, batch_tokens, precision)
 
     def embed(self, sentences: Iterable[Sequence[str]], layers: Layers = "all") -> Iterator[np.ndarray]:
         """Vectors of each sentence, in order, as they become ready.

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ner_elmo.elmo.feature_cache import StoredSentence, compute_features
 from ner_elmo.text.characters import PADDING_ID, char_ids
 from ner_elmo.text.tag_scheme import Span, tags
 
@@ -101,13 +102,14 @@ class Example:
     Attributes:
         tokens: its forms.
         word_ids: ``(time,)`` int64.
-        layers: frozen biLM layers ``(layers, time, dim)`` float16, or None for a tagger without a biLM.
+        layers: frozen biLM layers ``(layers, time, dim)`` float16, in memory or on disk, or None for a tagger without
+            a biLM.
         tag_ids: ``(time,)`` int64, or None where it is not known.
     """
 
     tokens: tuple[str, ...]
     word_ids: np.ndarray
-    layers: np.ndarray | None = None
+    layers: np.ndarray | StoredSentence | None = None
     tag_ids: np.ndarray | None = None
 
 
@@ -154,8 +156,7 @@ def elmo_layers(
     Half precision keeps a corpus in memory at ``2 · layers · dim`` bytes a token (CoNLL-2003's three files with three
     layers of 256: 460 MB). Tagging rounds in the same way, so that it sees what training saw.
     """
-    for found in elmo.embed(sentences, layers=list(layers)):
-        yield (found.mean(axis=0, keepdims=True) if average else found).astype(np.float16)
+    return compute_features(elmo, sentences, layers, average, "float16")
 
 
 def make_examples(
@@ -163,7 +164,7 @@ def make_examples(
     words: Words,
     tag_index: dict[str, int],
     scheme: str,
-    layers: Sequence[np.ndarray] | None = None,
+    layers: Sequence[np.ndarray | StoredSentence] | None = None,
 ) -> list[Example]:
     """Examples of labelled sentences; tags that are not in ``tag_index`` become ``O``."""
     examples = []
@@ -218,7 +219,7 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
     padded = np.zeros((n_layers, len(examples), time, dim), dtype=np.float16)
     for row, example in enumerate(examples):
         assert example.layers is not None
-        padded[:, row, : len(example.tokens)] = example.layers
+        padded[:, row, : len(example.tokens)] = np.asarray(example.layers)
     return torch.from_numpy(padded).float()
 
 

@@ -19,6 +19,7 @@ import torch
 from ner_elmo import __version__
 from ner_elmo.bilm.directory import find_bilm
 from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.tagger.card import model_card
 from ner_elmo.tagger.evaluation import count, counts_as_data, scores, seqeval_report
@@ -161,11 +162,13 @@ def run(
     device: torch.device,
     resume: bool = False,
     max_minutes: float | None = None,
+    cache: Path | None = None,
     report: Report = lambda event: None,
 ) -> dict[str, Any]:
     """Train a tagger into ``directory``, a run directory that ends up as a tagger directory.
 
     Args:
+        cache: a folder that keeps the frozen features for other runs; without it they are computed for this one alone.
         report: is handed every event as a dictionary with an ``event``: ``note`` and ``warning`` (``message``),
             ``progress`` (``what``, ``done``, ``total``), ``epoch`` (a record and its ``seed``), ``scores`` (``part``,
             ``message``: seqeval's report).
@@ -181,7 +184,7 @@ def run(
     if resume and (done := finished_report(directory, config)) is not None:
         _say(report, f"{directory}: this run is finished; nothing to do")
         return done
-    prepared = prepare(config, device, report)
+    prepared = prepare(config, device, report, cache)
     if resume:
         _reopen(directory)
     else:
@@ -231,7 +234,7 @@ def clear_run(directory: Path) -> None:
 # --- what all seeds share ---------------------------------------------------------------------------------------------
 
 
-def prepare(config: TaggerConfig, device: torch.device, report: Report) -> Prepared:
+def prepare(config: TaggerConfig, device: torch.device, report: Report, cache: Path | None = None) -> Prepared:
     """Read the corpora, settle labels, words and layers, and compute the frozen features of every sentence once."""
     layers, mix = check_config(config)
     corpora = {
@@ -269,7 +272,7 @@ def prepare(config: TaggerConfig, device: torch.device, report: Report) -> Prepa
         dropout=config.dropout,
     )
     _show_data(parts, report)
-    frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, report)
+    frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, cache, report)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
     examples = {
         part: make_examples(sentences, words, tag_index, config.tag_scheme, frozen.get(part))
@@ -381,19 +384,43 @@ def _known_vectors(config: TaggerConfig, tokens: dict[str, list[tuple[str, ...]]
 
 
 def _frozen_layers(
-    elmo: Elmo, tokens: dict[str, list[tuple[str, ...]]], options: TaggerOptions, report: Report
-) -> dict[str, list[np.ndarray]]:
-    total = sum(len(sentence) for sentences in tokens.values() for sentence in sentences)
+    elmo: Elmo, tokens: dict[str, list[tuple[str, ...]]], options: TaggerOptions, folder: Path | None, report: Report
+) -> dict[str, Sequence[np.ndarray | StoredSentence]]:
+    """The frozen features of every part: read from the cache in ``folder`` if possible, otherwise kept in memory.
+
+    All parts together are read into memory up to ``IN_MEMORY_BYTES``; beyond that, batches read them from disk.
+    """
+
+    def warn(message: str) -> None:
+        report({"event": "warning", "message": message})
+
+    def note(message: str) -> None:
+        _say(report, message)
+
+    n_tokens = {part: sum(map(len, sentences)) for part, sentences in tokens.items()}
+    total, done = sum(n_tokens.values()), 0
     size = 2 * total * options.n_mixed_layers * options.elmo_dim
-    _say(report, f"computing biLM layers of {total:,} tokens once (kept in memory: {size / 1e6:,.0f} MB)")
-    done = 0
-    frozen: dict[str, list[np.ndarray]] = {}
+    cache = None if folder is None else FeatureCache(elmo, folder, note, warn)
+    in_memory = size <= IN_MEMORY_BYTES
+    if cache is None:
+        note(f"computing biLM layers of {total:,} tokens once (kept in memory: {size / 1e6:,.0f} MB)")
+    else:
+        where = "kept in memory" if in_memory else "each batch read from disk"
+        note(f"biLM layers of {total:,} tokens: {size / 1e6:,.0f} MB ({where})")
+
+    def progress(done_of_part: int) -> None:
+        report({"event": "progress", "what": "biLM layers", "done": done + done_of_part, "total": total})
+
+    frozen: dict[str, Sequence[np.ndarray | StoredSentence]] = {}
     for part, sentences in tokens.items():
-        frozen[part] = []
-        for layers in elmo_layers(elmo, sentences, options.elmo_layers, average=options.mix == MEAN_MIX):
-            frozen[part].append(layers)
-            done += layers.shape[1]
-            report({"event": "progress", "what": "biLM layers", "done": done, "total": total})
+        average, found = options.mix == MEAN_MIX, None
+        if cache is not None:
+            found = cache.features(sentences, options.elmo_layers, average, "float16", in_memory, progress)
+        if found is None:
+            found = list(counted(elmo_layers(elmo, sentences, options.elmo_layers, average), progress))
+        frozen[part] = found
+        done += n_tokens[part]
+    progress(0)
     return frozen
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, NerElmoError, UsageError
 from ner_elmo.tagger.run import choose_text, new_model, prepare, run
 from ner_elmo.tagger.store import copy_tagger
@@ -290,3 +291,48 @@ def test_a_checkpoint_that_does_not_fit_is_named(toy: Path, tmp_path: Path) -> N
     torch.save(saved, newest)
     with pytest.raises(ModelError, match="does not fit"):
         run(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
+
+
+def test_with_and_without_a_cache_the_same_bytes(
+    toy: Path, bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where batches read from disk; and once the cache is filled, the biLM computes nothing more."""
+    config = toy_config(toy, bilm=str(bilm), epochs=2)
+    run(config, tmp_path / "without", device=CPU)
+    events = Events()
+    run(config, tmp_path / "first", device=CPU, cache=tmp_path / "cache", report=events)
+    assert events.text().count("computing biLM layers") == 3
+    assert events.of("progress")[0]["what"] == "biLM layers"
+
+    def fail(*_: object) -> None:
+        raise AssertionError("computed a second time")
+
+    monkeypatch.setattr(Elmo, "embed", fail)
+    run(config, tmp_path / "second", device=CPU, cache=tmp_path / "cache")
+    monkeypatch.setattr("ner_elmo.tagger.run.IN_MEMORY_BYTES", 0)
+    run(config, tmp_path / "disk", device=CPU, cache=tmp_path / "cache", report=events)
+    assert "each batch read from disk" in events.text()
+    for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll", "report.json"):
+        digest = sha256_of_file(tmp_path / "without" / file)
+        assert {sha256_of_file(tmp_path / name / file) for name in ("first", "second", "disk")} == {digest}, file
+
+    run(
+        toy_config(toy, bilm=str(bilm), epochs=1, seeds=(3, 4)),
+        tmp_path / "seeds",
+        device=CPU,
+        cache=tmp_path / "cache",
+    )
+    for number, changes in enumerate([{"layers": (0, 2)}, {"mix": "1"}, {"hidden_dim": 6}]):
+        ablation = toy_config(toy, bilm=str(bilm), epochs=1, **changes)
+        run(ablation, tmp_path / str(number), device=CPU, cache=tmp_path / "cache")
+
+
+def test_without_space_for_a_cache_training_goes_on(
+    toy: Path, bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ner_elmo.elmo.feature_cache.SPARE_BYTES", 1 << 62)
+    config, events = toy_config(toy, bilm=str(bilm), epochs=1), Events()
+    run(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache", report=events)
+    assert len([event for event in events.of("warning") if "MB free" in event["message"]]) == 3
+    assert (tmp_path / "run" / "tagger.json").is_file()
+    assert not list((tmp_path / "cache").iterdir())
