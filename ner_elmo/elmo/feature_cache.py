@@ -195,7 +195,7 @@ class FeatureCache:
         shape = (1 if key["average"] else len(key["layers"]), self.elmo.dim)
         try:
             return _read(path, key, offsets, shape, rows, in_memory)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except MemoryError:
             raise
@@ -246,7 +246,9 @@ def _key_bytes(key: dict[str, Any]) -> np.bytes_:
 
 
 def _reason(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ") or type(error).__name__
+    if isinstance(error, ModelError):
+        return str(error).removeprefix(f"{path}: ")
+    return "permission denied" if isinstance(error, PermissionError) else "not an HDF5 file, or a damaged one"
 
 
 def counted(arrays: Iterable[np.ndarray], progress: Callable[[int], None]) -> Iterator[np.ndarray]:

@@ -97,8 +97,8 @@ def test_what_is_read_is_what_is_computed(
         assert opened["features"].shape == (207, 1 if average else len(layers), 10)
 
 
-@settings(max_examples=25)
-@given(st.lists(st.lists(st.text(max_size=3), max_size=90), max_size=6))
+@settings(max_examples=15)
+@given(st.lists(st.lists(st.text(max_size=3), max_size=30), max_size=4))
 def test_round_trip(elmo: Elmo, sentences: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = FeatureCache(elmo, Path(folder)).features(sentences, [0, 1, 2])
@@ -241,7 +241,7 @@ def test_damage_is_noticed_and_repaired_with_one_warning(elmo: Elmo, tmp_path: P
     assert ["read from" in line for line in talk] == [True]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_a_byte_changed_anywhere_never_changes_the_features(elmo: Elmo, data: st.DataObject) -> None:
     wanted = list(compute_features(elmo, SENTENCES, [0, 1]))

@@ -70,6 +70,11 @@ def test_the_whole_story(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.C
     status, out, err = ner_elmo(capsys, *arguments, "--resume")
     assert status == 0
     assert "finished" in err
+    one_epoch = [*arguments, "--epochs", 1, "--force"]
+    for more, read, computed in [([], 3, 0), (["--no-cache"], 0, 1), (["--cache", tmp_path / "cache"], 0, 3)]:
+        status, out, err = ner_elmo(capsys, *one_epoch, *more)
+        assert status == 0
+        assert (err.count("read from"), err.count("computing biLM layers")) == (read, computed)
 
 
 def test_standard_input_units_and_tokens(
@@ -126,6 +131,8 @@ def test_mistakes_give_one_clear_line(
         (2, "layers 0 (tokens) to 2", [*train, "--bilm", bilm, "--layers", "0,7"]),
         (2, "no such file or directory", [*train, "--bilm", tmp_path / "none"]),
         (2, "expected float32 or float16", [*train, "--storage", "int4"]),
+        (2, "expected one of them", [*train, "--bilm", bilm, "--cache", tmp_path, "--no-cache"]),
+        (2, "expected a folder", [*train, "--bilm", bilm, "--cache", empty]),
         (2, "no such", ["tag", tmp_path / "none", "-m", trained]),
         (2, "expected one of text, conll, jsonl", ["tag", words, "-m", trained, "-f", "xml"]),
         (2, "expected one of line, paragraph, file", ["tag", words, "-m", trained, "--unit", "page"]),

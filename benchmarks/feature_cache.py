@@ -1,0 +1,138 @@
+"""What the cache of frozen features saves: an epoch that reads it, and one that computes the biLM's layers.
+
+    python benchmarks/feature_cache.py TRAIN --bilm models/en
+
+TRAIN is a labelled file, such as CoNLL-2003's eng.train. Prints one JSON object: seconds of one pass over the training
+features in batches, as an epoch makes it, computed by the biLM, read from disk a sentence at a time, and read from
+memory; of checking and opening the file; and of an epoch of a tagger's training on each. Passes take turns, so that
+other load on the machine falls on all of them, and the fastest of the rounds counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.elmo.feature_cache import FeatureCache, compute_features
+from ner_elmo.tagger.features import Example, batches_by_length
+from ner_elmo.tagger.run import Prepared, TaggerConfig, new_model, prepare
+from ner_elmo.tagger.training import TrainingData, TrainingOptions, start, train
+
+Features = Sequence[Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", help="a labelled file")
+    parser.add_argument("--bilm", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, help="folder for the cache [default: a temporary one]")
+    parser.add_argument("--column", type=int, default=-1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-epochs", action="store_true", help="measure the passes over the features alone")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    # The labels, words and batches of a real training; it needs no biLM, nor dev, to be prepared.
+    config = TaggerConfig(train=arguments.train, dev=arguments.train, column=arguments.column)
+    prepared = prepare(config, torch.device("cpu"), lambda event: None)
+    elmo = Elmo.load(arguments.bilm)
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(arguments, prepared, elmo, arguments.cache or Path(folder))
+    print(json.dumps(measured, indent=2))
+
+
+def measure(arguments: argparse.Namespace, prepared: Prepared, elmo: Elmo, folder: Path) -> dict[str, Any]:
+    sentences = [example.tokens for example in prepared.examples["train"]]
+    layers = list(range(elmo.n_layers))
+    cache = FeatureCache(elmo, folder, warn=lambda line: print(line, file=sys.stderr))
+
+    def computed() -> Features:
+        """With the vectors of all tokens in the encoder's own cache already, as in every epoch but the first."""
+        return list(compute_features(elmo, sentences, layers))
+
+    def cached(in_memory: bool) -> Features:
+        found = cache.features(sentences, layers, in_memory=in_memory)
+        if found is None:
+            raise SystemExit("the cache cannot be used")
+        return found
+
+    _, fill = timed(lambda: cached(False))
+    stored, in_memory = cached(False), cached(True)
+    passes: dict[str, Callable[[], object]] = {
+        "computed": lambda: visit(prepared, computed()),
+        "open": lambda: cached(False),
+        "open_into_memory": lambda: cached(True),
+        "from_disk": lambda: visit(prepared, stored),
+        "from_memory": lambda: visit(prepared, in_memory),
+    }
+    if not arguments.no_epochs:
+        passes["epoch_computed"] = lambda: epoch(prepared, elmo, computed())
+        passes["epoch_from_disk"] = lambda: epoch(prepared, elmo, stored)
+        passes["epoch_from_memory"] = lambda: epoch(prepared, elmo, in_memory)
+    seconds: dict[str, list[float]] = {name: [] for name in passes}
+    for _ in range(arguments.rounds):
+        for name, once in passes.items():
+            seconds[name].append(timed(once)[1])
+    best = {name: min(values) for name, values in seconds.items()}
+    ratios = {name: best["computed"] / best[name] for name in ("from_disk", "from_memory")}
+    if not arguments.no_epochs:
+        names = ("epoch_from_disk", "epoch_from_memory")
+        ratios |= {name: best["epoch_computed"] / best[name] for name in names}
+    size = sum(file.stat().st_size for file in folder.glob("features-*.hdf5"))
+    n_tokens = sum(map(len, sentences))
+    return {
+        "data": {"sentences": len(sentences), "tokens": n_tokens, "cache_bytes": size},
+        "bilm": {"layers": elmo.n_layers, "dim": elmo.dim, "lstm_units": elmo.options.lstm.dim},
+        "threads": arguments.threads,
+        "seconds": {"fill": fill} | best,
+        "times_faster": ratios,
+        "all_rounds": seconds,
+    }
+
+
+def timed(once: Callable[[], Any]) -> tuple[Any, float]:
+    begun = time.perf_counter()
+    found = once()
+    return found, time.perf_counter() - begun
+
+
+def examples_with(prepared: Prepared, features: Features) -> list[Example]:
+    plain = prepared.examples["train"]
+    return [
+        Example(example.tokens, example.word_ids, found, example.tag_ids)
+        for example, found in zip(plain, features, strict=True)
+    ]
+
+
+def visit(prepared: Prepared, features: Features) -> None:
+    """Read every sentence's features once, in the random batches of an epoch."""
+    options = TrainingOptions()
+    lengths = [len(example.tokens) for example in prepared.examples["train"]]
+    rng = np.random.default_rng(1)
+    for indices in batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng):
+        for index in indices:
+            np.asarray(features[index])
+
+
+def epoch(prepared: Prepared, elmo: Elmo, features: Features) -> None:
+    """One epoch of training as ``train-tagger`` makes it, without a dev set."""
+    options = TrainingOptions(epochs=1)
+    reads_layers = dataclasses.replace(prepared.options, elmo_dim=elmo.dim, elmo_layers=list(range(elmo.n_layers)))
+    model = new_model(dataclasses.replace(prepared, options=reads_layers), seed=1)
+    data = TrainingData(examples_with(prepared, features), [], [], prepared.words)
+    list(train(start(model, options), data, options))
+
+
+if __name__ == "__main__":
+    main()
