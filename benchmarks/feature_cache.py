@@ -122,7 +122,7 @@ def visit(prepared: Prepared, features: Features) -> None:
     rng = np.random.default_rng(1)
     for indices in batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng):
         for index in indices:
-            np.asarray(features[index])
+            np.array(features[index])  # a copy, as a batch is one: a view of memory would read nothing
 
 
 def epoch(prepared: Prepared, elmo: Elmo, features: Features) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import tracemalloc
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -322,6 +323,26 @@ def test_a_write_that_is_interrupted_leaves_nothing_behind(
     with pytest.raises(KeyboardInterrupt):
         FeatureCache(elmo, tmp_path).features(SENTENCES, [0], progress=stop)
     assert not list(tmp_path.iterdir())
+
+
+def test_memory_is_bounded_by_a_block(elmo: Elmo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """32 MB are written and read in blocks of 4 MiB."""
+    monkeypatch.setattr(feature_cache, "CHUNK_BYTES", 128 << 10)
+    rng = np.random.default_rng(0)
+    key = {"layers": [0], "average": False, "dtype": "float16"}
+    offsets = np.arange(33) * 512
+    tracemalloc.start()
+    try:
+        arrays = (rng.integers(0, 100, (1, 512, 1024), dtype=np.int16).astype(np.float16) for _ in range(32))
+        feature_cache._write(tmp_path / "file", key, offsets, (1, 1024), arrays)
+        found = feature_cache._read(tmp_path / "file", key, offsets, (1, 1024), [0], in_memory=False)
+        total = sum(np.asarray(sentence).sum(dtype=np.float64) for sentence in found)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    rng = np.random.default_rng(0)
+    assert total == sum(int(rng.integers(0, 100, (1, 512, 1024), dtype=np.int16).sum()) for _ in range(32))
+    assert 4 << 20 < peak < 16 << 20
 
 
 def test_the_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
