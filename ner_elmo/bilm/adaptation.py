@@ -20,6 +20,7 @@ from ner_elmo.bilm.options import read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.vocabulary import Vocabulary, extended, most_frequent
 
 
@@ -105,10 +106,13 @@ def load_parent(config: PretrainConfig, vocabulary: Vocabulary, counts: Mapping[
 
 def unigram_softmax(vocabulary: Vocabulary, dim: int, counts: Mapping[str, int]) -> Softmax:
     """An output layer without weights whose biases make it a unigram model: where it is trained before the network,
-    there is no symmetry to break, and nothing to unlearn."""
+    there is no symmetry to break, and nothing to unlearn.
+
+    Backward, a sentence ends with ``<S>``, which is as frequent as ``</S>`` then.
+    """
     softmax = Softmax(len(vocabulary), dim)
     nn.init.zeros_(softmax.weight)
-    start_from_unigrams(softmax, vocabulary, counts)
+    start_from_unigrams(softmax, vocabulary, {**counts, BEGIN_SENTENCE: counts.get(END_SENTENCE, 0)})
     return softmax
 
 
