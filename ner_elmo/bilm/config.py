@@ -19,6 +19,7 @@ class PretrainConfig:
 
     ``options``, ``vocabulary_size`` and ``epochs`` may be left open (``None``) until the text is counted
     (:func:`ner_elmo.bilm.defaults.settle`). ``dropout`` takes the place of the options'.
+    ``schedule``, ``layer_decay``, ``unfreeze`` and ``softmax_steps`` are those of :mod:`ner_elmo.bilm.schedule`.
     With ``carry_state`` a batch has ``batch_tokens // unroll_steps`` rows (:mod:`ner_elmo.bilm.running_text`).
     """
 
@@ -42,6 +43,10 @@ class PretrainConfig:
     learning_rate: float = 2e-3
     warmup_steps: int = 200
     decay_share: float = 0.4
+    schedule: str = "linear"
+    layer_decay: float = 1.0
+    unfreeze: float = 0.0
+    softmax_steps: int | None = None
     clip_norm: float = 1.0
     batch_tokens: int = 3072
     epochs: int | None = None

@@ -55,7 +55,7 @@ def draw_curve(events: Iterable[Mapping[str, Any]]) -> str:
             softmax = event["softmax"]
     loss_points = _thinned([point for _, point in sorted(losses.items()) if math.isfinite(point[1])])
     held_out = [point for _, point in sorted(perplexities.items()) if math.isfinite(point[1])]
-    last = max((point[0] for point in [*loss_points, *held_out]), default=1)
+    last = max((point[0] for point in [*loss_points, *held_out]), default=1) or 1  # before training there is only 0
     height = HEIGHT / 2 - _TOP - _BOTTOM
     loss_panel = Panel(
         f"training loss, nats a prediction; softmax {softmax}", _TOP, height, (0, last), _range(loss_points)

@@ -76,9 +76,12 @@ def _epochs(n_tokens: int, device: str, cores: int) -> Choice:
 
 
 def settle(
-    config: PretrainConfig, n_tokens: int, n_frequent: int, device: str, cores: int
+    config: PretrainConfig, n_tokens: int, n_frequent: int, device: str, cores: int, vocabulary_is_open: bool = True
 ) -> tuple[PretrainConfig, list[str]]:
-    """Fill what ``config`` leaves open; the arguments are those of :func:`recommended`.
+    """Fill what ``config`` leaves open; most arguments are those of :func:`recommended`.
+
+    Args:
+        vocabulary_is_open: it has no words yet, unless ``config`` names a file.
 
     Returns:
         The settled configuration, and a line for each setting that was chosen here.
@@ -90,7 +93,7 @@ def settle(
         lines.append(f"--size {choice.size.value} ({choice.size.reason})")
     if config.dropout is not None:
         config = replace(config, options={**(config.options or {}), "dropout": config.dropout})
-    if config.vocabulary_size is None and config.vocabulary is None and config.init is None:
+    if config.vocabulary_size is None and config.vocabulary is None and vocabulary_is_open:
         config = replace(config, vocabulary_size=int(choice.vocabulary.value))
         lines.append(f"--vocab-size {choice.vocabulary.value} ({choice.vocabulary.reason})")
     if config.epochs is None:

@@ -73,6 +73,8 @@ class Processes:
                 _add_rows(parameter.grad)
             else:
                 small.append(parameter.grad)
+        if not small:
+            return
         together = torch.cat([gradient.reshape(-1) for gradient in small])
         distributed.all_reduce(together)
         for gradient, total in zip(small, together.split([gradient.numel() for gradient in small]), strict=True):

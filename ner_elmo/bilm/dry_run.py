@@ -53,7 +53,8 @@ def dry_run(
     prepared = prepare(config, report, device.type, count_processes, sample, scale)
     if scale > 1:
         prepared = replace(prepared, vocabulary=_as_large_as_expected(prepared))
-    trainer = _trainer(prepared, prepared.total_tokens, device)
+    unfrozen = replace(prepared, config=replace(prepared.config, unfreeze=0.0, softmax_steps=0))
+    trainer = _trainer(unfrozen, prepared.total_tokens, device)  # most steps are those of the whole network
     speed = _tokens_per_second(trainer, prepared)
     result: dict[str, Any] = {
         "dry_run": True,

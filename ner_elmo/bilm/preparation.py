@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from ner_elmo.bilm.adaptation import find_parent, keeps_words, vocabulary_from_parent
 from ner_elmo.bilm.checkpoint import Report
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import HELDOUT_MOST, TEXT_KINDS, TextSource, describe, find_files, read_sentences
 from ner_elmo.bilm.defaults import FREQUENT, advice, settle
-from ner_elmo.bilm.directory import find_bilm, load_vocabulary
+from ner_elmo.bilm.directory import BilmFiles, load_vocabulary
 from ner_elmo.bilm.running_text import require_enough_text
 from ner_elmo.errors import DataError
 from ner_elmo.text.counting import TextCount, count_text
@@ -100,21 +101,27 @@ def prepare(
     n_tokens = round(count.n_tokens * scale)
     frequent = max(2, round(FREQUENT / scale))
     n_frequent = sum(n >= frequent for token, n in count.counts.items() if token != "</S>")
-    config, chosen = settle(config, n_tokens, n_frequent, device, torch.get_num_threads())
+    parent = find_parent(config.init) if config.init is not None else None
+    is_open = parent is None or not keeps_words(parent)
+    config, chosen = settle(config, n_tokens, n_frequent, device, torch.get_num_threads(), is_open)
     if chosen:
         report(_notice("chosen for this text and device: " + ", ".join(chosen)))
     if little := advice(config, n_tokens):
         report(_notice(little))
     if config.carry_state:
         require_enough_text(config, n_tokens, count.counts["</S>"])
-    return Prepared(config, source, heldout, _vocabulary(config, count.counts), count, scale)
+    vocabulary = _vocabulary(config, parent, count.counts)
+    if parent is not None and keeps_words(parent):
+        n_new = len(vocabulary) - sum(token in vocabulary for token in load_vocabulary(parent).tokens)
+        report(_notice(f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others"))
+    return Prepared(config, source, heldout, vocabulary, count, scale)
 
 
-def _vocabulary(config: PretrainConfig, counts: Counter[str]) -> Vocabulary:
+def _vocabulary(config: PretrainConfig, parent: BilmFiles | None, counts: Counter[str]) -> Vocabulary:
     if config.vocabulary is not None:
         return read_vocabulary(config.vocabulary)
-    if config.init is not None:
-        return load_vocabulary(find_bilm(config.init))
+    if parent is not None:
+        return vocabulary_from_parent(config, parent, counts)
     return most_frequent(counts, config.vocabulary_size or 0, config.min_count)
 
 

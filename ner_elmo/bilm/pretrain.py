@@ -31,6 +31,7 @@ from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_pe
 from ner_elmo.bilm.preparation import Prepared, count_facts, prepare
 from ner_elmo.bilm.run_log import RunLog
 from ner_elmo.bilm.running_text import running_text
+from ner_elmo.bilm.schedule import describe_rates
 from ner_elmo.bilm.trainer import BAD_STEPS_MOST, Trainer, describe_softmax, new_trainer, training_steps
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.text.files import replace_file, sha256_of_file
@@ -84,6 +85,7 @@ def run(
             record({"event": "resume", "step": trainer.step, "tokens": trainer.tokens, "processes": processes.size})
         else:
             record(_start_event(trainer, prepared))
+            _show_start(trainer, prepared, checkpoints, record)
         stopped = _train(trainer, prepared, checkpoints, record, should_stop, max_minutes)
         path = save_checkpoint(trainer, checkpoints)
         if stopped:
@@ -138,6 +140,19 @@ def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
         "total_tokens": trainer.total_tokens,
         "processes": trainer.processes.size,
     }
+
+
+def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record: RunLog) -> None:
+    """How the parts of the network learn, if not all alike; and where a run begins that goes on from another model.
+
+    That perplexity and the later ones are over the same vocabulary. The parent's own need not be.
+    """
+    config = trainer.config
+    if trainer.parts:
+        rates = describe_rates(config, trainer.parts, trainer.total_tokens, trainer.softmax_is_fresh)
+        record({"event": "notice", "message": rates})
+    if config.init is not None:
+        _evaluate(trainer, first_tokens(prepared.heldout, config.heldout_tokens), checkpoints, record)
 
 
 def _train(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -18,14 +18,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ner_elmo.bilm.adaptation import load_parent, start_from_unigrams
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import TextSource, by_length, make_batch, training_batches
-from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.optimizers import gradient_scale, make_optimizer
 from ner_elmo.bilm.perplexity import directions
 from ner_elmo.bilm.running_text import RunningText, running_directions
+from ner_elmo.bilm.schedule import Part, Place, learning_rate, learns_by_parts, parts_of_network, rate_factor
 from ner_elmo.bilm.softmax import Sample, Softmax, draw_sample, tie
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
@@ -43,7 +44,7 @@ class Step(NamedTuple):
     tokens: int
     forward: float
     backward: float
-    learning_rate: float
+    learning_rate: float  # of the top layer
     gradient_norm: float
     finite: bool  # otherwise it changed nothing
 
@@ -52,7 +53,8 @@ class Step(NamedTuple):
 class Trainer:
     """What training changes, and so what a checkpoint holds. ``tokens`` counts those seen; ``batch`` those of
     ``epoch`` already used; ``running_text`` takes the place of both where state is carried; ``skipped`` the last steps
-    in a row that were not finite.
+    in a row that were not finite. The optimizer has a group or two for each of ``parts``; without any, everything
+    learns at one rate.
 
     The fields from ``device`` on belong to the machine: ``most_positions`` fit into its memory at a time."""
 
@@ -64,6 +66,8 @@ class Trainer:
     generator: torch.Generator
     total_tokens: int
     sampled: bool
+    parts: list[Part] = field(default_factory=list)
+    softmax_is_fresh: bool = False
     step: int = 0
     tokens: int = 0
     epoch: int = 0
@@ -84,13 +88,13 @@ class Trainer:
     def max_characters(self) -> int | None:
         return self.model.options.max_characters if self.model.options.char_cnn else None
 
-    def learning_rate(self) -> float:
-        """Linear warm-up, a constant stretch, and a linear fall to zero over the last ``decay_share`` of the tokens."""
-        config = self.config
-        warmup = max(1, min(config.warmup_steps, self.total_tokens // config.batch_tokens // 10))  # for short runs
-        warm = min(1.0, (self.step + 1) / warmup)
-        left = max(0.0, 1.0 - self.tokens / self.total_tokens)
-        return config.learning_rate * warm * min(1.0, left / max(config.decay_share, 1e-9))
+    @property
+    def place(self) -> Place:
+        return Place(self.step, self.tokens, self.total_tokens)
+
+    def rate_factors(self) -> list[float]:
+        """By what the learning rate is multiplied for each of ``parts`` in the next step."""
+        return [rate_factor(self.config, part, self.place, self.softmax_is_fresh) for part in self.parts]
 
     def train_on(self, sentences: list[list[str]]) -> Step:
         """One step on sentences that start from the zero state, which all processes share.
@@ -121,21 +125,25 @@ class Trainer:
         return draw_sample(self.config.n_samples, len(self.vocabulary), self.generator, self.device)
 
     def _begin_step(self) -> None:
-        """Drop the gradients, and seed the dropout by the place in training and the process: no state of it is kept."""
+        """Drop the gradients, freeze what is to be frozen, and seed the dropout by the place in training and the
+        process: no state of it is kept."""
         self.model.train()
         self.optimizer.zero_grad()
+        for part, factor in zip(self.parts, self.rate_factors(), strict=True):
+            for parameter in part.parameters:
+                parameter.requires_grad_(factor > 0)  # without a gradient Adam leaves weights and moments as they are
         torch.manual_seed(random.Random(f"{self.config.seed}/{self.step}/{self.processes.rank}").getrandbits(63))
 
     def _finish_step(self, forward: float, backward: float, n_tokens: int) -> Step:
         """Change the weights by the gradients that the processes have; the losses are what each adds to the batch's."""
-        rate = self.learning_rate()
+        rate, factors = learning_rate(self.config, self.place), self.rate_factors()
         forward, backward = self.processes.sum([forward, backward])
         self.processes.add_gradients(self.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.parameters(), self.config.clip_norm))
         finite = math.isfinite(norm) and math.isfinite(forward + backward)
         if finite:
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * (factors[group["part"]] if factors else 1.0)
             self.optimizer.step()
             self.skipped = 0
         else:
@@ -231,37 +239,33 @@ def new_trainer(
 ) -> Trainer:
     """A network with fresh weights, or those of ``config.init``, and its optimizer."""
     torch.manual_seed(config.seed)
+    counts = counts or Counter()
     if config.init is not None:
-        files = find_bilm(config.init)
-        model = load_bilm(files).train().requires_grad_(True)
-        for stack in (model.forward_lstm, model.backward_lstm):
-            for layer in stack.layers:
-                layer.lstm.bias_hh_l0.requires_grad_(False)  # type: ignore[union-attr]
-        parent_vocabulary = load_vocabulary(files)
-        softmax = load_softmax(files, parent_vocabulary, model.options.lstm.projection_dim)
-        if vocabulary.tokens != parent_vocabulary.tokens:
-            softmax = with_rows_for(softmax, parent_vocabulary, vocabulary, counts)
+        model, softmax, is_fresh = load_parent(config, vocabulary, counts)
     else:
-        model = BiLm(config.bilm_options, len(vocabulary))
+        model, is_fresh = BiLm(config.bilm_options, len(vocabulary)), False
         model.reset_parameters()
         softmax = Softmax(len(vocabulary), model.options.lstm.projection_dim)
         softmax.reset_parameters()
-        if counts is not None:
+        if counts:
             start_from_unigrams(softmax, vocabulary, counts)
     if model.options.tied:
         assert isinstance(model.token_encoder, WordTable)
         tie(softmax, model.token_encoder.embedding)
     model.to(device)
     softmax.to(device)
+    parts = parts_of_network(model, softmax) if learns_by_parts(config, is_fresh) else []
     return Trainer(
         config=config,
         model=model,
         softmax=softmax,
         vocabulary=vocabulary,
-        optimizer=make_optimizer(config, learned_parameters(model, softmax)),
+        optimizer=make_optimizer(config, [part.parameters for part in parts] or [learned_parameters(model, softmax)]),
         generator=torch.Generator().manual_seed(config.seed),
         total_tokens=total_tokens,
         sampled=is_sampled(config, len(vocabulary)),
+        parts=parts,
+        softmax_is_fresh=is_fresh,
         device=device,
         processes=processes,
     )
@@ -270,38 +274,6 @@ def new_trainer(
 def learned_parameters(model: BiLm, softmax: Softmax) -> list[nn.Parameter]:
     """What the optimizer changes; weights that both share stand once."""
     return [p for p in nn.ModuleList([model, softmax]).parameters() if p.requires_grad]
-
-
-def start_from_unigrams(softmax: Softmax, vocabulary: Vocabulary, counts: Counter[str]) -> None:
-    """Set the output biases to log unigram probabilities, so that training does not begin by learning them."""
-    weights = torch.ones(len(vocabulary))
-    for token, n in counts.items():
-        weights[vocabulary.id_of(token)] += n
-    with torch.no_grad():
-        softmax.bias.copy_((weights / weights.sum()).log())
-
-
-def with_rows_for(softmax: Softmax, old: Vocabulary, new: Vocabulary, counts: Mapping[str, int] | None) -> Softmax:
-    """The output layer for another vocabulary: rows of words that both have are kept.
-
-    A new word starts as ``<UNK>``, which is how the old model wrote it, with the share of ``<UNK>``'s probability that
-    the word has in ``counts``.
-    """
-    kept = [(i, old.id_of(token)) for i, token in enumerate(new.tokens) if token in old]
-    here = torch.tensor([i for i, _ in kept])
-    there = torch.tensor([j for _, j in kept])
-    adapted = Softmax(len(new), softmax.weight.shape[1])
-    with torch.no_grad():
-        adapted.weight.copy_(softmax.weight[old.unknown_id])
-        adapted.bias.copy_(softmax.bias[old.unknown_id])
-        adapted.weight[here] = softmax.weight[there]
-        adapted.bias[here] = softmax.bias[there]
-        if counts is not None:
-            n_unknown = sum(n for token, n in counts.items() if token not in old)
-            for i, token in enumerate(new.tokens):
-                if token not in old:
-                    adapted.bias[i] += math.log(max(counts.get(token, 0), 1) / max(n_unknown, 1))
-    return adapted
 
 
 def is_sampled(config: PretrainConfig, n_words: int) -> bool:

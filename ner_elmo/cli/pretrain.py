@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,7 @@ _SETTINGS = {
     "checkpoint_minutes": ("checkpoint_steps", "checkpoint_minutes"),
 }
 QUICK_MINUTES = 3.0
+_ADAPTATION = "Going on from a model"
 
 
 def command(
@@ -86,7 +88,37 @@ def command(
         ),
     ] = False,
     init: Annotated[
-        Path | None, typer.Option("--init", help="go on from this biLM's weights", rich_help_panel="Model")
+        Path | None,
+        typer.Option(
+            "--init",
+            help="go on from this biLM, ours or a published one; its words and the text's are predicted",
+            rich_help_panel=_ADAPTATION,
+        ),
+    ] = None,
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(
+            "--layer-decay",
+            help="a layer's rate is the one above's divided by this, e.g. 2.6 [default: 1]",
+            rich_help_panel=_ADAPTATION,
+        ),
+    ] = None,
+    unfreeze: Annotated[
+        float | None,
+        typer.Option(
+            "--unfreeze",
+            help="layers join from the top down over this share of the tokens, e.g. 0.3 [default: 0, all at once]",
+            rich_help_panel=_ADAPTATION,
+        ),
+    ] = None,
+    softmax_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--softmax-steps",
+            min=0,
+            help="steps that train the softmax alone [default: 5 % of the tokens if the model has none, else 0]",
+            rich_help_panel=_ADAPTATION,
+        ),
     ] = None,
     vocab: Annotated[Path | None, typer.Option("--vocab", help="vocabulary file", rich_help_panel="Text")] = None,
     vocab_size: Annotated[
@@ -186,6 +218,14 @@ def command(
         float | None,
         typer.Option("--learning-rate", help="[default: 0.002; adagrad 0.2]", rich_help_panel="Training"),
     ] = None,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            "--schedule",
+            help="of the learning rate: linear (warm-up, constant, fall) or slanted (a short rise, a long fall)",
+            rich_help_panel="Training",
+        ),
+    ] = "linear",
     weight_decay: Annotated[
         float | None, typer.Option("--weight-decay", help="of adamw [default: 0.01]", rich_help_panel="Training")
     ] = None,
@@ -240,6 +280,12 @@ def command(
         raise UsageError(f"--optimizer {optimizer}: unknown; expected adam, adamw or adagrad")
     if weight_decay is not None and (optimizer != "adamw" or not weight_decay >= 0):
         raise UsageError(f"--weight-decay {weight_decay}: expected a number of at least 0, and --optimizer adamw")
+    if schedule not in ("linear", "slanted"):
+        raise UsageError(f"--schedule {schedule}: unknown; expected linear or slanted")
+    if layer_decay is not None and not 1 <= layer_decay < math.inf:
+        raise UsageError(f"--layer-decay {layer_decay}: expected a number of at least 1")
+    if unfreeze is not None and not 0 <= unfreeze <= 1:
+        raise UsageError(f"--unfreeze {unfreeze}: expected a number from 0 to 1")
     _check_running_text(carry_state, unroll_steps, rows, order)
     positive = {"--learning-rate": learning_rate, "--clip-norm": clip_norm, "--checkpoint-minutes": checkpoint_minutes}
     for flag, value in positive.items():
@@ -253,9 +299,9 @@ def command(
         shared.refuse_existing(output, force)
 
     from ner_elmo.bilm import preparation, pretrain
+    from ner_elmo.bilm.adaptation import find_parent
     from ner_elmo.bilm.config import PretrainConfig, read_config
     from ner_elmo.bilm.corpus import find_files
-    from ner_elmo.bilm.directory import find_bilm
     from ner_elmo.bilm.distributed import joined
     from ner_elmo.bilm.optimizers import DEFAULTS, WEIGHT_DECAY
     from ner_elmo.bilm.options import options_to_json, read_options
@@ -267,7 +313,7 @@ def command(
         raise UsageError("Missing argument 'CORPUS...'. (try ner-elmo pretrain --help)")
     network = None
     if init is not None:
-        network = read_options(find_bilm(init).options)
+        network = read_options(find_parent(init).options)
     elif options is not None:
         network = read_options(options)
     elif size is not None:
@@ -307,11 +353,16 @@ def command(
         seed=seed,
         language=language,
         licence=licence,
+        schedule=schedule,
+        layer_decay=PretrainConfig.layer_decay if layer_decay is None else layer_decay,
+        unfreeze=PretrainConfig.unfreeze if unfreeze is None else unfreeze,
+        softmax_steps=softmax_steps,
         warmup_steps=0 if constant_rate else PretrainConfig.warmup_steps,
         decay_share=0.0 if constant_rate else PretrainConfig.decay_share,
     )
     if base is not None:
         config = _with_flags(base, config, _given(context))
+    _check_adaptation(config)
     find_files([*config.corpus, *filter(None, (config.heldout, config.vocabulary))])
     if earlier is not None and output is not None and (finished := _agree_with_earlier_run(output, earlier, config)):
         shared.note(f"{output}: this run is finished; nothing to resume")
@@ -361,6 +412,18 @@ def _check_running_text(carry_state: bool, unroll_steps: int | None, rows: int |
     for flag, value in (("--unroll-steps", unroll_steps), ("--rows", rows), ("--order", order)):
         if value is not None and not carry_state:
             raise UsageError(f"{flag} {value}: has a meaning with --carry-state only")
+
+
+def _check_adaptation(config: PretrainConfig) -> None:
+    if config.init is not None:
+        return
+    for flag, value, neutral in (
+        ("--layer-decay", config.layer_decay, 1.0),
+        ("--unfreeze", config.unfreeze, 0.0),
+        ("--softmax-steps", config.softmax_steps, None),
+    ):
+        if value != neutral:
+            raise UsageError(f"{flag} {value}: has a meaning with --init only")
 
 
 def _tied(network: BilmOptions | None, init: Path | None) -> BilmOptions:
@@ -569,7 +632,9 @@ _MESSAGES = {
     "skipped": lambda e: f"step {e['step']:,} skipped: its loss was not finite ({e['in_all']} skipped in all)",
     "perplexity": lambda e: (
         f"held-out perplexity {e['mean']:.2f} (forward {e['forward']:.2f}, backward {e['backward']:.2f}, "
-        f"unknown {e['unk_rate']:.2%}) after {e['tokens_seen']:,} tokens" + (" · best" if e["is_best"] else "")
+        f"unknown {e['unk_rate']:.2%}) "
+        + (f"after {e['tokens_seen']:,} tokens" if e["tokens_seen"] else "before training")
+        + (" · best" if e["is_best"] and e["tokens_seen"] else "")
     ),
     "stopped": lambda e: f"{e['checkpoint']}: saved after {e['tokens']:,} tokens",
     "finished": lambda e: f"finished after {e['tokens']:,} tokens",

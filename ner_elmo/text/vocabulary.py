@@ -50,6 +50,21 @@ def most_frequent(counts: Counter[str], size: int, min_count: int = 2) -> Vocabu
     return Vocabulary([*SPECIALS, *ranked[: size - len(SPECIALS)]])
 
 
+def extended(vocabulary: Vocabulary, counts: Counter[str], size: int | None = None, min_count: int = 2) -> Vocabulary:
+    """``vocabulary`` with the most frequent tokens that it lacks, ``size`` lines at most.
+
+    Without any it stays as it is. Otherwise all words are ranked anew by ``counts``, which the sampled softmax goes by,
+    and those that do not occur follow in their old order.
+    """
+    lacking = Counter({token: n for token, n in counts.items() if token not in vocabulary})
+    room = len(lacking) if size is None else size - len(vocabulary)
+    added = most_frequent(lacking, len(SPECIALS) + room, min_count).tokens[len(SPECIALS) :]
+    if not added:
+        return vocabulary
+    words = [token for token in vocabulary.tokens if token not in SPECIALS]
+    return Vocabulary([*SPECIALS, *sorted([*words, *added], key=lambda token: -counts[token])])
+
+
 def read_vocabulary(path: str | Path) -> Vocabulary:
     """Read a vocabulary file, as bilm-tf does (lines are stripped).
 

@@ -71,12 +71,22 @@ def weights_of(directory: Path) -> dict[str, bytes]:
     return {name: (directory / "bilm" / name).read_bytes() for name in ("weights.hdf5", "softmax.hdf5")}
 
 
-@pytest.mark.parametrize("softmax", ["exact", "sampled"])
-def test_training_learns_and_a_killed_run_resumes_to_the_bit(toy: Path, tmp_path: Path, softmax: str) -> None:
-    config = make_config(toy, softmax=softmax, n_samples=10)
+@pytest.mark.parametrize(
+    ("changes", "share_of_unigram"),
+    [
+        ({"softmax": "exact"}, 0.75),
+        ({"softmax": "sampled", "n_samples": 10}, 0.75),
+        ({"schedule": "slanted", "layer_decay": 1.5, "unfreeze": 0.5, "softmax_steps": 9}, 1.0),
+    ],
+    ids=["exact", "sampled", "by-parts"],
+)
+def test_training_learns_and_a_killed_run_resumes_to_the_bit(
+    toy: Path, tmp_path: Path, changes: dict[str, Any], share_of_unigram: float
+) -> None:
+    config = make_config(toy, **changes)
     report = pretrain.run(config, tmp_path / "whole", device=CPU)
     assert report["finished"]
-    assert report["perplexity"]["mean"] < 0.75 * report["unigram_perplexity"]
+    assert report["perplexity"]["mean"] < share_of_unigram * report["unigram_perplexity"]
     rng = random.Random(7)
     for _ in range(3):  # stopped more than once, at any step; then what is on disk is all there is
         left = rng.randint(1, 9)
