@@ -42,20 +42,21 @@ def command(
     """Write labelled data, or a biLM, in another format.
 
     Labelled data, there and back without loss: the tag schemes keep the other columns; jsonl is what tag writes; brat
-    is X.txt and X.ann, a unit a line, or a folder of pairs, and beside them X.units.jsonl with tokens and whatever else
-    BRAT has no place for. A biLM: float16 halves it, float32 undoes that (not the rounding), and bilm-tf writes
-    the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
+    is X.txt and X.ann, a unit a line, or a folder of pairs. What BRAT, or columns made of raw text, have no place for
+    lies beside them in X.units.jsonl. A biLM: float16 halves it, float32 undoes that (not the rounding), and bilm-tf
+    writes the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
     """
     if to in MODEL_FORMATS:
         _convert_bilm(Path(source), target, to, force)
         return
     from ner_elmo.text.brat import files_of
     from ner_elmo.text.conll import Reading
+    from ner_elmo.text.conll_sidecar import sidecar_of
     from ner_elmo.text.conversion import TARGETS, Job, convert
 
     if to not in TARGETS:
         raise UsageError(f"--to {to}: unknown; expected {', '.join((*TARGETS, *MODEL_FORMATS))}")
-    for file in files_of(target) if to == "brat" else (target,):
+    for file in files_of(target) if to == "brat" else (target, sidecar_of(target)):
         if str(target) != "-":
             shared.refuse_existing(file, force)
     if to != "brat" and target.is_dir():

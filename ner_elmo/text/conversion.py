@@ -2,8 +2,8 @@
 
 There and back without loss. CoNLL to CoNLL keeps every line and column but the tags'; the other formats keep what a
 CoNLL file has beside tokens and entities under a key of its own (``conll_units``), and BRAT what it has no place for in
-a file beside the pair. Only raw text to CoNLL loses something: what turns it into tokens is the tokenizer, and the text
-between them, scores and further keys have no place in columns; that is said.
+a file beside the pair. Raw text becomes tokens by the tokenizer; the text between them, scores and further keys have no
+place in columns and go into a file beside these (``conll_sidecar``).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text import brat, brat_notes, conll_units, jsonl, tag_scheme
+from ner_elmo.text import brat, brat_notes, conll_sidecar, conll_units, jsonl, tag_scheme
 from ner_elmo.text.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence
 from ner_elmo.text.corpus import check_tags, find_scheme
 from ner_elmo.text.documents import Document, Token
-from ner_elmo.text.files import display_name, output_stream
+from ner_elmo.text.files import STANDARD_STREAM, display_name, output_stream
 from ner_elmo.text.jsonl import Unit
 from ner_elmo.text.problems import Problem, Report, strictly, summary
 from ner_elmo.text.tokenizer import text_kind
@@ -34,7 +34,7 @@ CONLL_SCHEMES = {
     "bmes": "bmes",
     "none": "none",
 }
-TOKENS_GUESSED = "tokens"
+TOKENS_GUESSED = "which tokens are guessed"
 UNIT_KEYS = {"text", "entities", "tokens", conll_units.LAYOUT}
 ENTITY_KEYS = {*brat_notes.KEYS}
 
@@ -142,40 +142,62 @@ def _to_conll(job: Job) -> None:
             job.notices.append(f"{retag(file, scheme, stream):,} tags changed")
             _comments_stay(job)
             return
-        _write_conll(job, scheme, conll_units.UnitWriter(stream))
+        writer = conll_units.UnitWriter(stream)
+        if str(job.target) == STANDARD_STREAM:
+            lost = _write_conll(job, scheme, writer, None)
+            if lost:
+                job.notices.append(
+                    f"CoNLL columns have no place for {', '.join(lost)}; a file would keep them beside it"
+                )
+            return
+        with conll_sidecar.beside(job.target) as sidecar:
+            lost = _write_conll(job, scheme, writer, sidecar)
+            sidecar.is_needed = bool(lost)
+        if lost:
+            name = conll_sidecar.sidecar_of(job.target).name
+            job.notices.append(f"{', '.join(lost)}: kept in {name} beside it, as CoNLL columns have no place for them")
 
 
-def _write_conll(job: Job, scheme: str, writer: conll_units.UnitWriter) -> None:
-    """The sentences of a file of raw text, in the tokens that it gives, or that a tokenizer finds."""
+def _write_conll(
+    job: Job, scheme: str, writer: conll_units.UnitWriter, sidecar: conll_sidecar.Sidecar | None
+) -> list[str]:
+    """The sentences of a file of raw text, in the tokens that it gives, or that a tokenizer finds; what of it the
+    columns do not say is returned."""
     kind = job.reading.text or _look(job)
     text_kind(kind)
     lost: dict[str, None] = {}  # a set that keeps its order
     for unit in _units(job):
         if jsonl.is_failed(unit.value):
             job.report(jsonl.failed_unit(unit.line))
+            lost["units that could not be tagged"] = None
+            if sidecar is not None:
+                sidecar.add(unit.value, [])
             continue
         document = jsonl.document_of(unit.value)
-        sentences = []
+        sentences, placed = [], []
         for tokens, spans in jsonl.tokenized(document, kind, unit.line, strictly(unit.name)):
             words = [document.text[token.start : token.end] for token in tokens]
             if scheme == "none":
                 _refuse_doubt(spans, unit.name, [unit.line] * len(words))
             sentences.append((words, tag_scheme.tags(spans, len(words), scheme)))
+            placed.append((tokens, spans))
         writer.write(unit, sentences)
+        if sidecar is not None:
+            sidecar.add(unit.value, placed)
         lost.update(dict.fromkeys(_lost(unit, document)))
     if TOKENS_GUESSED in lost:
-        del lost[TOKENS_GUESSED]
         job.notices.append(
             f"tokens as the tokenizer {kind} finds them, where the file gives none (--text names another)"
         )
-    if lost:
-        job.notices.append(f"CoNLL columns have no place for {', '.join(lost)}")
+    return list(lost)
 
 
 def _lost(unit: Unit, document: Document) -> Iterator[str]:
     """What of a unit its CoNLL lines do not say."""
     if "tokens" not in unit.value:
         yield TOKENS_GUESSED
+    elif len(unit.value["tokens"]) != 1:
+        yield "the bounds of units"
     if not _joins(document.text, [token for sentence in document.sentences for token in sentence]):
         yield "the text between tokens"
     if any(entity.score != 1.0 for entity in document.entities):
@@ -217,7 +239,12 @@ def _units(job: Job) -> Iterator[Unit]:
 
 
 def _from_conll(job: Job) -> Iterator[Unit]:
-    return conll_units.read_units(ConllFile(job.source, job.reading, job.report))
+    file = ConllFile(job.source, job.reading, job.report)
+    sidecar = conll_sidecar.sidecar_of(job.source)
+    if str(job.source) != STANDARD_STREAM and sidecar.is_file():
+        job.notices.append(f"read with {sidecar.name}, which lies beside it")
+        return conll_sidecar.read_units(file, sidecar)
+    return conll_units.read_units(file)
 
 
 def _from_jsonl(job: Job) -> Iterator[Unit]:

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
 from ner_elmo.cli.main import main
+from ner_elmo.errors import DataError
 from ner_elmo.text import conversion
 from ner_elmo.text.conll import Reading
 from ner_elmo.text.corpus import load_corpus
@@ -159,6 +160,62 @@ def test_any_jsonl_comes_back_from_brat(tmp_path: Path, values: list[dict[str, o
             return
     through(source, tmp_path, ["pair"], "jsonl")
     assert [json.loads(line) for line in (tmp_path / "last.jsonl").read_bytes().splitlines()] == values
+
+
+@given(values=st.lists(units(), min_size=1, max_size=4))
+@ANYTHING
+def test_any_jsonl_comes_back_from_columns(tmp_path: Path, values: list[dict[str, object]]) -> None:
+    """Text between tokens, scores, further keys and failed units lie beside the columns."""
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+    expected = quickly(source, tmp_path / "b.jsonl", "jsonl").read_bytes()
+    columns = tmp_path / "c.conll"
+    try:
+        conversion.convert(conversion.Job(source, columns, "iob2", Reading(text="characters")))
+    except DataError:  # an entity that is no run of tokens; no token at all
+        reject()
+    assume(columns.read_text("utf-8").strip())
+    assert quickly(columns, tmp_path / "d.jsonl", "jsonl").read_bytes() == expected
+
+
+def test_columns_corrected_by_hand_keep_text_and_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entities = [
+        {"start": 0, "end": 3, "label": "PER", "score": 0.9, "by": "me"},
+        {"start": 10, "end": 14, "label": "LOC", "score": 0.4},
+    ]
+    unit = {"text": "Ann  sees Rome.", "entities": entities, "id": 7}
+    source = tmp_path / "a.jsonl"
+    source.write_text(json.dumps(unit) + '\n{"text": "x", "error": "y"}\n', encoding="utf-8")
+    columns = convert(source, tmp_path / "a.conll", "iob2")
+    assert "kept in a.conll.units.jsonl beside it" in capsys.readouterr().err
+    columns.write_text(columns.read_text().replace("B-LOC", "B-ORG"))
+    back = convert(columns, tmp_path / "b.jsonl", "jsonl").read_text().splitlines()
+    found = json.loads(back[0])
+    assert (found["text"], found["id"]) == (unit["text"], 7)
+    assert [(e["label"], e["text"], e["score"], e.get("by")) for e in found["entities"]] == [
+        ("PER", "Ann", 0.9, "me"),
+        ("ORG", "Rome", 1.0, None),
+    ]
+    assert json.loads(back[1]) == {"text": "x", "error": "y"}
+    assert main(["convert", str(source), str(columns), "--to", "iob2"]) == 2  # nothing is overwritten unasked
+
+    columns.write_text(columns.read_text().replace("Rome", "Roma"))
+    assert main(["convert", str(columns), str(tmp_path / "c.jsonl"), "--to", "jsonl"]) == 3
+    assert "a.conll.units.jsonl:1 has other tokens; expected the tokens as they were written" in capsys.readouterr().err
+    assert not (tmp_path / "c.jsonl").exists()
+    (tmp_path / "a.conll.units.jsonl").unlink()
+    assert json.loads(convert(columns, tmp_path / "c.jsonl", "jsonl").read_text())["text"] == "Ann sees Roma ."
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{}", "[1, 2]", '[{"text": "a", "entities": []}, [[[0, 2]]]]', '[{"text": 1}, []]']
+)
+def test_a_damaged_file_beside_the_columns(tmp_path: Path, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.conll").write_text("a\tO\n\n")
+    (tmp_path / "a.conll.units.jsonl").write_text(line + "\n")
+    assert main(["convert", str(tmp_path / "a.conll"), str(tmp_path / "b.jsonl"), "--to", "jsonl"]) == 3
+    assert "a.conll.units.jsonl:1: found another line than convert writes" in capsys.readouterr().err
+    assert not (tmp_path / "b.jsonl").exists()
 
 
 def test_what_labels_without_prefixes_cannot_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
