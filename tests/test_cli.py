@@ -83,6 +83,7 @@ def test_evaluate_and_perplexity_print_json(
     assert values["state"] == "zero"
 
 
+@pytest.mark.slow
 def test_running_text_by_words_that_share_the_softmax(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,7 +157,9 @@ def test_resume_of_a_finished_run_says_so(data: Path, bilm: Path, capsys: pytest
     assert "--resume with another seed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_run_goes_on(
     data: Path, tmp_path: Path, repository: Path, number: signal.Signals, status: int
 ) -> None:

@@ -37,6 +37,7 @@ def test_its_card_names_data_and_terms(english: Path) -> None:
         assert part in card
 
 
+@pytest.mark.slow
 def test_its_score_is_the_one_on_its_card(english: Path, shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A feature-based CRF gets 82.50 on these files; a plain BiLSTM-CRF with characters 85.2."""
     assert main(["evaluate", str(shared / "data" / "ner" / "conll2003" / "eng.testb"), "--json"]) == 0

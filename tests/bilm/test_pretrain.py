@@ -75,8 +75,12 @@ def weights_of(directory: Path) -> dict[str, bytes]:
     ("changes", "share_of_unigram"),
     [
         ({"softmax": "exact"}, 0.75),
-        ({"softmax": "sampled", "n_samples": 10}, 0.75),
-        ({"schedule": "slanted", "layer_decay": 1.5, "unfreeze": 0.5, "softmax_steps": 9}, 1.0),
+        pytest.param({"softmax": "sampled", "n_samples": 10}, 0.75, marks=pytest.mark.slow),
+        pytest.param(
+            {"schedule": "slanted", "layer_decay": 1.5, "unfreeze": 0.5, "softmax_steps": 9},
+            1.0,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["exact", "sampled", "by-parts"],
 )
