@@ -141,6 +141,21 @@ def pieces(tokens: list[str], longest: int) -> Iterator[list[str]]:
         yield tokens[start : start + longest]
 
 
+def in_chunks(sentences: Iterable[Sentence], n_positions: int, boundaries: int) -> Iterator[list[Sentence]]:
+    """Cut a stream of sentences into lists of about ``n_positions`` tokens, each sentence with so many ``boundaries``
+    counted to it."""
+    chunk: list[Sentence] = []
+    held = 0
+    for sentence in sentences:
+        chunk.append(sentence)
+        held += len(sentence) + boundaries
+        if held >= n_positions:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
 def by_length(sentences: Sequence[Sentence], batch_tokens: int) -> Iterator[list[int]]:
     """Group sentences of like length, shortest first, so that padded positions stay within ``batch_tokens``.
 

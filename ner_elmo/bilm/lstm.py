@@ -67,16 +67,15 @@ class LstmLayer(nn.Module):
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
-        clips = self.clips
-        if self._int8 is not None:
-            return self._in_8_bits(self._int8, x, batch_sizes, state, clips)
-        weights = self.weights()
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and self._int8 is None:
             h, c = state if state is not None else (None, None)
-            y, c = Recurrence.apply(x, *weights, h, c, batch_sizes, clips)
+            y, c = Recurrence.apply(x, *self.weights(), h, c, batch_sizes, self.clips)
         else:
             h, c = self._start(x, batch_sizes, state)
-            y = run(x, batch_sizes, weights, clips, (h, c))
+            if self._int8 is not None:
+                y = run_int8(x, batch_sizes, self._int8, self.clips, (h, c))
+            else:
+                y = run(x, batch_sizes, self.weights(), self.clips, (h, c))
         return y, (last_outputs(y, batch_sizes), c)
 
     def _start(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> State:
@@ -84,13 +83,6 @@ class LstmLayer(nn.Module):
         if state is not None:
             return state[0], state[1].clone()
         return x.new_zeros(batch_sizes[0], self.width), x.new_zeros(batch_sizes[0], self.dim)
-
-    def _in_8_bits(
-        self, weights: Int8Weights, x: Tensor, batch_sizes: Sequence[int], state: State | None, clips: Clips
-    ) -> tuple[Tensor, State]:
-        h, c = self._start(x, batch_sizes, state)
-        y = run_int8(x, batch_sizes, weights, clips, (h, c))
-        return y, (last_outputs(y, batch_sizes), c)
 
     def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         packed = PackedSequence(x, torch.tensor(batch_sizes))

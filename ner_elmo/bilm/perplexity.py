@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ner_elmo.bilm.corpus import Batch, Sentence, by_length, make_batch
+from ner_elmo.bilm.corpus import Batch, Sentence, by_length, in_chunks, make_batch
 from ner_elmo.bilm.model import BiLm, reversal, reverse
-from ner_elmo.bilm.running_text import RunningBatch, States, one_row, reading_chunks, running_directions
+from ner_elmo.bilm.running_text import RunningBatch, States, one_row, running_directions
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
 from ner_elmo.text.vocabulary import Vocabulary
@@ -84,7 +84,7 @@ def held_out_perplexity(
     model.eval()
     with torch.inference_mode():
         if carry_state:
-            chunks = reading_chunks(sentences, batch_tokens)
+            chunks = in_chunks(sentences, batch_tokens, boundaries=1)
             parts = _one_reading(model, (one_row(chunk, vocabulary, max_characters).to(device) for chunk in chunks))
         else:
             batches = _batches(sentences, vocabulary, max_characters, batch_tokens)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -279,20 +279,6 @@ def require_enough_text(config: PretrainConfig, n_tokens: int, n_sentences: int)
             f"batch of {n_rows:,} rows of {config.unroll_steps} steps; "
             + (f"try --rows {most} or fewer, or more text" if most else "try fewer --unroll-steps, or more text")
         )
-
-
-def reading_chunks(sentences: Iterable[Sentence], n_predictions: int) -> Iterator[list[Sentence]]:
-    """Cut a text into lists of whole sentences that give about ``n_predictions`` predictions each."""
-    chunk: list[Sentence] = []
-    held = 0
-    for sentence in sentences:
-        chunk.append(sentence)
-        held += len(sentence) + 1
-        if held >= n_predictions:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
 
 
 def one_row(sentences: Sequence[Sentence], vocabulary: Vocabulary, max_characters: int | None) -> RunningBatch:

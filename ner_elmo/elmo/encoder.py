@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ner_elmo.bilm import many_langs
-from ner_elmo.bilm.corpus import by_length
+from ner_elmo.bilm.corpus import by_length, in_chunks
 from ner_elmo.bilm.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.hdf5 import open_hdf5, read_array
 from ner_elmo.bilm.many_langs import ManyLangsEncoder
@@ -155,7 +155,7 @@ class Elmo:
             float32 arrays ``(layers, tokens, dim)``; ``(tokens, dim)`` for ``mean`` and ``top``. Boundaries left out.
         """
         wanted = self._layer_numbers(layers)
-        for chunk in read_ahead(sentences, READ_AHEAD_TOKENS):
+        for chunk in in_chunks(sentences, READ_AHEAD_TOKENS, boundaries=2):
             yield from self._embed_chunk(chunk, wanted, layers)
 
     def _layer_numbers(self, layers: Layers) -> list[int]:
@@ -236,17 +236,3 @@ def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.n
     with open_hdf5(files.vocabulary_vectors) as file:
         known = read_array(file, "embedding", (len(vocabulary), model.options.lstm.projection_dim))
     return vocabulary, known
-
-
-def read_ahead(sentences: Iterable[Sequence[str]], n_tokens: int) -> Iterator[list[Sequence[str]]]:
-    """Cut a stream of sentences into lists that hold about ``n_tokens`` tokens each."""
-    chunk: list[Sequence[str]] = []
-    held = 0
-    for tokens in sentences:
-        chunk.append(tokens)
-        held += len(tokens) + 2
-        if held >= n_tokens:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ner_elmo.bilm import corpus, pretrain
 from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.corpus import TextSource
+from ner_elmo.bilm.corpus import TextSource, in_chunks
 from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity
@@ -26,7 +26,6 @@ from ner_elmo.bilm.running_text import (
     Stream,
     TextFrom,
     one_row,
-    reading_chunks,
     running_directions,
     running_text,
 )
@@ -323,7 +322,7 @@ def test_the_penn_treebank_is_read_as_published(shared: Path) -> None:
     assert vocabulary.id_of("<unk>") == vocabulary.unknown_id
     assert sum(counts.values()) == 929_589
     test = list(TextSource((folder / "ptb.test.txt.xz",)).sentences())
-    batches = [one_row(chunk, vocabulary, None) for chunk in reading_chunks(test, 4096)]
+    batches = [one_row(chunk, vocabulary, None) for chunk in in_chunks(test, 4096, boundaries=1)]
     assert sum(batch.n_tokens for batch in batches) == 78_669
     for direction in range(2):
         wanted = torch.cat([batch.targets[direction] for batch in batches])
