@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ner_elmo.bilm.recurrence import Clips, State, Weights, gates_of, stretches, update_cell
+from ner_elmo.bilm.cell import Clips, State, Weights, gates_of, update_cell
+from ner_elmo.bilm.recurrence import stretches
 from ner_elmo.errors import UsageError
 
 _ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
@@ -86,7 +87,7 @@ def run_int8(
             both[:, width:-2] = h
             product, factors = weights.kernel.product(both)
             gates = gates_of(torch.addcmul(weights.bias, product, factors, out=product))
-            update_cell(gates, cell, rows[:, :dim], clips.cell)
+            update_cell(*gates[1:], cell, rows[:, :dim], clips.cell)
             if weights.projection is None:
                 out.copy_(rows)
             else:

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from ner_elmo.bilm.cell import Clips, State, Weights
 from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
-from ner_elmo.bilm.recurrence import Clips, Recurrence, State, Weights, last_outputs, run
+from ner_elmo.bilm.recurrence import Recurrence, last_outputs, run
 
 FORGET_BIAS = 1.0
 

@@ -12,10 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ner_elmo.bilm.at_once import at_once
+from ner_elmo.bilm.cell import Clips, State, Weights
 from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
-from ner_elmo.bilm.recurrence import FEW_ROWS, Clips, State, Weights, run_both
+from ner_elmo.bilm.recurrence import FEW_ROWS, run_both
 from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
+
+# The states that the layers of each direction begin with, forward and backward.
+Starts = tuple[list[State], list[State]]
 
 
 class BiLm(nn.Module):
@@ -70,47 +75,93 @@ class BiLm(nn.Module):
         """Rows of the word table; ``None`` for a model with characters."""
         return self.token_encoder.n_words if isinstance(self.token_encoder, WordTable) else None
 
-    def layers(self, vectors: Tensor, lengths: Sequence[int], n_layers: int | None = None) -> Tensor:
-        """All layers of whole sentences, each from the zero state. Nothing is padded.
+    def layers(
+        self,
+        vectors: Tensor,
+        lengths: Sequence[int],
+        n_layers: int | None = None,
+        starts: Starts | None = None,
+    ) -> Tensor:
+        """All layers of whole sentences, each from the same state. Nothing is padded.
 
         Args:
-            vectors: token vectors ``(positions, projection_dim)``, one sentence after the other, boundaries included.
+            vectors: token vectors ``(positions, projection_dim)``, one sentence after the other.
             lengths: positions of each sentence, **falling**; they add up to ``positions``.
             n_layers: LSTM layers to compute, from below; all by default.
+            starts: where each direction begins (:meth:`starts`, for sentences without their boundaries); the zero
+                state by default, for sentences with them.
 
         Returns:
             ``(1 + n_layers, positions, 2 · projection_dim)``, in the order of ``vectors``.
         """
-        batch_sizes, there, back = packing(lengths)
         dim = vectors.shape[1]
         n_layers = self.options.lstm.n_layers if n_layers is None else n_layers
         layers = vectors.new_empty(1 + n_layers, vectors.shape[0], 2 * dim)
+        if not len(vectors):
+            return layers
+        batch_sizes, there, back = packing(lengths)
         layers[0, :, :dim] = vectors
         layers[0, :, dim:] = vectors
         orders = there.to(vectors.device), back.to(vectors.device)
         if self._joined is not None and batch_sizes[0] < FEW_ROWS:
-            outputs = self._few_rows(vectors, batch_sizes, orders, n_layers)
+            outputs = self._few_rows(vectors, batch_sizes, orders, n_layers, starts)
         else:
-            stacks = self.forward_lstm, self.backward_lstm
-            runs = (
-                stack(vectors[order], batch_sizes, n_layers=n_layers)
-                for stack, order in zip(stacks, orders, strict=True)
-            )
-            outputs = [found for found, _ in runs]
+            outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts)
         for half, order, found in zip((layers[..., :dim], layers[..., dim:]), orders, outputs, strict=True):
             for number, output in enumerate(found, start=1):
                 half[number, order] = output
         return layers
 
+    def starts(self, begin: Tensor, end: Tensor) -> Starts:
+        """The states that every sentence begins with once its boundary has been read from the zero state.
+
+        Args:
+            begin, end: the boundaries' token vectors ``(1, projection_dim)``, for forward and backward.
+
+        Returns:
+            For forward and backward a state a layer, h ``(1, projection_dim)`` and c ``(1, dim)``.
+        """
+        return self.forward_lstm(begin, [1])[1], self.backward_lstm(end, [1])[1]
+
+    def _many_rows(
+        self,
+        vectors: Tensor,
+        batch_sizes: list[int],
+        orders: tuple[Tensor, Tensor],
+        n_layers: int,
+        starts: Starts | None,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The packed outputs of each layer in each direction, each direction by itself."""
+
+        def run_one(direction: int) -> list[Tensor]:
+            stack = (self.forward_lstm, self.backward_lstm)[direction]
+            states = None if starts is None else [_repeat(state, batch_sizes[0]) for state in starts[direction]]
+            return stack(vectors[orders[direction]], batch_sizes, states, n_layers)[0]  # type: ignore[no-any-return]
+
+        if vectors.device.type != "cpu":
+            return run_one(0), run_one(1)
+        return at_once(lambda: run_one(0), lambda: run_one(1))
+
     def _few_rows(
-        self, vectors: Tensor, batch_sizes: list[int], orders: tuple[Tensor, Tensor], n_layers: int
-    ) -> list[list[Tensor]]:
-        """The packed outputs of each layer in each direction, both directions computed together."""
+        self,
+        vectors: Tensor,
+        batch_sizes: list[int],
+        orders: tuple[Tensor, Tensor],
+        n_layers: int,
+        starts: Starts | None,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The same, both directions step by step together."""
         assert self._joined is not None
         x = torch.stack([vectors[order] for order in orders])
-        outputs: list[list[Tensor]] = [[], []]
+        outputs: tuple[list[Tensor], list[Tensor]] = ([], [])
         for number, weights in enumerate(self._joined[:n_layers]):
-            y = run_both(x, batch_sizes, weights, self._clips)
+            state = None
+            if starts is not None:
+                n_rows = batch_sizes[0], -1
+                parts = zip(*(one[number] for one in starts), strict=True)  # the h of both directions, and the c
+                h, c = (torch.stack([one.expand(n_rows) for one in both]) for both in parts)
+                state = h, c
+            y = run_both(x, batch_sizes, weights, self._clips, state)
             x = y + x if number > 0 and self.options.lstm.use_skip_connections else y
             for found, one in zip(outputs, x, strict=True):
                 found.append(one)
@@ -154,6 +205,11 @@ class BiLm(nn.Module):
         backward, backward_states = _run_padded(self.backward_lstm, backward_vectors, states[1])
         outputs = self.forward_lstm.dropout(forward), self.backward_lstm.dropout(backward)
         return *outputs, (forward_states, backward_states)
+
+
+def _repeat(state: State, n_rows: int) -> State:
+    """The state of one row for ``n_rows``; it may be overwritten."""
+    return state[0].repeat(n_rows, 1), state[1].repeat(n_rows, 1)
 
 
 def packing(lengths: Sequence[int]) -> tuple[list[int], Tensor, Tensor]:

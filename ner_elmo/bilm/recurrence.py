@@ -17,75 +17,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Products of float32 over no more terms add up in the same order however many rows they have (seen with MKL); longer
-# ones are cut into such.
-LONGEST_SUM = 512
-# But for those of a single row, which are therefore computed as two; not where reading weights beyond any cache (so
-# many in a matrix) takes all of the time, and two rows would take twice as long as one.
-PAIRED_WEIGHTS = 1 << 20
+from ner_elmo.bilm import lone_row
+from ner_elmo.bilm.cell import Clips, Gates, State, Weights, gates_of, of_inputs, update_cell
+from ner_elmo.bilm.lone_row import run_alone
+
 # Fewer rows than these are run in both directions at once.
 FEW_ROWS = 8
 # Gates of so many bytes are computed at once: what does not fit a processor's cache is written and read for nothing.
 GATE_BYTES = 4 << 20
-
-State = tuple[Tensor, Tensor]  # h (rows, width), c (rows, dim)
-
-
-class Weights(NamedTuple):
-    """The weights of one layer; ``width`` is the projection's dimension, or ``dim`` where there is none.
-
-    Attributes:
-        kernel: ``(2 · width + 1, 4 dim)``: the rows that meet the input, those that meet the state, and the bias (the
-            forget bias included). Columns stand in torch's order: input gate, forget gate, candidate, output gate.
-        projection: ``(dim, width)``, or ``None``.
-    """
-
-    kernel: Tensor
-    projection: Tensor | None
-
-    @property
-    def width(self) -> int:
-        return self.kernel.shape[-2] // 2
-
-    @property
-    def dim(self) -> int:
-        return self.kernel.shape[-1] // 4
-
-
-class Clips(NamedTuple):
-    """Bounds on the absolute values of the cell and of the projected output; ``None`` for none."""
-
-    cell: float | None
-    projection: float | None
-
-
-class Gates(NamedTuple):
-    """Views of one step's gates ``(rows, 4 dim)``: all of them, input and forget together, and each ``(rows, dim)``."""
-
-    whole: Tensor
-    inner: Tensor
-    i: Tensor
-    f: Tensor
-    j: Tensor
-    o: Tensor
-
-
-def gates_of(z: Tensor) -> Gates:
-    """The views of ``z`` (rows, 4 dim)."""
-    dim = z.shape[1] // 4
-    return Gates(z, z[:, : 2 * dim], *z.split(dim, 1))
-
-
-def update_cell(gates: Gates, cell: Tensor, hidden: Tensor, cell_clip: float | None) -> Tensor:
-    """One step after its products: ``cell`` becomes the next cell, and ``hidden`` σ(o) tanh(cell), both
-    ``(rows, dim)``; the gates are overwritten with their activations."""
-    gates.inner.sigmoid_()
-    gates.j.tanh_()
-    gates.o.sigmoid_()
-    cell.mul_(gates.f).addcmul_(gates.i, gates.j)
-    if cell_clip is not None:
-        cell.clamp_(-cell_clip, cell_clip)
-    return torch.tanh(cell, out=hidden).mul_(gates.o)
 
 
 class Stretch(NamedTuple):
@@ -135,29 +74,13 @@ def run(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, s
     scratch = x.new_empty(min(most_rows, 2 * x.shape[0]), 4 * dim), x.new_empty(max(2, most), dim)
     for stretch in stretches(batch_sizes, most_rows):
         part = slice(stretch.start, stretch.end)
-        if stretch.n_rows == 1 and dim * width <= PAIRED_WEIGHTS:
-            _run_alone(x[part], y[part], weights, clips, h, c, scratch)
+        if stretch.n_rows == 1:
+            one = Weights(weights.kernel[None], None if weights.projection is None else weights.projection[None])
+            y[part] = run_alone(x[None, part], one, clips, h[None, 0], c[None, 0])[0]
         else:
             _run_stretch(x[part], y[part], stretch.n_rows, weights, clips, h, c, scratch)
         h = y[stretch.end - stretch.n_rows : stretch.end]
     return y
-
-
-def _run_alone(
-    x: Tensor, y: Tensor, weights: Weights, clips: Clips, h: Tensor, c: Tensor, scratch: tuple[Tensor, Tensor]
-) -> None:
-    """Steps of one row, computed as two equal ones: a product with a single row adds up in another order."""
-    gates, _ = scratch
-    n_most = len(gates) // 2
-    h, c_pair = h[:1].repeat(2, 1), c[:1].repeat(2, 1)
-    for start in range(0, len(x), n_most):
-        steps = slice(start, start + n_most)
-        twice = x[steps].repeat_interleave(2, dim=0)
-        outputs = twice.new_empty(len(twice), weights.width)
-        _run_stretch(twice, outputs, 2, weights, clips, h, c_pair, scratch)
-        y[steps] = outputs[::2]
-        h = outputs[-2:]
-    c[:1] = c_pair[:1]
 
 
 def _run_stretch(
@@ -182,66 +105,85 @@ def _run_stretch(
     for parts, out in zip(zip(*views, strict=True), y.view(n_steps, n_rows, width).unbind(0), strict=True):
         gates = Gates(*parts)
         gates.whole.addmm_(h, of_state)
-        _project(update_cell(gates, cell, hidden, clips.cell), weights, clips, out)
+        _project(update_cell(*gates[1:], cell, hidden, clips.cell), weights, clips, out)
         h = out
 
 
-def run_both(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips) -> Tensor:
-    """:func:`run` for the same layer of both directions at once, from the zero state: for a few rows, whose steps take
-    less time to compute than to ask for.
+def run_both(
+    x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, state: State | None = None
+) -> Tensor:
+    """:func:`run` for the same layer of both directions at once: for a few rows, whose steps take less time to compute
+    than to ask for.
 
     Args:
         x: packed inputs ``(2, positions, width)``, of each direction in its own order.
         weights: as of one layer, with a first dimension of 2.
+        state: where each row starts, with a first dimension of 2; zeros by default. Its ``c`` is overwritten.
 
     Returns:
         ``(2, positions, width)``, to the bit what :func:`run` gives for each (seen with MKL).
     """
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     y = x.new_empty(x.shape)
-    h, c = x.new_zeros(2, most, width), x.new_zeros(2, most, dim)
-    of_input, of_state, bias = weights.kernel[:, :width], weights.kernel[:, width:-1], weights.kernel[:, -1:]
+    h, c = state if state is not None else (x.new_zeros(2, most, width), x.new_zeros(2, most, dim))
     for stretch in stretches(batch_sizes, max(2, most, GATE_BYTES // (32 * dim))):
         inputs, n_rows = x[:, stretch.start : stretch.end], stretch.n_rows
-        h, c = h[:, :n_rows], c[:, :n_rows]
-        if n_rows == 1 and dim * width <= PAIRED_WEIGHTS:  # as in run
-            inputs, h, c, n_rows = inputs.repeat_interleave(2, dim=1), h.repeat(1, 2, 1), c.repeat(1, 2, 1), 2
-        c = c.contiguous()
-        hidden = torch.empty_like(c)
-        z = torch.bmm(inputs, of_input).add_(bias).view(2, stretch.n_steps, n_rows, 4 * dim)
-        z = z.transpose(0, 1).contiguous()
-        views = z.unbind(0), z[..., : 2 * dim].unbind(0), *(gate.unbind(0) for gate in z.split(dim, 3))
-        outputs = []
-        for parts in zip(*views, strict=True):
-            gates = Gates(*parts)
-            gates.whole.baddbmm_(h, of_state)
-            h = _project_both(update_cell(gates, c, hidden, clips.cell), weights, clips)
-            outputs.append(h)
-        steps = torch.stack(outputs, dim=1)[:, :, : stretch.n_rows]
-        y[:, stretch.start : stretch.end] = steps.reshape(2, -1, width)
+        outputs = y[:, stretch.start : stretch.end]
+        if n_rows == 1:
+            outputs.copy_(run_alone(inputs, weights, clips, h[:, 0], c[:, 0]))
+        else:
+            c = c[:, :n_rows].contiguous()
+            _run_both_stretch(inputs, outputs.view(2, -1, n_rows, width), weights, clips, h[:, :n_rows], c)
+        h = outputs[:, -n_rows:]
     return y
 
 
-def _project_both(hidden: Tensor, weights: Weights, clips: Clips) -> Tensor:
-    if weights.projection is None:
-        return hidden.clone()
-    out = torch.bmm(hidden[..., :LONGEST_SUM], weights.projection[:, :LONGEST_SUM])
-    for start in range(LONGEST_SUM, weights.dim, LONGEST_SUM):
-        part = slice(start, start + LONGEST_SUM)
-        out.baddbmm_(hidden[..., part], weights.projection[:, part])
-    return out if clips.projection is None else out.clamp_(-clips.projection, clips.projection)
+def _run_both_stretch(x: Tensor, y: Tensor, weights: Weights, clips: Clips, h: Tensor, c: Tensor) -> None:
+    """Steps of the same rows in both directions: ``x`` (2, positions, width) to ``y`` (2, steps, rows, width). Few
+    views are made for each step: making one takes as long as a gate's product with a row."""
+    _, _, n_rows, width = y.shape
+    dim = weights.dim
+    of_state = weights.kernel[:, width:-1].unbind(0)
+    of_input = of_inputs(x, weights).view(2, -1, n_rows, 4 * dim)
+    z, hidden = x.new_empty(2, n_rows, 4 * dim), torch.empty_like(c)
+    gates, each = gates_of(z), z.unbind(0)
+    products = None
+    if weights.projection is not None:
+        products = [_parts(*pair) for pair in zip(hidden, weights.projection, strict=True)]
+    before = h.unbind(0)
+    steps = (zip(*(one.unbind(0) for one in of), strict=True) for of in (of_input, y))
+    for added, out, both in zip(*steps, y.unbind(1), strict=True):
+        for one, shown, matrix, to in zip(added, before, of_state, each, strict=True):
+            torch.addmm(one, shown, matrix, out=to)
+        update_cell(*gates[1:], c, hidden, clips.cell)
+        if products is None:
+            both.copy_(hidden)
+        else:
+            for pairs, to in zip(products, out, strict=True):
+                _add_up(pairs, to)
+            if clips.projection is not None:
+                both.clamp_(-clips.projection, clips.projection)
+        before = out
 
 
 def _project(hidden: Tensor, weights: Weights, clips: Clips, out: Tensor) -> None:
     if weights.projection is None:
         out.copy_(hidden)
         return
-    torch.mm(hidden[:, :LONGEST_SUM], weights.projection[:LONGEST_SUM], out=out)
-    for start in range(LONGEST_SUM, weights.dim, LONGEST_SUM):
-        part = slice(start, start + LONGEST_SUM)
-        out.addmm_(hidden[:, part], weights.projection[part])
+    _add_up(_parts(hidden, weights.projection), out)
     if clips.projection is not None:
         out.clamp_(-clips.projection, clips.projection)
+
+
+def _parts(rows: Tensor, matrix: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """``rows @ matrix`` as products of few enough terms each."""
+    return list(zip(rows.split(lone_row.LONGEST_SUM, dim=1), matrix.split(lone_row.LONGEST_SUM), strict=True))
+
+
+def _add_up(products: list[tuple[Tensor, Tensor]], out: Tensor) -> None:
+    torch.mm(*products[0], out=out)
+    for rows, matrix in products[1:]:
+        out.addmm_(rows, matrix)
 
 
 def last_outputs(y: Tensor, batch_sizes: Sequence[int]) -> Tensor:

@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ner_elmo.bilm import corpus
+from ner_elmo.bilm.cell import State
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import Sentence, TextSource
 from ner_elmo.bilm.model import BiLm
-from ner_elmo.bilm.recurrence import State
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 from ner_elmo.text.vocabulary import Vocabulary

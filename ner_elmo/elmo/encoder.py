@@ -19,7 +19,7 @@ from ner_elmo.bilm.corpus import by_length, in_chunks
 from ner_elmo.bilm.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.hdf5 import open_hdf5, read_array
 from ner_elmo.bilm.many_langs import ManyLangsEncoder
-from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 from ner_elmo.text.vocabulary import Vocabulary
@@ -118,6 +118,7 @@ class Elmo:
         if files.many_langs is not None:
             self._boundaries = (many_langs.BEGIN_SENTENCE, many_langs.END_SENTENCE)
         self._types = TypeVectors(model, *_known_types(model, files))
+        self._starts: Starts | None = None
 
     @classmethod
     def load(
@@ -183,20 +184,28 @@ class Elmo:
                 elif wanted != list(range(len(encoded))):
                     encoded = encoded[wanted]
                 array = encoded.cpu().numpy()
-            start = 1
+            start = 0
             for i in group:
                 end = start + len(chunk[i])
                 results[i] = array[..., start:end, :].copy()  # a view would keep the whole batch alive
-                start = end + 2
+                start = end
         return results  # type: ignore[return-value]
 
     def _encode(self, sentences: Sequence[Sequence[str]], n_layers: int | None) -> Tensor:
-        """All layers of sentences of falling lengths, one after the other, boundaries included:
-        ``(1 + n_layers, positions, dim)``."""
-        begin, end = self._boundaries
-        table, rows = self._types.rows_of([[begin, *tokens, end] for tokens in sentences])
-        index = torch.tensor([row for sentence in rows for row in sentence], device=self.device)
-        return self.model.layers(functional.embedding(index, table), [len(row) for row in rows], n_layers)
+        """All layers of sentences of falling lengths, one after the other: ``(1 + n_layers, positions, dim)``.
+
+        Nobody sees the vectors of the boundaries, and the states behind them are the same for all sentences.
+        """
+        if self._starts is None:
+            table, ((begin, end),) = self._types.rows_of([self._boundaries])
+            self._starts = self.model.starts(table[begin : begin + 1], table[end : end + 1])
+        return self._run(sentences, n_layers, self._starts)
+
+    def _run(self, sentences: Sequence[Sequence[str]], n_layers: int | None, starts: Starts | None) -> Tensor:
+        table, rows = self._types.rows_of(sentences)
+        index = torch.tensor([row for sentence in rows for row in sentence], device=self.device, dtype=torch.long)
+        vectors = functional.embedding(index, table)
+        return self.model.layers(vectors, [len(row) for row in rows], n_layers, starts)
 
     def layers(
         self, sentences: Sequence[Sequence[str]], n_layers: int | None = None, boundaries: bool = False
@@ -208,14 +217,18 @@ class Elmo:
             boundaries: keep the positions of the sentence boundaries (two more in ``time``).
         """
         falling = sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))
-        edge = 0 if boundaries else 1
         with torch.inference_mode():
-            encoded = self._encode([sentences[i] for i in falling], n_layers)
+            if boundaries:
+                begin, last = self._boundaries
+                sentences = [[begin, *tokens, last] for tokens in sentences]
+                encoded = self._run([sentences[i] for i in falling], n_layers, None)
+            else:
+                encoded = self._encode([sentences[i] for i in falling], n_layers)
             parts: list[Tensor] = [encoded] * len(sentences)
             start = 0
             for i in falling:
-                end = start + len(sentences[i]) + 2
-                parts[i] = encoded[:, start + edge : end - edge].transpose(0, 1)
+                end = start + len(sentences[i])
+                parts[i] = encoded[:, start:end].transpose(0, 1)
                 start = end
             return nn.utils.rnn.pad_sequence(parts, batch_first=True).permute(2, 0, 1, 3)
 

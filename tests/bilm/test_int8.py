@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ner_elmo.bilm import int8
-from ner_elmo.bilm.recurrence import Clips, Weights, run
+from ner_elmo.bilm.cell import Clips, Weights
+from ner_elmo.bilm.recurrence import run
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
 from tests.bilm.test_pretrain import small_bilm

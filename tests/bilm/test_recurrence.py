@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ner_elmo.bilm import recurrence
+from ner_elmo.bilm import lone_row, recurrence
+from ner_elmo.bilm.cell import Clips, Weights
 from ner_elmo.bilm.lstm import LstmLayer
 from ner_elmo.bilm.options import LstmOptions
-from ner_elmo.bilm.recurrence import Clips, Recurrence, Weights, last_outputs, run, run_both
+from ner_elmo.bilm.recurrence import Recurrence, last_outputs, run, run_both
 
 DIM, PROJECTION = 7, 4
 BINDING = Clips(0.3, 0.05)
@@ -60,12 +61,12 @@ def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
 @pytest.mark.parametrize("clips", [Clips(None, None), BINDING, Clips(0.3, None), Clips(None, 0.05)])
 @pytest.mark.parametrize("projection", [True, False])
 @pytest.mark.parametrize("with_state", [True, False])
-@pytest.mark.parametrize("paired", [0, 1 << 20])
+@pytest.mark.parametrize("limits", [(3, 2, 1 << 20), (3, 3, 0), (512, 384, 1 << 20)])
 def test_outputs_and_gradients_equal_the_slow_loop(
-    clips: Clips, projection: bool, with_state: bool, paired: int, monkeypatch: pytest.MonkeyPatch
+    clips: Clips, projection: bool, with_state: bool, limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recurrence, "PAIRED_WEIGHTS", paired)
-    monkeypatch.setattr(recurrence, "LONGEST_SUM", 3)
+    for name, value in zip(("LONGEST_SUM", "LONGEST_RUN", "MOST_IN_ORDER"), limits, strict=True):
+        monkeypatch.setattr(lone_row, name, value)
     weights = make_weights(projection)
     width = weights.width
     lengths = [6, 4, 4, 1]
@@ -122,7 +123,7 @@ def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips
     _, batch_sizes = packed(sentences_of(lengths, width))
     x = torch.stack([inputs[0], inputs[1][: len(inputs[0])]])
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recurrence, "LONGEST_SUM", 3)
+        patch.setattr(lone_row, "LONGEST_SUM", 3)
         patch.setattr(recurrence, "GATE_BYTES", 32 * DIM * 3)
         found = run_both(x, batch_sizes, both, clips)
         for one, part, weights in zip(found, x, ours, strict=True):

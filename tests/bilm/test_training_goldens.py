@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from ner_elmo.bilm.cell import State
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import read_sentences
 from ner_elmo.bilm.hdf5 import read_weights, weight_table
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import read_options
 from ner_elmo.bilm.perplexity import held_out_perplexity
-from ner_elmo.bilm.recurrence import State
 from ner_elmo.bilm.running_text import RunningText, Stream, running_directions
 from ner_elmo.bilm.trainer import Trainer, new_trainer
 from ner_elmo.text.characters import char_ids
