@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ner_elmo.bilm import run_log
-from ner_elmo.bilm.curve import HEIGHT, WIDTH, draw_curve, ticks
+from ner_elmo.bilm.curve import HEIGHT, WIDTH, draw_curve
 from ner_elmo.bilm.run_log import RunLog, read_events
 
 
@@ -76,10 +76,3 @@ def test_the_picture_is_well_formed_and_everything_lies_inside() -> None:
 @pytest.mark.parametrize("events", [[], [step(1)], [perplexity(1, 3.0)], [step(1), step(2), perplexity(2, 1.0)]])
 def test_a_picture_of_little(events: list[dict[str, Any]]) -> None:
     ElementTree.fromstring(draw_curve(events))
-
-
-def test_ticks_are_round() -> None:
-    assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
-    assert ticks(3.9, 5.9) == pytest.approx([4, 4.5, 5, 5.5])
-    assert ticks(0, 3.1e6) == [0, 1e6, 2e6, 3e6]
-    assert ticks(2, 2) == [2]
