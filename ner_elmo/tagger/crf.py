@@ -5,7 +5,7 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``tags`` tags.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -92,62 +92,85 @@ class ConstrainedCrf(nn.Module):
         return gradient
 
     def span_log_probabilities(
-        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]]
+        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]], temperature: float = 1.0
     ) -> list[list[float]]:
         """log P(span, label | sentence) for each of the ``spans`` of each sentence, exactly.
 
         That is log Z of the lattice in which the span carries its own tags and does not go on after its end, minus
         log Z. Both come from one forward and one backward pass over the sentence, however many spans it has.
         Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool.
+
+        Args:
+            temperature: the score of every tag sequence is divided by it, emissions and transitions alike: above 1
+                probabilities are less extreme. The most probable sequence stays the same.
         """
         if not any(spans):
             return [[] for _ in spans]
         with torch.no_grad():
             # Differences of log-weights of long sentences need more digits than float32 has.
-            weights = _bounded(emissions.double())
-            before, after = self._messages(weights, mask)
+            weights = _bounded(emissions.double()) / temperature
+            parameters = {name: value / temperature for name, value in self._legal_parameters(torch.double).items()}
+            before, after = _messages(weights, mask, parameters, self._are_small(weights, parameters))
             log_z = torch.logsumexp(before[:, 0] + after[:, 0], dim=1)
-            lattice = _Messages(weights.cpu(), before.cpu(), after.cpu(), log_z.cpu(), mask.sum(dim=1).tolist())
-            moves = self._legal_parameters(torch.double)["transitions"].cpu()
-            return [[self._span(lattice, moves, row, span) for span in found] for row, found in enumerate(spans)]
+            lattice = _Messages(weights, before, after, log_z, mask.sum(dim=1))
+            found = iter(self._spans(lattice, parameters["transitions"], spans).clamp(max=0.0).tolist())
+        return [[next(found) for _ in sentence] for sentence in spans]
 
-    def _messages(self, weights: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-weights, ``(batch, time, tags)``: of all paths up to a token with a tag, and of all paths onwards."""
-        parameters = self._legal_parameters(weights.dtype)
-        moves, ends = parameters["transitions"], parameters["end_transitions"].expand(len(weights), -1)
-        before = [parameters["start_transitions"] + weights[:, 0]]
-        for t in range(1, weights.shape[1]):
-            before.append(torch.logsumexp(before[-1].unsqueeze(2) + moves, dim=1) + weights[:, t])
-        after = [ends]
-        for t in range(weights.shape[1] - 1, 0, -1):
-            on = torch.logsumexp(moves + (weights[:, t] + after[-1]).unsqueeze(1), dim=2)
-            after.append(torch.where(mask[:, t].unsqueeze(1), on, ends))  # the last real token meets the end
-        return torch.stack(before, dim=1), torch.stack(after[::-1], dim=1)
+    def _are_small(self, weights: Tensor, parameters: Mapping[str, Tensor]) -> bool:
+        """Whether no legal path's weight can underflow beside another's when they meet in a token.
 
-    def _span(self, lattice: _Messages, moves: Tensor, row: int, span: Span) -> float:
-        """log P of one span: into its first tag, along its tags, and out of its last one."""
-        inside = [self.tag_set.index(tag) for tag in self._tags_of(span)]
-        last = inside[-1]
-        score = lattice.before[row, span.start, inside[0]]
-        if len(inside) > 1:
-            places = torch.arange(span.start + 1, span.end)
-            score = score + moves[inside[:-1], inside[1:]].sum() + lattice.weights[row, places, inside[1:]].sum()
-        if span.end == lattice.lengths[row]:
-            score = score + lattice.after[row, span.end - 1, last]
-        else:
-            on = moves[last] + lattice.weights[row, span.end] + lattice.after[row, span.end]
-            on[self._continuations(span)] = -torch.inf
-            score = score + torch.logsumexp(on, dim=0)
-        return min(0.0, float(score - lattice.log_z[row]))
+        Reaching one tag instead of another changes the tags of a token and the two before it at most, so log-weights of
+        a token's tags lie within 8 times the largest numbers of each kind, a transition aside; float64 has exp(−700).
+        """
+        size = weights.abs().amax()
+        penalties = {"start_transitions": self.start_penalties, "end_transitions": self.end_penalties}
+        for name, penalty in {**penalties, "transitions": self.penalties}.items():
+            size = size + parameters[name].masked_fill(penalty < 0, 0.0).abs().amax()
+        return bool(10 * size < 700)
 
-    def _tags_of(self, span: Span) -> list[str]:
-        length = span.end - span.start
-        return list(tags([Span(0, length, span.label)], length, self.scheme))
+    def _spans(self, lattice: _Messages, moves: Tensor, spans: Sequence[Sequence[Span]]) -> Tensor:
+        """log P of all spans of all sentences, ``(spans,)``: into the first tag, along the tags, out of the last."""
+        labels = sorted({span.label for sentence in spans for span in sentence})
+        places = [
+            (row, span.start, span.end, labels.index(span.label))
+            for row, sentence in enumerate(spans)
+            for span in sentence
+        ]
+        row, start, end, label = torch.tensor(places, device=moves.device).T
+        first, inner, last, goes_on = self._tags_of(labels, moves.device)
+        is_single = end - start == 1
+        n_inner = (end - start - 2).clamp(min=0)  # tags between the first and the last one
+        first_tag = torch.where(is_single, first[label, 0], first[label, 1])
+        last_tag = torch.where(is_single, first_tag, last[label])
+        inner_tag = inner[label]
+        sums = lattice.weights.cumsum(dim=1)  # of the emissions of a tag up to and with a token
+        inside = sums[row, end - 1, inner_tag] - sums[row, start, inner_tag]
+        inside = inside - lattice.weights[row, end - 1, inner_tag] + lattice.weights[row, end - 1, last_tag]
+        along = torch.where(
+            n_inner > 0,
+            moves[first_tag, inner_tag] + (n_inner - 1) * moves[inner_tag, inner_tag] + moves[inner_tag, last_tag],
+            moves[first_tag, last_tag],
+        )
+        score = lattice.before[row, start, first_tag] + torch.where(is_single, 0.0, inside + along)
+        following = end.clamp(max=lattice.weights.shape[1] - 1)
+        on = moves[last_tag] + lattice.weights[row, following] + lattice.after[row, following]
+        on = torch.logsumexp(on.masked_fill(goes_on[label], -torch.inf), dim=1)
+        is_at_end = end == lattice.lengths[row]
+        return score + torch.where(is_at_end, lattice.after[row, end - 1, last_tag], on) - lattice.log_z[row]
 
-    def _continuations(self, span: Span) -> list[int]:
-        """The tags that would make the token after ``span`` part of it."""
-        inner = {f"{prefix}-{span.label}" for prefix in "IME"}
-        return [index for index, tag in enumerate(self.tag_set) if tag in inner]
+    def _tags_of(self, labels: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For each label: the first tags of a span of one token and of a longer one ``(labels, 2)``; the tag between
+        the first and the last, and the last one, ``(labels,)``; which tags would go on with it ``(labels, tags)``."""
+        one, three = ([tags([Span(0, length, label)], length, self.scheme) for label in labels] for length in (1, 3))
+        index = {tag: number for number, tag in enumerate(self.tag_set)}
+        first = [[index[single[0]], index[longer[0]]] for single, longer in zip(one, three, strict=True)]
+        goes_on = [[tag in {f"{prefix}-{label}" for prefix in "IME"} for tag in self.tag_set] for label in labels]
+        return (
+            torch.tensor(first, device=device),
+            torch.tensor([index[longer[1]] for longer in three], device=device),
+            torch.tensor([index[longer[2]] for longer in three], device=device),
+            torch.tensor(goes_on, device=device),
+        )
 
     def _call(self, emissions: Tensor, tag_ids: Tensor | None, mask: Tensor):  # type: ignore[no-untyped-def]
         """pytorch-crf with the penalties in its parameters, computed in the precision of the emissions."""
@@ -167,7 +190,34 @@ class _Messages(NamedTuple):
     before: Tensor
     after: Tensor
     log_z: Tensor  # (batch,)
-    lengths: list[int]
+    lengths: Tensor  # (batch,)
+
+
+def _messages(
+    weights: Tensor, mask: Tensor, parameters: Mapping[str, Tensor], are_small: bool
+) -> tuple[Tensor, Tensor]:
+    """Log-weights, ``(batch, time, tags)``: of all paths up to a token with a tag, and of all paths onwards.
+
+    If weights ``are_small``, a step is a product of matrices, which needs far fewer exponentials.
+    """
+    moves, ends = parameters["transitions"], parameters["end_transitions"].expand(len(weights), -1)
+    exp_moves = moves.exp() if are_small else None
+    before = [parameters["start_transitions"] + weights[:, 0]]
+    for t in range(1, weights.shape[1]):
+        before.append(_log_product(before[-1], moves, exp_moves) + weights[:, t])
+    after = [ends]
+    for t in range(weights.shape[1] - 1, 0, -1):
+        on = _log_product(weights[:, t] + after[-1], moves.T, None if exp_moves is None else exp_moves.T)
+        after.append(torch.where(mask[:, t].unsqueeze(1), on, ends))  # the last real token meets the end
+    return torch.stack(before, dim=1), torch.stack(after[::-1], dim=1)
+
+
+def _log_product(values: Tensor, moves: Tensor, exp_moves: Tensor | None) -> Tensor:
+    """``log Σ_a exp(values[:, a] + moves[a, b])``, ``(batch, b)``."""
+    if exp_moves is None:
+        return torch.logsumexp(values.unsqueeze(2) + moves, dim=1)
+    top = values.amax(dim=1, keepdim=True)
+    return top + torch.log(torch.exp(values - top) @ exp_moves)
 
 
 class _Lattice(CRF):  # type: ignore[misc]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from ner_elmo.tagger.features import Example, batches_by_length, collate
 from ner_elmo.tagger.model import TaggerModel
 from ner_elmo.text.tag_scheme import Span, spans
 
 BATCH_TOKENS = 4096
+
+ScoredSpan = tuple[Span, float]
 
 
 def predict(
@@ -21,7 +24,11 @@ def predict(
     batch_tokens: int = BATCH_TOKENS,
 ) -> list[list[Span]]:
     """The most probable entities of each sentence."""
-    return [[span for span, _ in found] for found in _predict(model, examples, device, batch_tokens, scored=False)]
+    results: list[list[Span]] = [[] for _ in examples]
+    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
+        for index, found in zip(indices, decode(model, emissions, mask), strict=True):
+            results[index] = found
+    return results
 
 
 def predict_scored(
@@ -29,29 +36,37 @@ def predict_scored(
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
     batch_tokens: int = BATCH_TOKENS,
-) -> list[list[tuple[Span, float]]]:
+    temperature: float = 1.0,
+) -> list[list[ScoredSpan]]:
     """The most probable entities of each sentence, each with its probability P(span, label | sentence) in 0..1."""
-    return _predict(model, examples, device, batch_tokens, scored=True)
-
-
-@torch.inference_mode()
-def _predict(
-    model: TaggerModel, examples: Sequence[Example], device: torch.device | str, batch_tokens: int, scored: bool
-) -> list[list[tuple[Span, float]]]:
-    was_training = model.training
-    model.eval()
-    results: list[list[tuple[Span, float]]] = [[] for _ in examples]
-    for indices in batches_by_length([len(example.tokens) for example in examples], batch_tokens):
-        batch = collate([examples[index] for index in indices]).to(device)
-        emissions = model(batch)
-        found = [
-            spans([model.options.tags[tag] for tag in sequence]) for sequence in model.crf.decode(emissions, batch.mask)
-        ]
-        if scored:
-            log_scores = model.crf.span_log_probabilities(emissions, batch.mask, found)
-        else:
-            log_scores = [[0.0] * len(sentence) for sentence in found]
+    results: list[list[ScoredSpan]] = [[] for _ in examples]
+    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
+        found = decode(model, emissions, mask)
+        log_scores = model.crf.span_log_probabilities(emissions, mask, found, temperature)
         for index, sentence, scores in zip(indices, found, log_scores, strict=True):
             results[index] = [(span, math.exp(score)) for span, score in zip(sentence, scores, strict=True)]
-    model.train(was_training)
     return results
+
+
+def emission_batches(
+    model: TaggerModel, examples: Sequence[Example], device: torch.device | str, batch_tokens: int = BATCH_TOKENS
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Batches of sentences of similar length: their indices, emissions ``(batch, time, tags)`` and mask
+    ``(batch, time)``. The model reads them without dropout."""
+    was_training = model.training
+    model.eval()
+    try:
+        for indices in batches_by_length([len(example.tokens) for example in examples], batch_tokens):
+            batch = collate([examples[index] for index in indices]).to(device)
+            with torch.inference_mode():
+                emissions = model(batch)
+            yield indices, emissions, batch.mask
+    finally:
+        model.train(was_training)
+
+
+def decode(model: TaggerModel, emissions: Tensor, mask: Tensor) -> list[list[Span]]:
+    """The entities of each sentence's most probable tag sequence."""
+    with torch.inference_mode():
+        sequences = model.crf.decode(emissions, mask)
+    return [spans([model.options.tags[tag] for tag in sequence]) for sequence in sequences]

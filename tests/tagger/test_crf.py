@@ -80,6 +80,49 @@ def test_everything_equals_enumeration(scheme: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_span_probabilities_at_a_temperature_equal_enumeration(scheme: str, temperature: float) -> None:
+    """Every sequence's score divided by the temperature, then normalised over all of them again."""
+    length, crf = 4, make_crf(scheme, seed=5)
+    emissions = 2 * torch.randn(1, length, len(crf.tag_set), dtype=torch.double)
+    mask = torch.ones(1, length, dtype=torch.bool)
+    scaled = {ids: path_score(crf, emissions[0], ids) / temperature for ids in all_sequences(crf, length)}
+    log_z = torch.logsumexp(torch.tensor(list(scaled.values()), dtype=torch.double), dim=0).item()
+    every_span = [Span(a, b, x) for a in range(length) for b in range(a + 1, length + 1) for x in ("A", "B")]
+    found = crf.span_log_probabilities(emissions, mask, [every_span], temperature)[0]
+    for span, log_p in zip(every_span, found, strict=True):
+        containing = [ids for ids in scaled if span in spans([crf.tag_set[i] for i in ids])]
+        expected = sum(math.exp(scaled[ids] - log_z) for ids in containing)
+        assert math.exp(log_p) == pytest.approx(expected, abs=1e-9)
+    if temperature == 1.0:
+        assert found == crf.span_log_probabilities(emissions, mask, [every_span])[0]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", [1.0, 7.0, 50.0])
+def test_span_probabilities_are_the_same_by_products_and_by_sums(
+    scheme: str, size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crf = make_crf(scheme)
+    mask = torch.arange(12) < torch.tensor([12, 1, 7])[:, None]
+    emissions = size * torch.rand(3, 12, len(crf.tag_set), dtype=torch.double)
+    wanted = [[Span(a, b, x) for a in range(n) for b in range(a + 1, n + 1) for x in ("A", "B")] for n in (12, 1, 7)]
+    by_products = crf.span_log_probabilities(emissions, mask, wanted)
+    monkeypatch.setattr(ConstrainedCrf, "_are_small", lambda *_: False)
+    by_sums = crf.span_log_probabilities(emissions, mask, wanted)
+    for one, other in zip(by_products, by_sums, strict=True):
+        assert one == pytest.approx(other, abs=1e-9)
+
+
+def test_extreme_scores_still_give_probabilities() -> None:
+    crf = make_crf("bioes")
+    emissions = torch.full((1, 3, len(crf.tag_set)), -1e3, dtype=torch.double)
+    emissions[0, :, crf.tag_set.index("B-A")] = 1e3  # what scores best cannot follow itself
+    found = crf.span_log_probabilities(emissions, torch.ones(1, 3, dtype=torch.bool), [[Span(0, 2, "A")]])
+    assert all(math.isfinite(score) and score <= 0 for score in found[0])
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_batch_equals_its_sentences_alone_and_empty_ones_are_no_trouble(scheme: str) -> None:
     crf = make_crf(scheme)
     lengths = [3, 0, 5, 1]
