@@ -98,7 +98,8 @@ def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Seq
         options.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
     found: list[Sequence[Span]] = [
-        [span for span, _ in scored] for scored in tagger.tag_tokens([sentence.tokens for sentence in gold])
+        [span for span, _ in found_spans]
+        for found_spans in tagger.tag_tokens([sentence.tokens for sentence in gold], scores=False)
     ]
     return found, time.monotonic() - begun
 

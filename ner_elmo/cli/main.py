@@ -10,7 +10,7 @@ import typer
 
 from ner_elmo import __version__
 from ner_elmo.bilm.launch import is_first
-from ner_elmo.cli import check, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
+from ner_elmo.cli import check, compare, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
 from ner_elmo.errors import DataError, NerElmoError, UsageError, is_out_of_memory
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
@@ -43,7 +43,7 @@ def _global_options(
     pass
 
 
-for _command in (pretrain, perplexity, train_tagger, evaluate, tag, embed, check, convert, info):
+for _command in (pretrain, perplexity, train_tagger, evaluate, tag, embed, check, convert, compare, info):
     app.command(_command.NAME)(_command.command)
 
 

@@ -35,6 +35,9 @@ def command(
     min_score: Annotated[
         float, typer.Option("--min-score", min=0.0, max=1.0, help="leave out entities less probable than this")
     ] = 0.0,
+    no_scores: Annotated[
+        bool, typer.Option("--no-scores", help="compute no probabilities, which is faster; the entities are the same")
+    ] = False,
     offsets: Annotated[
         str, typer.Option("--offsets", help="what -f jsonl counts in: char (code points), utf16 or byte")
     ] = "char",
@@ -60,6 +63,10 @@ def command(
         raise UsageError(f"--offsets {offsets}: unknown; expected one of {', '.join(OFFSETS)}")
     if offsets != "char" and format != "jsonl":
         raise UsageError(f"--offsets {offsets}: only -f jsonl has offsets")
+    if no_scores and min_score:
+        raise UsageError(
+            f"--min-score {min_score:g} needs probabilities and --no-scores computes none; drop one of them"
+        )
     if unit not in _UNITS:
         raise UsageError(f"--unit {unit}: unknown; expected one of {', '.join(_UNITS)}")
     for path in inputs:
@@ -79,7 +86,7 @@ def command(
     units = _shown(read_units(inputs, unit, encoding))
     n_failed = 0
     with output_stream(output) as stream:
-        for result in tagger.tag_each(units, tokenized=tokenized):
+        for result in tagger.tag_each(units, tokenized=tokenized, scores=not no_scores):
             n_failed += not _write(result, stream, format, min_score, offsets)
     if n_failed:
         options.note(f"{n_failed} units could not be tagged")
@@ -96,7 +103,7 @@ def _write(result: Document | Failure, stream: IO[str], format: str, min_score: 
             stream.write(json.dumps({"text": result.text, "error": result.error}, ensure_ascii=False) + "\n")
         options.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
         return False
-    result.entities = [entity for entity in result.entities if entity.score >= min_score]
+    result.entities = [entity for entity in result.entities if entity.score is None or entity.score >= min_score]
     FORMATS[format](result if offsets == "char" else with_offsets(result, offsets), stream)
     return True
 

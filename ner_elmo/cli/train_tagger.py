@@ -203,7 +203,7 @@ def command(
             display.line(f"stopped; what was saved after the last whole epoch stays in {output}: go on with --resume")
             raise typer.Exit(143 if terminated else 130) from None
     if json:
-        options.print_json({name: value for name, value in found.items() if name != "sentences"})
+        options.print_json({name: value for name, value in found.items() if not name.startswith("sentences")})
     else:
         print(f"{output}: tagger written; dev F1 {found['scores']['dev']['f1']:.4f}", flush=True)
 

@@ -56,7 +56,19 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
             f"Over {n_seeds} seeds, {part} F1 is {figures['mean']:.4f} ± {figures['standard_deviation']:.4f}; "
             f"this is seed {report['seed']}, the best on dev."
         )
+    if "calibration" in report:
+        lines += ["", _calibration(report["calibration"])]
     return lines
+
+
+def _calibration(found: Mapping[str, Any]) -> str:
+    """One sentence about the probabilities of the entities found."""
+    errors = "; ".join(
+        f"{100 * figures['ece']:.2f} % on {part} ({100 * figures['uncalibrated']['ece']:.2f} % without it)"
+        for part, figures in found.items()
+        if part != "temperature"
+    )
+    return f"Probabilities: temperature {found['temperature']:.3f}, fitted on dev; expected calibration error {errors}."
 
 
 def _data(report: Mapping[str, Any]) -> list[str]:

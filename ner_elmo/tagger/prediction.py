@@ -12,7 +12,7 @@ import torch
 
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.tagger.features import Example, Words, elmo_layers
-from ner_elmo.tagger.inference import predict_scored
+from ner_elmo.tagger.inference import predict, predict_scored
 from ner_elmo.tagger.model import MEAN_MIX, TaggerModel
 from ner_elmo.tagger.store import INFO, StoredTagger, labels_of, load_tagger
 from ner_elmo.text.documents import Document, Entity, Token
@@ -28,6 +28,7 @@ BATCH_TOKENS = 2048
 CHUNK_BATCHES = 8
 
 Unit = str | Sequence[str]
+FoundSpan = tuple[Span, float | None]  # with its probability, if that was asked for
 T = TypeVar("T")
 
 
@@ -76,6 +77,7 @@ class Tagger:
         elmo: Elmo | None = None,
         device: torch.device | str = "cpu",
         batch_tokens: int | None = None,
+        temperature: float = 1.0,
     ) -> None:
         self.model = model.to(device).eval()
         self.words = words
@@ -83,6 +85,7 @@ class Tagger:
         self.elmo = elmo
         self.device = device
         self.batch_tokens = batch_tokens or BATCH_TOKENS
+        self.temperature = temperature
 
     @classmethod
     def load(
@@ -108,7 +111,7 @@ class Tagger:
             from ner_elmo.elmo.encoder import Elmo
 
             elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
-        return cls(stored.model, stored.words, stored.text, elmo, device, batch_tokens)
+        return cls(stored.model, stored.words, stored.text, elmo, device, batch_tokens, stored.temperature)
 
     @property
     def labels(self) -> list[str]:
@@ -116,50 +119,56 @@ class Tagger:
         return labels_of(self.model.options.tags)
 
     @overload
-    def tag(self, text: str, *, tokenized: bool = ...) -> Document: ...  # type: ignore[overload-overlap]
+    def tag(self, text: str, *, tokenized: bool = ..., scores: bool = ...) -> Document: ...  # type: ignore[overload-overlap]
 
     @overload
-    def tag(self, text: Iterable[Unit], *, tokenized: bool = ...) -> Iterator[Document]: ...
+    def tag(self, text: Iterable[Unit], *, tokenized: bool = ..., scores: bool = ...) -> Iterator[Document]: ...
 
-    def tag(self, text: str | Iterable[Unit], *, tokenized: bool = False) -> Document | Iterator[Document]:
+    def tag(
+        self, text: str | Iterable[Unit], *, tokenized: bool = False, scores: bool = True
+    ) -> Document | Iterator[Document]:
         """The document of one text; or, lazily and in order, those of many texts or lists of tokens.
 
         A list of tokens is one sentence, whose text is the tokens joined by blanks. With ``tokenized``, texts are not
-        tokenised: a line is a sentence, and blanks separate its tokens.
+        tokenised: a line is a sentence, and blanks separate its tokens. Without ``scores``, entities have None for
+        their probability, which takes time to compute.
         """
         if isinstance(text, str):
-            return self._documents([text], tokenized)[0]
-        return self._tag_many(text, tokenized)
+            return self._documents([text], tokenized, scores)[0]
+        return self._tag_many(text, tokenized, scores)
 
-    def _tag_many(self, units: Iterable[Unit], tokenized: bool) -> Iterator[Document]:
+    def _tag_many(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
         for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
-            yield from self._documents(chunk, tokenized)
+            yield from self._documents(chunk, tokenized, scores)
 
-    def tag_each(self, units: Iterable[Unit], *, tokenized: bool = False) -> Iterator[Document | Failure]:
+    def tag_each(
+        self, units: Iterable[Unit], *, tokenized: bool = False, scores: bool = True
+    ) -> Iterator[Document | Failure]:
         """As :meth:`tag` for many units, but one that fails does not end the others: it becomes a :class:`Failure`."""
         for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
             try:
-                yield from self._documents(chunk, tokenized)
+                yield from self._documents(chunk, tokenized, scores)
             except (NerElmoError, MemoryError, RuntimeError, ValueError):
                 for unit in chunk:
-                    yield self._document_or_failure(unit, tokenized)
+                    yield self._document_or_failure(unit, tokenized, scores)
 
-    def _document_or_failure(self, unit: Unit, tokenized: bool) -> Document | Failure:
+    def _document_or_failure(self, unit: Unit, tokenized: bool, scores: bool) -> Document | Failure:
         try:
-            return self._documents([unit], tokenized)[0]
+            return self._documents([unit], tokenized, scores)[0]
         except (NerElmoError, MemoryError, RuntimeError, ValueError) as error:
             text = unit if isinstance(unit, str) else " ".join(unit)
             return Failure(text, str(error) or type(error).__name__)
 
-    def tag_tokens(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[tuple[Span, float]]]:
-        """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1."""
+    def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
+        """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
+        ``scores``)."""
         for chunk in _chunks(sentences, len, CHUNK_BATCHES * self.batch_tokens):
-            yield from self._predict(chunk)
+            yield from self._predict(chunk, scores)
 
-    def _documents(self, units: Sequence[Unit], tokenized: bool) -> list[Document]:
+    def _documents(self, units: Sequence[Unit], tokenized: bool, scores: bool) -> list[Document]:
         documents = [self._read(unit, tokenized) for unit in units]
         forms = [[token.form for token in sentence] for document in documents for sentence in document.sentences]
-        found = iter(self.tag_tokens(forms))
+        found = iter(self.tag_tokens(forms, scores=scores))
         for document in documents:
             for sentence in document.sentences:
                 document.entities += [_entity(document.text, sentence, *scored) for scored in next(found)]
@@ -174,7 +183,7 @@ class Tagger:
             start += len(form) + 1
         return Document(" ".join(unit), [tokens] if tokens else [])
 
-    def _predict(self, sentences: Sequence[Sequence[str]]) -> list[list[tuple[Span, float]]]:
+    def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
         options = self.model.options
         layers: Iterable[np.ndarray | None] = [None] * len(sentences)
         if self.elmo is not None:
@@ -183,10 +192,14 @@ class Tagger:
             Example(tuple(tokens), self.words.indices(tokens), frozen)
             for tokens, frozen in zip(sentences, layers, strict=True)
         ]
-        return predict_scored(self.model, examples, self.device, self.batch_tokens)
+        if not scores:
+            found = predict(self.model, examples, self.device, self.batch_tokens)
+            return [[(span, None) for span in sentence] for sentence in found]
+        scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
+        return [list(sentence) for sentence in scored]
 
 
-def _entity(text: str, sentence: Sequence[Token], span: Span, score: float) -> Entity:
+def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:
     start, end = sentence[span.start].start, sentence[span.end - 1].end
     return Entity(start, end, span.label, text[start:end], score)
 

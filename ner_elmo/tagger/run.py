@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
 import json
 import platform
 import shutil
@@ -21,6 +23,17 @@ from ner_elmo.bilm.directory import find_bilm
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, ModelError, UsageError
+from ner_elmo.tagger.analysis import (
+    ERRORS,
+    PAGES,
+    add_up,
+    analyse,
+    in_brief,
+    learning_curve,
+    predict_parts,
+    write_errors,
+    write_pages,
+)
 from ner_elmo.tagger.card import model_card
 from ner_elmo.tagger.evaluation import count, counts_as_data, scores, seqeval_report
 from ner_elmo.tagger.features import (
@@ -32,8 +45,8 @@ from ner_elmo.tagger.features import (
     make_examples,
     make_words,
 )
-from ner_elmo.tagger.inference import predict
 from ner_elmo.tagger.model import LEARNED_MIX, MEAN_MIX, TaggerModel, TaggerOptions
+from ner_elmo.tagger.report_page import main_part
 from ner_elmo.tagger.store import (
     BILM,
     CARD,
@@ -70,8 +83,12 @@ SCHEMA_VERSION = 1
 HELDOUT_SHARE = 0.1
 CONFIG, LOG, CHECKPOINTS = "config.json", "log.jsonl", "checkpoints"
 PREDICTIONS = {"dev": "predictions.dev.conll", "test": "predictions.test.conll"}
+ALL_SEEDS = "sentences_of_all_seeds"  # in the report: counts of each sentence, added up over the seeds
 # All that a run writes into its folder, beside the biLM.
-RUN_NAMES = (INFO, WEIGHTS, WORD_VECTORS, REPORT, CARD, CONFIG, LOG, CHECKPOINTS, *PREDICTIONS.values())
+RUN_NAMES = (
+    *(INFO, WEIGHTS, WORD_VECTORS, REPORT, *PAGES, ERRORS, CARD, CONFIG, LOG, CHECKPOINTS),
+    *PREDICTIONS.values(),
+)
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -457,6 +474,7 @@ def _protocol(
         data[part] = {
             "file": Path(path).name,
             "sha256": sha256_of_file(path) if path != "-" else None,
+            "gold_sha256": gold_digest(sentences),
             "scheme": corpora[part if part in corpora else "train"].scheme,
             "sentences": len(sentences),
             "tokens": sum(len(sentence.tokens) for sentence in sentences),
@@ -473,6 +491,15 @@ def _protocol(
         if config.word_vectors is None
         else {"file": Path(config.word_vectors).name, "sha256": sha256_of_file(config.word_vectors)},
     }
+
+
+def gold_digest(sentences: Sequence[LabelledSentence]) -> str:
+    """SHA-256 of tokens and entities, however the file writes them: figures over the same ones can be compared."""
+    digest = hashlib.sha256()
+    for sentence in sentences:
+        line = json.dumps([sentence.tokens, sentence.spans], ensure_ascii=True, separators=(",", ":"))
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
 
 
 # --- one seed ---------------------------------------------------------------------------------------------------------
@@ -593,16 +620,18 @@ def _finish(
     """Score the best epoch on dev and test and write everything down."""
     results: dict[str, Any] = {}
     sentence_counts: dict[str, Any] = {}
-    for part in ("dev", "test"):
-        if part not in prepared.parts:
-            continue
+    analyses: dict[str, Any] = {}
+    found_spans, calibration = predict_parts(
+        state.model, prepared.examples, prepared.parts, device, prepared.protocol["trained_on_dev"]
+    )
+    for part, predicted in found_spans.items():
         sentences = prepared.parts[part]
-        predicted = predict(state.model, prepared.examples[part], device)
         gold = [sentence.spans for sentence in sentences]
         counts = count(gold, predicted)
         n_tokens = sum(len(sentence.tokens) for sentence in sentences)
         results[part] = scores(counts) | {"sentences": len(sentences), "tokens": n_tokens}
         sentence_counts[part] = counts_as_data(counts)
+        analyses[part] = analyse(sentences, predicted)
         with replace_file(folder / PREDICTIONS[part]) as temporary, open(temporary, "w", encoding="utf-8") as stream:
             pairs = zip(sentences, predicted, strict=True)
             write_conll(((s.tokens, tags(found, len(s.tokens), "iob2")) for s, found in pairs), stream)
@@ -619,11 +648,14 @@ def _finish(
             "best_epoch": state.best_epoch,
             "stopped": state.stopped,
             "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+            "curve": learning_curve(folder / LOG),
         },
         "options": prepared.options.as_dict(),
         "config": _without_paths(config),
         "licence": config.licence,
         "versions": {"ner-elmo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "calibration": calibration,
+        "analysis": analyses,
         "sentences": sentence_counts,
     }
     info = {
@@ -631,8 +663,11 @@ def _finish(
         "licence": config.licence,
         "data": prepared.protocol["data"],
         "created_by": f"ner-elmo {__version__}",
+        "calibration": in_brief(calibration),
     }
     write_tagger(folder, state.model.cpu(), prepared.words, info, config.storage, bilm)
+    part = main_part(found)
+    write_errors(folder, part, prepared.parts, found_spans[part])
     write_report(folder, found)
     return found
 
@@ -646,7 +681,7 @@ def _without_paths(config: TaggerConfig) -> dict[str, Any]:
 
 
 def write_report(folder: Path, found: dict[str, Any]) -> None:
-    """``report.json`` and the model card, which says the same to people."""
+    """``report.json``, and the model card and pages, which say the same to people; ``errors.json`` is there already."""
     bilm_info = folder / BILM / "bilm.json"
     if not bilm_info.is_file():
         bilm_info = folder.parent / BILM / "bilm.json"
@@ -654,6 +689,8 @@ def write_report(folder: Path, found: dict[str, Any]) -> None:
     bilm = json.loads(bilm_info.read_text(encoding="utf-8")) if has_bilm else None
     write_json(folder / REPORT, found)
     write_text(folder / CARD, model_card(found, bilm))
+    if "analysis" in found:  # reports of earlier versions have none
+        write_pages(folder, found)
 
 
 # --- several seeds ----------------------------------------------------------------------------------------------------
@@ -669,6 +706,10 @@ def _choose_best(
     found = reports[best]
     found["protocol"]["seeds"] = list(config.seeds)
     found["seeds"] = summary(reports)
+    found[ALL_SEEDS] = {
+        part: counts_as_data(add_up([one["sentences"][part] for one in reports.values()]))
+        for part in found["sentences"]
+    }
     _move_run(directory / f"seed-{best}", directory, None if config.bilm is None else BILM)
     write_json(directory / CONFIG, asdict(config))
     write_report(directory, found)
@@ -679,14 +720,15 @@ def _choose_best(
 
 
 def summary(reports: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """F1 of every seed on each part, their mean and (sample) standard deviation."""
-    figures: dict[str, Any] = {}
-    for part in next(iter(reports.values()))["scores"]:
-        by_seed = {str(seed): found["scores"][part]["f1"] for seed, found in reports.items()}
+    """Precision, recall and F1 of every seed on each part, their mean and (sample) standard deviation."""
+    parts = list(next(iter(reports.values()))["scores"])
+    figures: dict[str, Any] = {name: {} for name in ("f1", "precision", "recall")}
+    for name, part in itertools.product(figures, parts):
+        by_seed = {str(seed): found["scores"][part][name] for seed, found in reports.items()}
         values = list(by_seed.values())
         spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        figures[part] = {"by_seed": by_seed, "mean": statistics.mean(values), "standard_deviation": spread}
-    return {"f1": figures}
+        figures[name][part] = {"by_seed": by_seed, "mean": statistics.mean(values), "standard_deviation": spread}
+    return figures
 
 
 def _move_run(source: Path, target: Path, bilm: str | None) -> None:
@@ -712,7 +754,8 @@ def _reopen(directory: Path) -> None:
         _move_run(directory, folder, None if not (directory / BILM).exists() else f"../{BILM}")
         found["protocol"]["seeds"] = [seed]
         del found["seeds"]
-        write_json(folder / REPORT, found)
+        found.pop(ALL_SEEDS, None)
+        write_report(folder, found)
 
 
 def _say(report: Report, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -51,6 +52,11 @@ class StoredTagger:
     def text(self) -> str:
         """The kind of text it reads: the name of a tokenizer."""
         return str(self.info["text"]["tokens"])
+
+    @property
+    def temperature(self) -> float:
+        """What tag sequences' scores are divided by before they become probabilities; 1 for older taggers."""
+        return _temperature(self.info)
 
 
 def store_bilm(source: str | Path, directory: Path, with_softmax: bool = False) -> None:
@@ -193,7 +199,8 @@ def load_tagger(directory: str | Path) -> StoredTagger:
         files, bilm = dict(info["files"]), info["bilm"]
         options = _options(info["options"])
         str(info["text"]["tokens"])
-    except (KeyError, TypeError, ValueError) as error:
+        _temperature(info)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{directory / INFO}: damaged ({error})") from None
     if bilm not in (None, *_BILM_PLACES) or not all(_is_ours(name) for name in files):
         raise ModelError(f"{directory / INFO}: it names files outside the tagger's own folder")
@@ -222,6 +229,18 @@ def _options(values: dict[str, Any]) -> TaggerOptions:
 def labels_of(tags: list[str]) -> list[str]:
     """The labels in a tag set, in alphabetical order."""
     return sorted({tag[2:] for tag in tags if tag != "O"})
+
+
+def _temperature(info: Mapping[str, Any]) -> float:
+    """The temperature that ``tagger.json`` says.
+
+    Raises:
+        ValueError: it is not a positive number.
+    """
+    temperature = float(info.get("calibration", {}).get("temperature", 1.0))
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"its temperature is {temperature}")
+    return temperature
 
 
 def _is_ours(name: str) -> bool:

@@ -19,13 +19,14 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A named entity: ``document.text[start:end] == text``; ``score`` is its probability in 0..1."""
+    """A named entity: ``document.text[start:end] == text``; ``score`` is its probability in 0..1, or None if it was not
+    computed."""
 
     start: int
     end: int
     label: str
     text: str
-    score: float
+    score: float | None
 
 
 @dataclass(slots=True)

@@ -65,15 +65,10 @@ def token_spans(tokens: Sequence[Token], entities: Sequence[Entity]) -> list[Spa
 
 
 def write_jsonl(document: Document, stream: IO[str]) -> None:
-    """One JSON object on a line: the text and its entities; scores have four decimals."""
+    """One JSON object on a line: the text and its entities; scores, if there are any, have four decimals."""
     entities = [
-        {
-            "start": entity.start,
-            "end": entity.end,
-            "label": entity.label,
-            "text": entity.text,
-            "score": round(float(entity.score), 4),
-        }
+        {"start": entity.start, "end": entity.end, "label": entity.label, "text": entity.text}
+        | ({} if entity.score is None else {"score": round(float(entity.score), 4)})
         for entity in document.entities
     ]
     stream.write(json.dumps({"text": document.text, "entities": entities}, ensure_ascii=False) + "\n")

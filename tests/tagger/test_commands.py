@@ -60,6 +60,17 @@ def test_the_whole_story(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.C
             assert 0 < entity["score"] <= 1
     assert [entity["text"] for entity in documents[0]["entities"]] == ["Ann Smith", "Rome City"]
 
+    status, out, err = ner_elmo(capsys, "tag", text, "-m", model, "-f", "jsonl", "--no-scores", "--threads", 1)
+    assert status == 0
+    for document in documents:
+        for entity in document["entities"]:
+            del entity["score"]
+    assert [json.loads(line) for line in out.splitlines()] == documents
+    status, out, err = ner_elmo(capsys, "info", model)
+    assert status == 0
+    assert '"temperature"' in out
+    assert '"ece": {"dev"' in out
+
     status, out, err = ner_elmo(capsys, "tag", text, "-m", model, "-f", "conll", "-o", tmp_path / "out", "--threads", 1)
     assert status == 0
     assert out == ""
@@ -137,6 +148,7 @@ def test_mistakes_give_one_clear_line(
         (2, "expected one of text, conll, jsonl", ["tag", words, "-m", trained, "-f", "xml"]),
         (2, "expected one of line, paragraph, file", ["tag", words, "-m", trained, "--unit", "page"]),
         (2, "exists already", ["tag", words, "-m", trained, "-o", empty]),
+        (2, "--no-scores computes none", ["tag", words, "-m", trained, "--no-scores", "--min-score", "0.5"]),
         (2, "no such tagger", ["tag", words, "-m", "klingon"]),
         (2, "not a tagger directory", ["evaluate", toy / "test", "-m", existing]),
         (2, "--precision", ["tag", words, "-m", trained, "--precision", "int1"]),

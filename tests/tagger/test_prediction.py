@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,23 @@ def test_many_units_in_order_and_the_same_as_alone(tagger: Tagger) -> None:
         for one, other in zip(alone.entities, document.entities, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-4)
     assert [entity.text for entity in together[3].entities] == ["Eva", "Bonn"]
+
+
+def test_without_scores_the_entities_are_the_same(tagger: Tagger) -> None:
+    units = ["Ann sees Rome.", "", ["Bob", "leaves", "Oslo"]]
+    for one, other in zip(tagger.tag(units), tagger.tag(units, scores=False), strict=True):
+        assert [replace(entity, score=None) for entity in one.entities] == other.entities
+    assert [entity.score for entity in tagger.tag("Ann sees Rome.", scores=False).entities] == [None, None]
+
+
+def test_a_temperature_makes_scores_less_extreme_and_changes_no_entity(trained: Path) -> None:
+    tagger = Tagger.load(trained)
+    tokens = ["Ann", "Smith", "sees", "Rome", "today", "."]
+    (before,) = tagger.tag_tokens([tokens])
+    tagger.temperature = 5.0
+    (after,) = tagger.tag_tokens([tokens])
+    assert [span for span, _ in before] == [span for span, _ in after]
+    assert all(a > b for (_, a), (_, b) in zip(before, after, strict=True))
 
 
 def test_tokenized_lines_keep_their_tokens_and_offsets(tagger: Tagger) -> None:

@@ -100,6 +100,9 @@ def rewrite(folder: Path, **changes: object) -> None:
         ({"options": {"tags": ["O", "B-X"], "scheme": "iob2"}}, "not those of the scheme"),
         ({"options": None}, "damaged"),
         ({"text": None}, "damaged"),
+        ({"calibration": {"temperature": 0}}, "its temperature is 0"),
+        ({"calibration": {"temperature": "NaN"}}, "its temperature is nan"),
+        ({"calibration": [1]}, "damaged"),
     ],
 )
 def test_what_does_not_fit_is_refused(copied: Path, changes: dict[str, object], message: str) -> None:
