@@ -15,7 +15,7 @@ NAME = "compare"
 
 def command(
     reports: Annotated[
-        list[Path], typer.Argument(metavar="REPORT REPORT...", help="run directories, or their report.json")
+        list[Path], typer.Argument(metavar="REPORTS...", help="run directories, or their report.json")
     ],
     html: Annotated[
         Path | None, typer.Option("--html", help="write one page with curves and F1 by length, side by side")

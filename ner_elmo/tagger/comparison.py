@@ -245,7 +245,7 @@ def tagger_blocks(found: Mapping[str, Any]) -> Iterator[Block]:
     header = ["run", "seeds", "precision", "recall", "F1", "difference", "95 % interval", "error reduction", "p"]
     yield Table(header, [_tagger_row(row) for row in found["runs"]])
     notes = [[row["name"], "; ".join(row["notes"]) or "–"] for row in found["runs"]]
-    yield Table(["run", "protocol"], notes, is_words=True)
+    yield Table(["run", "settings that differ"], notes, is_words=True)
     yield Paragraph(
         "Difference, error reduction (of 100 − F1) and p are against the first run. Interval and p: paired bootstrap "
         f"over the sentences, {N_PAIRED_RESAMPLES:,} drawings, two-sided (Berg-Kirkpatrick, Burkett and Klein, 2012), "
@@ -279,14 +279,12 @@ def picture_blocks(runs: Sequence[Run], part: str) -> Iterator[Block]:
         yield Heading("Learning curves")
         yield Pictures(curves)
         yield Paragraph("The larger dot is the epoch that was kept. With several seeds: the one that is best on dev.")
-    yield Heading("F1 by label")
-    yield Pictures([charts.f1_by_label(reports, part)])
-    labels = sorted({label for report in reports.values() for label in report["scores"][part]["labels"]})
-    yield Table(["run", *labels], [[name, *_label_f1(report, part, labels)] for name, report in reports.items()])
     counted = {name: report for name, report in reports.items() if part in report.get("analysis", {})}
+    yield Heading("F1 by label and by length of the entity")
+    yield Pictures([svg for svg in (charts.f1_by_label(reports, part), charts.f1_by_length(counted, part)) if svg])
+    labels = sorted({label for report in reports.values() for label in report["scores"][part]["labels"]})
+    yield Table(["F1", *labels], [[name, *_label_f1(report, part, labels)] for name, report in reports.items()])
     if counted:
-        yield Heading("F1 by length of the entity")
-        yield Pictures([charts.f1_by_length(counted, part)])
         yield length_table(counted, part)
     missing = [name for name in reports if name not in counted]
     if missing:

@@ -25,6 +25,8 @@ from ner_elmo.text.charts import (
 
 WIDTH = 440  # of a picture, in pixels: narrow enough for its words to be read on a phone
 _LEFT, _RIGHT, _TOP, _PANEL, _BOTTOM = 46, 12, 34, 190, 42
+_UNNAMED = 16  # what a picture is lower by if its x axis has no name
+_FEWEST = 10  # entities of a bin whose share of right ones is more than chance
 
 Reports = Mapping[str, Mapping[str, Any]]  # name of a run → its report
 
@@ -87,7 +89,8 @@ def f1_by_length(reports: Reports, part: str) -> str:
 
 def _by_category(title: str, categories: Sequence[str], rows: Mapping[str, Sequence[tuple[Any, Any]]]) -> str:
     """A dot for each category of each run, beside one another; with a whisker where there is an interval."""
-    shown = [100 * value for row in rows.values() for f1, interval in row for value in (f1, *(interval or ())) if f1]
+    found = [pair for row in rows.values() for pair in row if pair[0] is not None]
+    shown = [100 * value for f1, interval in found for value in (f1, *(interval or ()))]
     low, high = padded_range(shown)
     ends = (-0.5, len(categories) - 0.5)
     panel, parts, height = _panel(title, list(rows), ends, (max(0, low), min(102, high)))
@@ -100,13 +103,13 @@ def _by_category(title: str, categories: Sequence[str], rows: Mapping[str, Seque
                 continue
             if interval is not None:
                 parts.append(whisker(panel, x, (100 * interval[0], 100 * interval[1]), colour))
-            y = max(100 * f1, panel.y_range[0])
-            parts.append(dot(panel, (x, y), colour, f"{name}, {categories[index]}: {100 * f1:.2f}", 4))
+            parts.append(dot(panel, (x, 100 * f1), colour, f"{name}, {categories[index]}: {100 * f1:.2f}", 4))
     said = "; ".join(
-        f"{name}: " + ", ".join(f"{c} {100 * f1:.1f}" for c, (f1, _) in zip(categories, row, strict=True) if f1)
+        f"{name}: "
+        + ", ".join(f"{c} {100 * f1:.1f}" for c, (f1, _) in zip(categories, row, strict=True) if f1 is not None)
         for name, row in rows.items()
     )
-    return svg(parts, WIDTH, height, title, said)
+    return svg(parts, WIDTH, height - _UNNAMED, title, said)
 
 
 def layer_weights(mix: Mapping[str, Any]) -> str:
@@ -120,7 +123,7 @@ def layer_weights(mix: Mapping[str, Any]) -> str:
         x, y = panel.place((index, share))
         parts.append(text(x, y - 4, f"{share:.1f}", anchor="middle"))
     said = ", ".join(f"{layer_name(layer)} {share:.1f} %" for layer, share in shares.items())
-    return svg(parts, WIDTH, height, title, said)
+    return svg(parts, WIDTH, height - _UNNAMED, title, said)
 
 
 def layer_name(layer: str) -> str:
@@ -148,10 +151,11 @@ def reliability_picture(figures: Mapping[str, Any], part: str, temperature: floa
     parts.append(line(panel, [(0, 0), (100, 100)], GREY, dashed=True))
     for rows, colour in zip(shown.values(), colours(len(shown)), strict=True):
         points = [(100 * row["confidence"], 100 * row["accuracy"]) for row in rows]
-        parts.append(line(panel, points, colour))
-        for row, point in zip(rows, points, strict=True):
+        is_firm = [row["entities"] >= _FEWEST for row in rows]
+        parts.append(line(panel, [point for point, firm in zip(points, is_firm, strict=True) if firm], colour))
+        for row, point, firm in zip(rows, points, is_firm, strict=True):
             tip = f"{row['entities']:,} entities: probability {point[0]:.1f} %, right {point[1]:.1f} %"
-            parts.append(dot(panel, point, colour, tip))
+            parts.append(dot(panel, point, colour, tip, radius=3.5 if firm else 1.5))
     said = "; ".join(
         f"given {100 * row['confidence']:.0f} %, right {100 * row['accuracy']:.0f} % ({row['entities']:,} entities)"
         for row in figures["reliability"]

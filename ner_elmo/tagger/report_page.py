@@ -69,8 +69,9 @@ def _headline(report: Mapping[str, Any], part: str) -> Iterator[Block]:
     ends = report["analysis"][part]["intervals"].get("f1")
     yield Paragraph(f"F1 {percent(scores['f1'])} on {part}", is_large=True)
     yield Paragraph(
-        f"95 % interval {interval_of(ends)} (other sentences); precision {percent(scores['precision'])}, recall "
-        f"{percent(scores['recall'])}. An entity counts as right if start, end and label are; all figures in percent."
+        f"Precision {percent(scores['precision'])}, recall {percent(scores['recall'])}; 95 % interval of F1 "
+        f"{interval_of(ends)} over other sentences of the kind. An entity counts as right if start, end and label are. "
+        "Figures are in percent."
     )
     for name, figures in report.get("seeds", {}).get("f1", {}).items():
         yield Paragraph(
@@ -213,6 +214,7 @@ def _calibration(report: Mapping[str, Any]) -> Iterator[Block]:
         if temperature != 1.0
         else "Of the entities with a probability of about 80 %, about 80 % should be right. No temperature was fitted."
     )
+    yield Paragraph("Bins of fewer than 10 entities are small dots beside the lines; grey bars say how many there are.")
     rows = []
     for part in parts:
         for name, figures in (("without temperature", found[part]["uncalibrated"]), ("as given", found[part])):

@@ -64,7 +64,8 @@ class Item(NamedTuple):
 
 Block = Heading | Paragraph | Table | Pictures | Item
 
-_MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~])")
+# What Markdown would take for markup where it stands: not "_" within a word, not "<" before a blank.
+_MARKDOWN_SIGNS = re.compile(r"([\\`*{}\[\]#|~]|(?<!\w)_|_(?!\w)|<(?=\S))")
 
 
 def to_markdown(title: str, blocks: Iterable[Block]) -> str:
@@ -179,7 +180,8 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--rule); text-align:
 th:first-child, .words th, .words td { text-align: left }
 thead th { color: var(--soft); font-weight: 600 }
 tbody th { font-weight: 500 }
-.words td { overflow-wrap: anywhere }
+th, td { white-space: nowrap }
+.words th, .words td { white-space: normal; overflow-wrap: anywhere }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem }
 figure { margin: .5rem 0; flex: 0 1 30rem; min-width: 0 }
 svg { display: block; width: 100%; height: auto }

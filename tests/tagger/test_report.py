@@ -132,7 +132,7 @@ def test_compare(plain: Path, trained: Path, seeds: Path, tmp_path: Path, capsys
     assert (status, out) == (0, "")
     assert "| plain | 1 |" in (tmp_path / "table.md").read_text("utf-8")
     words = "".join(read_page(page.read_text("utf-8")).words)
-    for said in ("Learning curves", "F1 by length", "plain", "tagger", "paired bootstrap"):
+    for said in ("Learning curves", "by length of the entity", "plain", "tagger", "paired bootstrap"):
         assert said in words
     assert ner_elmo(capsys, "compare", plain, trained, "--html", page)[0] == 2
 

@@ -43,7 +43,7 @@ def test_a_page_stands_alone() -> None:
 
 def test_markdown() -> None:
     page = to_markdown(
-        "F_1",
+        "F_1 _x_ < 2 <b>",
         [
             Heading("By *label*"),
             Table(["label", "F1"], [["a|b", "1.00"]], caption="dev"),
@@ -52,6 +52,6 @@ def test_markdown() -> None:
         ],
     )
     assert page == (
-        "# F\\_1\n\n## By \\*label\\*\n\ndev\n\n| label | F1 |\n|---|---:|\n| a\\|b | 1.00 |\n\n"
+        "# F_1 \\_x\\_ < 2 \\<b>\n\n## By \\*label\\*\n\ndev\n\n| label | F1 |\n|---|---:|\n| a\\|b | 1.00 |\n\n"
         "- 2 × missed\n  - He saw **Bonn** (gold LOC).\n"
     )
