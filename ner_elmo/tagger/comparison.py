@@ -279,6 +279,7 @@ def picture_blocks(runs: Sequence[Run], part: str) -> Iterator[Block]:
         yield Heading("Learning curves")
         yield Pictures(curves)
         yield Paragraph("The larger dot is the epoch that was kept. With several seeds: the one that is best on dev.")
+        yield _curve_table(reports)
     counted = {name: report for name, report in reports.items() if part in report.get("analysis", {})}
     yield Heading("F1 by label and by length of the entity")
     yield Pictures([svg for svg in (charts.f1_by_label(reports, part), charts.f1_by_length(counted, part)) if svg])
@@ -289,6 +290,17 @@ def picture_blocks(runs: Sequence[Run], part: str) -> Iterator[Block]:
     missing = [name for name in reports if name not in counted]
     if missing:
         yield Paragraph(f"Reports of an earlier version, without curves and lengths: {', '.join(missing)}.")
+
+
+def _curve_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Dev F1 of every epoch of every run."""
+    f1 = {
+        name: {row["epoch"]: row["f1"] for row in report["training"].get("curve", [])}
+        for name, report in reports.items()
+    }
+    epochs = sorted({epoch for found in f1.values() for epoch in found})
+    rows = [[str(e), *(percent(found[e]) if e in found else "–" for found in f1.values())] for e in epochs]
+    return Table(["epoch", *f1], rows, "F1 on dev at every epoch", folded=True)
 
 
 def _label_f1(report: Mapping[str, Any], part: str, labels: Sequence[str]) -> list[str]:

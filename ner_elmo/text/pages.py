@@ -194,6 +194,7 @@ mark small { color: var(--soft); font-size: .72em }
   :root { --paper: #fff; --ink: #000; --soft: #444; --rule: #bbb;
     --gold: #cfe8d5; --predicted: #f7d9c4; --both: #dfe3f5 }
   body { font-size: 11pt } main { max-width: none; padding: 0 }
+  .pictures { gap: 0 4% } figure { flex: 0 1 48% }
   figure, .item, tr { break-inside: avoid } h2, h3 { break-after: avoid }
   .table { overflow: visible } details::details-content { content-visibility: visible }
   mark, td { print-color-adjust: exact; -webkit-print-color-adjust: exact }
