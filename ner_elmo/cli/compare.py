@@ -14,9 +14,7 @@ NAME = "compare"
 
 
 def command(
-    reports: Annotated[
-        list[Path], typer.Argument(metavar="REPORTS...", help="run directories, or their report.json")
-    ],
+    reports: Annotated[list[Path], typer.Argument(metavar="REPORTS...", help="run directories, or their report.json")],
     html: Annotated[
         Path | None, typer.Option("--html", help="write one page with curves and F1 by length, side by side")
     ] = None,
