@@ -92,7 +92,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: found no JSON ({error}), expected a report of train-tagger or pretrain") from None
     if isinstance(values, dict):
-        if {"scores", "sentences", "protocol"} <= values.keys():
+        if isinstance(values.get("scores"), dict):
             _check_report(file, values)
             return values
         perplexity = values.get("perplexity", values)

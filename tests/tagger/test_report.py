@@ -221,7 +221,10 @@ def test_mistakes_give_one_clear_line(plain: Path, tmp_path: Path, capsys: pytes
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "torn.json").write_text('{"a')
     (tmp_path / "lm.json").write_text(json.dumps(perplexity(3.0)))
+    without = {name: value for name, value in report_of(plain).items() if name != "sentences"}
+    (tmp_path / "without.json").write_text(json.dumps(without))
     mistakes: list[tuple[int, str, list[object]]] = [
+        (3, "found no sentences.dev, expected a report", [plain, tmp_path / "without.json"]),
         (2, "expected two or more", [plain]),
         (2, "no such run", [plain, tmp_path / "none"]),
         (2, "has no report.json", [plain, tmp_path / "empty"]),
