@@ -106,20 +106,20 @@ def load_parent(config: PretrainConfig, vocabulary: Vocabulary, counts: Mapping[
 
 def unigram_softmax(vocabulary: Vocabulary, dim: int, counts: Mapping[str, int]) -> Softmax:
     """An output layer without weights whose biases make it a unigram model: where it is trained before the network,
-    there is no symmetry to break, and nothing to unlearn.
-
-    Backward, a sentence ends with ``<S>``, which is as frequent as ``</S>`` then.
-    """
+    there is no symmetry to break, and nothing to unlearn."""
     softmax = Softmax(len(vocabulary), dim)
     nn.init.zeros_(softmax.weight)
-    start_from_unigrams(softmax, vocabulary, {**counts, BEGIN_SENTENCE: counts.get(END_SENTENCE, 0)})
+    start_from_unigrams(softmax, vocabulary, counts)
     return softmax
 
 
 def start_from_unigrams(softmax: Softmax, vocabulary: Vocabulary, counts: Mapping[str, int]) -> None:
-    """Set the output biases to log unigram probabilities, so that training does not begin by learning them."""
+    """Set the output biases to log unigram probabilities, so that training does not begin by learning them.
+
+    Backward, a sentence ends with ``<S>``, which is as frequent as ``</S>`` then.
+    """
     weights = torch.ones(len(vocabulary))
-    for token, n in counts.items():
+    for token, n in {**counts, BEGIN_SENTENCE: counts.get(END_SENTENCE, 0)}.items():
         weights[vocabulary.id_of(token)] += n
     with torch.no_grad():
         softmax.bias.copy_((weights / weights.sum()).log())

@@ -62,18 +62,30 @@ _Parts = tuple[Tensor, Tensor, Tensor, list[Tensor]]
 
 def _in_parts(matrices: Tensor, first: int, last: int) -> _Parts:
     n_directions, height, n = matrices.shape
-    n_terms = last - first
-    index = (torch.arange(n_directions).unsqueeze(1) * height + torch.arange(first, last)).flatten()
-    edges = [edge for start in range(0, n_terms, LONGEST_SUM) for edge in _runs(start, n_terms)]
-    offsets = torch.tensor([direction * n_terms + edge for direction in range(n_directions) for edge in edges])
-    whole = list(matrices[:, first:last].unbind(0)) if n_terms * n > MOST_IN_ORDER else []
+    index, offsets = _places(n_directions, height, first, last, LONGEST_SUM, LONGEST_RUN)
+    whole = list(matrices[:, first:last].unbind(0)) if (last - first) * n > MOST_IN_ORDER else []
     return matrices.reshape(-1, n), index, offsets, whole
 
 
-def _runs(start: int, end: int) -> range:
-    """Where the runs begin of a sum over ``start`` and at most ``LONGEST_SUM`` terms on."""
-    n_terms = min(LONGEST_SUM, end - start)
-    return range(start, start + n_terms, ceil(n_terms / ceil(n_terms / LONGEST_RUN)))
+@cache  # there are a few for each shape of a network
+def _places(
+    n_directions: int, height: int, first: int, last: int, longest_sum: int, longest_run: int
+) -> tuple[Tensor, Tensor]:
+    n_terms = last - first
+    index = (torch.arange(n_directions).unsqueeze(1) * height + torch.arange(first, last)).flatten()
+    edges = [
+        edge
+        for start in range(0, n_terms, longest_sum)
+        for edge in _runs(start, min(start + longest_sum, n_terms), longest_run)
+    ]
+    offsets = torch.tensor([direction * n_terms + edge for direction in range(n_directions) for edge in edges])
+    return index, offsets
+
+
+def _runs(start: int, end: int, longest_run: int) -> range:
+    """Where the equal runs begin that the terms from ``start`` to ``end`` are added up in."""
+    n_terms = end - start
+    return range(start, end, ceil(n_terms / ceil(n_terms / longest_run)))
 
 
 def _products(rows: Tensor, index: Tensor, offsets: Tensor, matrices: list[Tensor], x: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class Progress(AbstractContextManager["Progress"]):
             self._done_at_start, self._started, self._last = done, now, now if self._bar is None else 0.0
             return
         speed = (done - self._done_at_start) / max(now - self._started, 1e-9)
-        left = (self.total - done) / speed if speed else float("inf")
+        left = max(0, self.total - done) / speed if speed else float("inf")
         figures = f"{figures} · {speed:,.0f} {self.unit}/s · {duration(left)} left"
         if self._bar is not None:
             self._bar.update(self._task, completed=done, figures=figures)
