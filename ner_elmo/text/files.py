@@ -110,6 +110,35 @@ def open_bytes(path: str | Path) -> BinaryIO:
     return opener(file) if opener else open(file, "rb")  # type: ignore[return-value]
 
 
+_MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
+
+
+def open_by_content(path: str | Path) -> BinaryIO:
+    """Open ``path`` for reading bytes, decompressed by what it begins with, whatever its name is.
+
+    Raises:
+        UsageError: the file is missing, a folder, or unreadable.
+    """
+    file = require_file(path)
+    with open(file, "rb") as stream:
+        beginning = stream.read(8)
+    for magic, suffix in _MAGIC.items():
+        if beginning.startswith(magic):
+            return _OPENERS[suffix](file)  # type: ignore[return-value]
+    return open(file, "rb")
+
+
+@contextlib.contextmanager
+def damage_named(name: str) -> Iterator[None]:
+    """Within the block, damage to a compressed file and failures of the disk become errors that name the file."""
+    try:
+        yield
+    except _damage() as error:
+        raise DataError(f"{name}: found a damaged compressed file ({error}), expected it to go on") from None
+    except OSError as error:
+        raise NerElmoError(f"{name}: cannot be read ({error.strerror or error})") from None
+
+
 def characters_in_file(path: str | Path, encoding: str = "utf-8") -> int:
     """About how many characters a file holds, from its beginning and its size.
 
@@ -145,14 +174,17 @@ def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
 
 
 def read_lines(
-    path: str | Path, encoding: str = "utf-8", on_undecodable: Callable[[int, str], None] | None = None
+    path: str | Path,
+    encoding: str = "utf-8",
+    on_undecodable: Callable[[int, str], None] | None = None,
+    open_stream: Callable[[str | Path], BinaryIO] = open_bytes,
 ) -> Iterator[str]:
     """Yield the lines of a text file without their line ends, one at a time, in constant memory.
 
     A byte-order mark at the start is dropped. ``encoding`` is any codec that extends ASCII line ends (UTF-8,
     ISO-8859-1, GB18030 ...), or UTF-16/32, which are decoded as a stream. With ``on_undecodable``, a line that does
     not decode is yielded with U+FFFD for what does not, after a call with its number and what was found (not for
-    UTF-16/32, where the next line's place is lost).
+    UTF-16/32, where the next line's place is lost). ``open_stream`` opens the file.
 
     Raises:
         UsageError: the file cannot be opened or the encoding is unknown.
@@ -166,7 +198,7 @@ def read_lines(
             f"unknown encoding {encoding!r}; expected a name such as utf-8, iso-8859-1 or gb18030"
         ) from None
     name = display_name(path)
-    stream = open_bytes(path)
+    stream = open_stream(path)
     number = 0
     try:
         if codec.name.startswith(("utf-16", "utf-32")):
