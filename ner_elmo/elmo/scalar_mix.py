@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -12,13 +14,20 @@ class ScalarMix(nn.Module):
     """Mix ``n_layers`` layers by softmax-normalised weights and a scale.
 
     The initial values, w = 0 and γ = 1, give the plain mean. With ``layer_norm`` each layer is first normalised by
-    *one* mean and *one* variance over all real positions and coordinates of the batch, as the references do.
+    *one* mean and *one* variance over all real positions and coordinates of the batch, as the references do; or of
+    each sentence by itself (what they do with a batch of one), so that nothing depends on a sentence's neighbours.
+
+    Args:
+        layer_norm: whether to normalise, and what the statistics are of; True is ``"batch"``.
+        gamma: whether there is a learned scale.
     """
 
-    def __init__(self, n_layers: int, layer_norm: bool = False) -> None:
+    def __init__(
+        self, n_layers: int, layer_norm: bool | Literal["batch", "sentence"] = False, gamma: bool = True
+    ) -> None:
         super().__init__()
         self.weights = nn.Parameter(torch.zeros(n_layers))
-        self.gamma = nn.Parameter(torch.ones(()))
+        self.gamma = nn.Parameter(torch.ones(())) if gamma else None
         self.layer_norm = layer_norm
 
     def normalised_weights(self) -> Tensor:
@@ -32,9 +41,10 @@ class ScalarMix(nn.Module):
             mask: real positions ``(batch, time)``, bool; only layer normalisation looks at it.
         """
         if self.layer_norm:
-            layers = torch.stack([normalise_layer(layer, mask) for layer in layers])
-        mixed: Tensor = self.gamma * torch.tensordot(self.normalised_weights(), layers, dims=1)
-        return mixed
+            normalise = normalise_sentences if self.layer_norm == "sentence" else normalise_layer
+            layers = torch.stack([normalise(layer, mask) for layer in layers])
+        mixed: Tensor = torch.tensordot(self.normalised_weights(), layers, dims=1)
+        return mixed if self.gamma is None else self.gamma * mixed
 
 
 def normalise_layer(layer: Tensor, mask: Tensor | None) -> Tensor:
@@ -42,3 +52,13 @@ def normalise_layer(layer: Tensor, mask: Tensor | None) -> Tensor:
     real = layer if mask is None else layer[mask]
     variance = real.var(correction=0)
     return (layer - real.mean()) / torch.sqrt(variance + LAYER_NORM_EPSILON)
+
+
+def normalise_sentences(layer: Tensor, mask: Tensor | None) -> Tensor:
+    """As :func:`normalise_layer`, but each sentence of ``layer`` (batch, time, dim) by its own statistics."""
+    real = layer.new_ones(layer.shape[:2]) if mask is None else mask.to(layer.dtype)
+    weights = real.unsqueeze(2)  # (batch, time, 1)
+    n_numbers = (weights.sum(dim=(1, 2), keepdim=True) * layer.shape[2]).clamp(min=1)
+    mean = (layer * weights).sum(dim=(1, 2), keepdim=True) / n_numbers
+    variance = ((layer - mean) ** 2 * weights).sum(dim=(1, 2), keepdim=True) / n_numbers
+    return (layer - mean) / torch.sqrt(variance + LAYER_NORM_EPSILON)
