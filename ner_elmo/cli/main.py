@@ -11,6 +11,7 @@ import typer
 from ner_elmo import __version__
 from ner_elmo.bilm.launch import is_first
 from ner_elmo.cli import check, compare, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
+from ner_elmo.cli.panels import PanelledCommand
 from ner_elmo.errors import DataError, NerElmoError, UsageError, is_out_of_memory
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
@@ -44,7 +45,7 @@ def _global_options(
 
 
 for _command in (pretrain, perplexity, train_tagger, evaluate, tag, embed, check, convert, compare, info):
-    app.command(_command.NAME)(_command.command)
+    app.command(_command.NAME, cls=PanelledCommand)(_command.command)
 
 
 def main(arguments: list[str] | None = None) -> int:
