@@ -85,7 +85,7 @@ def _lines(report: FileReport) -> list[str]:
         report.file,
         f"  {_count(report.sentences, 'sentence')}, {_count(report.tokens, 'token')}; the longest sentence has "
         f"{_count(length, 'token')} (line {line})",
-        f"  {_count(n_entities, 'entity')}{': ' if labels else ''}{labels}",
+        f"  {_count(n_entities, 'tag' if report.scheme == 'token' else 'entity')}{': ' if labels else ''}{labels}",
         f"  scheme {report.scheme or 'unknown'}: {report.evidence or 'the file cannot be read'}",
     ]
     if report.unseen:

@@ -27,7 +27,9 @@ def command(
     to: Annotated[
         str,
         typer.Option(
-            "--to", help="iob1, iob2, bioes, bmes, none, conll (iob2), jsonl, brat; float16, float32, bilm-tf"
+            "--to",
+            help="iob1, iob2, bioes, bmes, none, token, conll (iob2), jsonl, brat; segmentation, lexical; float16, "
+            "float32, bilm-tf",
         ),
     ],
     column: shared.Column = -1,
@@ -43,8 +45,9 @@ def command(
 
     Labelled data, there and back without loss: the tag schemes keep the other columns; jsonl is what tag writes; brat
     is X.txt and X.ann, a unit a line, or a folder of pairs. What BRAT, or columns made of raw text, have no place for
-    lies beside them in X.units.jsonl. A biLM: float16 halves it, float32 undoes that (not the rounding), and bilm-tf
-    writes the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
+    lies beside them in X.units.jsonl. Characters with their positions in words, as in Weibo NER: segmentation makes
+    the words spans, lexical the entities and the words outside of them. A biLM: float16 halves it, float32 undoes that
+    (not the rounding), and bilm-tf writes the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
     """
     if to in MODEL_FORMATS:
         _convert_bilm(Path(source), target, to, force)

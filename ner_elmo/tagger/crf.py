@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchcrf import CRF
 
-from ner_elmo.text.tag_scheme import Span, allowed, tags
+from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, tags
 
 # What an illegal transition costs. Emissions are kept within ±EMISSION_LIMIT, so no detour through an illegal
 # transition can pay: repairing one changes the tags of its two neighbours at most, 4 x EMISSION_LIMIT in all.
@@ -27,8 +27,8 @@ class ConstrainedCrf(nn.Module):
     decoding see the same constraints and the parameters themselves stay free.
 
     Args:
-        tag_set: The tags, ``"O"`` first; a tag's position is its index.
-        scheme: ``"iob2"``, ``"bioes"`` or ``"bmes"``.
+        tag_set: The tags, ``"O"`` first (in ``"token"`` there need be none); a tag's position is its index.
+        scheme: ``"iob2"``, ``"bioes"``, ``"bmes"``, or ``"token"``, in which every sequence is legal.
     """
 
     def __init__(self, tag_set: Sequence[str], scheme: str) -> None:
@@ -76,7 +76,8 @@ class ConstrainedCrf(nn.Module):
 
         Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool; returns ``(batch,)``.
         """
-        # Outside everywhere is a legal path whose score is quickly added up: log Z = its score − its log-likelihood.
+        # The first tag, outside, everywhere is a legal path whose score is quickly added up: log Z = its score − its
+        # log-likelihood.
         outside = torch.zeros(mask.shape, dtype=torch.long, device=mask.device)
         emitted = (_bounded(emissions)[:, :, 0] * mask).sum(dim=1)
         moved = self.crf.transitions[0, 0] * (mask.sum(dim=1) - 1)
@@ -164,7 +165,8 @@ class ConstrainedCrf(nn.Module):
         one, three = ([tags([Span(0, length, label)], length, self.scheme) for label in labels] for length in (1, 3))
         index = {tag: number for number, tag in enumerate(self.tag_set)}
         first = [[index[single[0]], index[longer[0]]] for single, longer in zip(one, three, strict=True)]
-        goes_on = [[tag in {f"{prefix}-{label}" for prefix in "IME"} for tag in self.tag_set] for label in labels]
+        on = "" if self.scheme == TOKEN else "IME"
+        goes_on = [[tag in {f"{prefix}-{label}" for prefix in on} for tag in self.tag_set] for label in labels]
         return (
             torch.tensor(first, device=device),
             torch.tensor([index[longer[1]] for longer in three], device=device),

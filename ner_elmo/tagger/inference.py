@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ner_elmo.tagger.features import Example, batches_by_length, collate
 from ner_elmo.tagger.model import TaggerModel
-from ner_elmo.text.tag_scheme import Span, spans
+from ner_elmo.text.tag_scheme import Span, read_tags
 
 BATCH_TOKENS = 4096
 
@@ -69,4 +69,5 @@ def decode(model: TaggerModel, emissions: Tensor, mask: Tensor) -> list[list[Spa
     """The entities of each sentence's most probable tag sequence."""
     with torch.inference_mode():
         sequences = model.crf.decode(emissions, mask)
-    return [spans([model.options.tags[tag] for tag in sequence]) for sequence in sequences]
+    tags, scheme = model.options.tags, model.options.scheme
+    return [read_tags([tags[tag] for tag in sequence], scheme) for sequence in sequences]

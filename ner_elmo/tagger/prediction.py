@@ -14,9 +14,9 @@ from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.tagger.features import Example, Words, elmo_layers
 from ner_elmo.tagger.inference import predict, predict_scored
 from ner_elmo.tagger.model import MEAN_MIX, TaggerModel
-from ner_elmo.tagger.store import INFO, StoredTagger, labels_of, load_tagger
+from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.documents import Document, Entity, Token
-from ner_elmo.text.tag_scheme import Span
+from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import sentences as split_sentences
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Tagger:
     @property
     def labels(self) -> list[str]:
         """The labels it can find, in alphabetical order."""
-        return labels_of(self.model.options.tags)
+        return labels_of(self.model.options.tags, self.model.options.scheme)
 
     @overload
     def tag(self, text: str, *, tokenized: bool = ..., scores: bool = ...) -> Document: ...  # type: ignore[overload-overlap]
@@ -165,6 +165,11 @@ class Tagger:
         for chunk in _chunks(sentences, len, CHUNK_BATCHES * self.batch_tokens):
             yield from self._predict(chunk, scores)
 
+    @property
+    def _scheme(self) -> str:
+        """How what it finds is written as tags."""
+        return TOKEN if self.model.options.scheme == TOKEN else "iob2"
+
     def _documents(self, units: Sequence[Unit], tokenized: bool, scores: bool) -> list[Document]:
         documents = [self._read(unit, tokenized) for unit in units]
         forms = [[token.form for token in sentence] for document in documents for sentence in document.sentences]
@@ -176,12 +181,13 @@ class Tagger:
 
     def _read(self, unit: Unit, tokenized: bool) -> Document:
         if isinstance(unit, str):
-            return Document(unit, split_sentences(unit, "whitespace" if tokenized else self.text))
+            sentences = split_sentences(unit, "whitespace" if tokenized else self.text)
+            return Document(unit, sentences, scheme=self._scheme)
         tokens, start = [], 0
         for form in unit:
             tokens.append(Token(start, start + len(form), form))
             start += len(form) + 1
-        return Document(" ".join(unit), [tokens] if tokens else [])
+        return Document(" ".join(unit), [tokens] if tokens else [], scheme=self._scheme)
 
     def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
         options = self.model.options

@@ -21,7 +21,7 @@ from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.tagger.features import Words
 from ner_elmo.tagger.model import TaggerModel, TaggerOptions
 from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file
-from ner_elmo.text.tag_scheme import tag_set
+from ner_elmo.text.tag_scheme import labels_of, tag_set
 
 FORMAT_VERSION = 1
 INFO, WEIGHTS, WORD_VECTORS, REPORT, CARD, BILM = (
@@ -221,14 +221,9 @@ def _options(values: dict[str, Any]) -> TaggerOptions:
     if unknown:
         raise ValueError(f"unknown options {', '.join(sorted(unknown))}")
     options = TaggerOptions(**values)
-    if options.tags != tag_set(labels_of(options.tags), options.scheme):
+    if options.tags != tag_set(labels_of(options.tags, options.scheme), options.scheme):
         raise ValueError(f"its tags are not those of the scheme {options.scheme}")
     return options
-
-
-def labels_of(tags: list[str]) -> list[str]:
-    """The labels in a tag set, in alphabetical order."""
-    return sorted({tag[2:] for tag in tags if tag != "O"})
 
 
 def _temperature(info: Mapping[str, Any]) -> float:

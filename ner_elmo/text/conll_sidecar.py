@@ -84,7 +84,7 @@ def read_units(file: ConllFile, path: Path) -> Iterator[Unit]:
             check_tags(sentence, detection, file.report)
             entities += [
                 {"start": placed[span.start][0], "end": placed[span.end - 1][1], "label": span.label}
-                for span in tag_scheme.spans(sentence.tags)
+                for span in tag_scheme.read_tags(sentence.tags, detection.scheme)
             ]
         yield Unit(
             path.name, number, checked(path.name, number, {**value, "entities": _with_keys(entities, value, spans)})

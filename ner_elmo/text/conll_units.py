@@ -40,7 +40,7 @@ def read_units(file: ConllFile) -> Iterator[Unit]:
             [row.token for row in tokens], [row.tag for row in tokens], [row.number for row in tokens]
         )
         check_tags(sentence, detection, file.report)
-        value = _joined(sentence.tokens, tag_scheme.spans(sentence.tags))
+        value = _joined(sentence.tokens, tag_scheme.read_tags(sentence.tags, detection.scheme))
         layout: Layout = [file.around(row) if row.kind == "token" else _kept(row.line) for row in rows]
         if layout != plain_layout([len(tokens)]):
             value[LAYOUT] = _packed(layout)

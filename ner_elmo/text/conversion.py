@@ -3,7 +3,8 @@
 There and back without loss. CoNLL to CoNLL keeps every line and column but the tags'; the other formats keep what a
 CoNLL file has beside tokens and entities under a key of its own (``conll_units``), and BRAT what it has no place for in
 a file beside the pair. Raw text becomes tokens by the tokenizer; the text between them, scores and further keys have no
-place in columns and go into a file beside these (``conll_sidecar``).
+place in columns and go into a file beside these (``conll_sidecar``). Word segmentation is made out of characters that
+carry their positions in words (``segmentation``); there is no way back from it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text import brat, brat_notes, conll_sidecar, conll_units, jsonl, tag_scheme
-from ner_elmo.text.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence
+from ner_elmo.text import brat, brat_notes, conll_sidecar, conll_units, jsonl, segmentation, tag_scheme
+from ner_elmo.text.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence, write_conll
 from ner_elmo.text.corpus import check_tags, find_scheme
 from ner_elmo.text.documents import Document, Token
 from ner_elmo.text.files import STANDARD_STREAM, display_name, output_stream
@@ -33,7 +34,9 @@ CONLL_SCHEMES = {
     "iobes": "bioes",
     "bmes": "bmes",
     "none": "none",
+    "token": tag_scheme.TOKEN,
 }
+WITHOUT_PREFIXES = ("none", tag_scheme.TOKEN)
 TOKENS_GUESSED = "which tokens are guessed"
 UNIT_KEYS = {"text", "entities", "tokens", conll_units.LAYOUT}
 ENTITY_KEYS = {*brat_notes.KEYS}
@@ -96,7 +99,7 @@ def retag(file: ConllFile, scheme: str | None, stream: IO[str]) -> int:
         old = [row.tag for row in tokens]
         lines = [row.number for row in tokens]
         check_tags(TaggedSentence([], old, lines), detection, file.report)
-        if scheme == "none":
+        if scheme in WITHOUT_PREFIXES and detection.scheme != tag_scheme.TOKEN:
             _refuse_doubt(tag_scheme.spans(old), file.name, lines)
         new = _new_tags(old, scheme, detection.scheme)
         tags = iter(new)
@@ -115,7 +118,7 @@ def retag(file: ConllFile, scheme: str | None, stream: IO[str]) -> int:
 
 
 def _new_tags(tags: Sequence[str], scheme: str | None, own: str) -> list[str]:
-    written = tag_scheme.tags(tag_scheme.spans(tags), len(tags), scheme or own)
+    written = tag_scheme.tags(tag_scheme.read_tags(tags, own), len(tags), scheme or own)
     if scheme is not None:
         return written
     wrong = set(tag_scheme.ill_formed(tags, own))  # all others stay, in BILOU's letters, too
@@ -216,6 +219,41 @@ def _look(job: Job) -> str:
     return jsonl.look_of(unit.value["text"] for unit in islice(_units(quiet), 1000))
 
 
+def _to_segmentation(job: Job) -> None:
+    """Characters and the words they make, as spans; ``lexical``: entities, and the words outside of them."""
+    if format_of(job.source) != "conll":
+        raise UsageError(f"--to {job.to}: expected a CoNLL file whose tokens carry their positions in words (我0 们1)")
+    file = ConllFile(job.source, replace(job.reading, strip_token=None), job.report)
+    detection = find_scheme(file)
+    n_words = n_entities = n_cut = 0
+    with output_stream(job.target) as stream:
+        for sentence in file.sentences():
+            check_tags(sentence, detection, file.report)
+            characters, words = _words(sentence, file.name)
+            entities = tag_scheme.spans(sentence.tags) if job.to == "lexical" else []
+            spans = segmentation.lexical_spans(words, entities)
+            n_words, n_entities = n_words + len(spans) - len(entities), n_entities + len(entities)
+            n_cut += segmentation.n_cut(words, entities)
+            write_conll([(characters, tag_scheme.tags(spans, len(characters), "iob2"))], stream)
+    job.notices.append(f"{n_words:,} words" + (f", {n_entities:,} entities" if job.to == "lexical" else ""))
+    if n_cut:
+        job.notices.append(f"{n_cut:,} words are cut where an entity begins or ends within them")
+    _comments_stay(job)
+
+
+def _words(sentence: TaggedSentence, name: str) -> tuple[list[str], list[tag_scheme.Span]]:
+    """The characters of a sentence, and its words."""
+    found = []
+    for token, line in zip(sentence.tokens, sentence.lines, strict=True):
+        split = segmentation.split_position(token)
+        if split is None:
+            raise DataError(
+                f"{name}:{line}: found token {token!r}, expected one with its position in the word (我0 们1)"
+            )
+        found.append(split)
+    return [character for character, _ in found], segmentation.word_spans([position for _, position in found])
+
+
 def _to_jsonl(job: Job) -> None:
     with output_stream(job.target) as stream:
         for unit in _units(job):
@@ -265,4 +303,6 @@ TARGETS: dict[str, Callable[[Job], None]] = {
     **dict.fromkeys(CONLL_SCHEMES, _to_conll),
     "jsonl": _to_jsonl,
     "brat": _to_brat,
+    "segmentation": _to_segmentation,
+    "lexical": _to_segmentation,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,14 +74,15 @@ def open_corpus(path: str | Path, reading: Reading, report: Report) -> Source:
     """Open a labelled file: JSONL by its suffix (``.jsonl``, also compressed), otherwise CoNLL.
 
     Entities are read from tags as conlleval does, whatever the scheme, which says what counts as ill-formed. With
-    ``none`` tags have no prefixes and a run of one tag is one entity.
+    ``none`` tags have no prefixes and a run of one tag is one entity, unless no tag of the file is ``O``: then each
+    token has a tag of its own (``token``), which is its one span. ``io`` is ``none`` whatever the tags are.
 
     Raises:
         UsageError: the file cannot be opened; an unknown scheme, tokenizer or column.
         DataError: it cannot be read at all.
     """
     if reading.scheme != AUTO_SCHEME:
-        reading = replace(reading, scheme=tag_scheme.canonical_name(reading.scheme))
+        tag_scheme.canonical_name(reading.scheme)  # or it is no scheme
     return _open_jsonl(path, reading, report) if jsonl.is_jsonl(path) else _open_conll(path, reading, report)
 
 
@@ -111,9 +112,15 @@ def load_corpus(
 def find_scheme(file: ConllFile) -> tag_scheme.Detection:
     """The scheme of a CoNLL file: as declared, or found by scanning all of it."""
     declared = file.reading.scheme
-    if declared != AUTO_SCHEME:
-        return tag_scheme.Detection(tag_scheme.canonical_name(declared), "as declared", {}, {})
-    return tag_scheme.detect(sentence.tags for sentence in file.quietly().sentences())
+    if declared == AUTO_SCHEME:
+        return tag_scheme.detect(sentence.tags for sentence in file.quietly().sentences())
+    if declared.lower() == "none" and not _has_outside(file):
+        return tag_scheme.Detection(tag_scheme.TOKEN, "declared none; no tag is O, so each token has its own", {}, {})
+    return tag_scheme.Detection(tag_scheme.canonical_name(declared), "as declared", {}, {})
+
+
+def _has_outside(file: ConllFile) -> bool:
+    return any(tag_scheme.OUTSIDE in sentence.tags for sentence in file.quietly().sentences())
 
 
 def check_tags(sentence: TaggedSentence, detection: tag_scheme.Detection, report: Report) -> None:
@@ -127,7 +134,7 @@ def check_tags(sentence: TaggedSentence, detection: tag_scheme.Detection, report
 
 def _fits_no_scheme(tag: str, detection: tag_scheme.Detection) -> str | None:
     """What to say about a tag that is none of the scheme's; None if it is one."""
-    if detection.scheme == "none" or tag_scheme.has_prefix(tag):
+    if detection.scheme in ("none", tag_scheme.TOKEN) or tag_scheme.has_prefix(tag):
         return None
     return (
         f"found tag {tag!r}, expected O or a tag such as B-PER; is another column meant (--column N), or are these "
@@ -156,18 +163,24 @@ def _open_conll(path: str | Path, reading: Reading, report: Report) -> Source:
 def _conll_sentences(file: ConllFile, detection: tag_scheme.Detection) -> Iterator[Located]:
     for sentence in file.sentences():
         check_tags(sentence, detection, file.report)
-        spans = tuple(tag_scheme.spans(sentence.tags))
+        spans = tuple(tag_scheme.read_tags(sentence.tags, detection.scheme))
         yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
 
 
 def _open_jsonl(path: str | Path, reading: Reading, report: Report) -> Source:
     kind = reading.text or jsonl.guess_text_kind(path, reading.encoding)
-    return Source(
-        display_name(path),
-        SPANS,
-        f"entities as such; text read as {kind}",
-        _jsonl_sentences(path, kind, reading.encoding, report),
-    )
+    sentences = _jsonl_sentences(path, kind, reading.encoding, report)
+    if reading.scheme == tag_scheme.TOKEN:
+        evidence = f"as declared; text read as {kind}"
+        return Source(display_name(path), tag_scheme.TOKEN, evidence, map(_tag_each_token, sentences))
+    return Source(display_name(path), SPANS, f"entities as such; text read as {kind}", sentences)
+
+
+def _tag_each_token(located: Located) -> Located:
+    """The sentence with a span for each token: its entity's label, or ``O``."""
+    tokens, spans = located.sentence
+    each = tag_scheme.read_tags(tag_scheme.tags(spans, len(tokens), tag_scheme.TOKEN), tag_scheme.TOKEN)
+    return Located(located.line, LabelledSentence(tokens, tuple(each)))
 
 
 def _jsonl_sentences(path: str | Path, kind: str, encoding: str, report: Report) -> Iterator[Located]:

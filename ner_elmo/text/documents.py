@@ -31,8 +31,12 @@ class Entity:
 
 @dataclass(slots=True)
 class Document:
-    """A text with its sentences (lists of tokens) and the entities found in it, in order of their start."""
+    """A text with its sentences (lists of tokens) and the entities found in it, in order of their start.
+
+    ``scheme`` is the tag scheme to write them in; in ``token`` each token is an entity of its own.
+    """
 
     text: str
     sentences: list[list[Token]] = field(default_factory=list)
     entities: list[Entity] = field(default_factory=list)
+    scheme: str = "iob2"

@@ -16,6 +16,7 @@ from ner_elmo.errors import UsageError
 
 OUTSIDE = "O"
 SCHEMES = ("iob1", "iob2", "bioes", "bmes", "none")
+TOKEN = "token"  # no scheme of spans: each token has a tag of its own, as parts of speech are written
 ALIASES = {"bio": "iob2", "iob": "iob1", "iobes": "bioes", "bilou": "bioes", "bmeso": "bmes", "io": "none"}
 
 
@@ -96,15 +97,16 @@ _BILOU_LETTERS = {"L": "E", "U": "S"}
 
 
 def canonical_name(name: str) -> str:
-    """The name in :data:`SCHEMES` that ``name`` (any case, or an alias such as ``bio`` or ``bilou``) stands for.
+    """The name in :data:`SCHEMES`, or :data:`TOKEN`, that ``name`` (any case, or an alias such as ``bio`` or
+    ``bilou``) stands for.
 
     Raises:
         UsageError: no such scheme.
     """
     lower = name.lower()
     scheme = ALIASES.get(lower, lower)
-    if scheme not in SCHEMES:
-        raise UsageError(f"unknown tag scheme {name!r}; expected one of {', '.join((*SCHEMES, *ALIASES))}")
+    if scheme not in (*SCHEMES, TOKEN):
+        raise UsageError(f"unknown tag scheme {name!r}; expected one of {', '.join((*SCHEMES, TOKEN, *ALIASES))}")
     return scheme
 
 
@@ -146,8 +148,15 @@ def spans(tags: Sequence[str]) -> list[Span]:
     return found
 
 
+def read_tags(tags: Sequence[str], scheme: str) -> list[Span]:
+    """What ``tags`` say in ``scheme``: entities as :func:`spans` reads them; in :data:`TOKEN` a span for each token."""
+    if scheme == TOKEN:
+        return [Span(position, position + 1, tag) for position, tag in enumerate(tags)]
+    return spans(tags)
+
+
 def tags(spans: Sequence[Span], n_tokens: int, scheme: str) -> list[str]:
-    """One tag per token for ``spans``, in ``scheme``. In ``none``, a token's tag is its label.
+    """One tag per token for ``spans``, in ``scheme``. In ``none`` and ``token``, a token's tag is its label.
 
     Raises:
         ValueError: spans overlap, are empty, or leave the sentence.
@@ -166,7 +175,7 @@ def tags(spans: Sequence[Span], n_tokens: int, scheme: str) -> list[str]:
 
 def _span_tags(span: Span, scheme: str, adjacent: bool) -> list[str]:
     n_tokens = span.end - span.start
-    if scheme == "none":
+    if scheme in ("none", TOKEN):
         return [span.label] * n_tokens
     writing = _WRITING[scheme]
     several = writing.first + writing.inside * (n_tokens - 2) + writing.last
@@ -179,10 +188,9 @@ def _span_tags(span: Span, scheme: str, adjacent: bool) -> list[str]:
 def ill_formed(sequence: Sequence[str], scheme: str) -> list[int]:
     """Indices of the tags that ``scheme`` would write differently for the same entities (BILOU's letters are fine)."""
     scheme = canonical_name(scheme)
-    found = spans(sequence)
-    if scheme == "none":
+    if scheme in ("none", TOKEN):
         return []
-    expected = tags(found, len(sequence), scheme)
+    expected = tags(spans(sequence), len(sequence), scheme)
     return [index for index, tag in enumerate(sequence) if _without_bilou(tag) != expected[index]]
 
 
@@ -191,9 +199,12 @@ def _without_bilou(tag: str) -> str:
 
 
 def tag_set(labels: Iterable[str], scheme: str) -> list[str]:
-    """All tags of ``scheme`` for ``labels``: ``O``, then for each label in sorted order its tags."""
+    """All tags of ``scheme`` for ``labels``: ``O``, then for each label in sorted order its tags. In ``token`` they
+    are the labels."""
     scheme = canonical_name(scheme)
     ordered = sorted(set(labels))
+    if scheme == TOKEN:
+        return ordered
     if scheme == "none":
         return [OUTSIDE, *ordered]
     return [OUTSIDE, *(f"{prefix}-{label}" for label in ordered for prefix in _WRITING[scheme].prefixes)]
@@ -202,7 +213,7 @@ def tag_set(labels: Iterable[str], scheme: str) -> list[str]:
 def allowed(previous: str | None, current: str | None, scheme: str) -> bool:
     """Whether ``current`` may follow ``previous``; ``None`` is the start, or the end, of the sentence."""
     scheme = canonical_name(scheme)
-    if scheme == "none":
+    if scheme in ("none", TOKEN):
         return True
     prefix, label = split_tag(OUTSIDE if previous is None else previous)
     next_prefix, next_label = ("$", "") if current is None else split_tag(current)
@@ -234,6 +245,11 @@ _NEARLY_PREFIXED = re.compile(r"[BIMELSU][-_:/|]|.*[-_][BIMELSU]\Z")
 
 # Where several schemes fit equally well, the earlier one is meant.
 _PREFERENCE = ("iob2", "iob1", "bioes", "bmes")
+
+
+def labels_of(tags: Iterable[str], scheme: str) -> list[str]:
+    """The labels in a tag set of ``scheme``, in alphabetical order."""
+    return sorted(set(tags)) if scheme == TOKEN else sorted({split_tag(tag)[1] for tag in tags} - {""})
 
 
 def detect(sequences: Iterable[Sequence[str]]) -> Detection:

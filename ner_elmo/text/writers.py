@@ -28,12 +28,13 @@ def write_text(document: Document, stream: IO[str]) -> None:
 
 
 def write_conll_document(document: Document, stream: IO[str]) -> None:
-    """``token<TAB>tag`` lines in IOB2, a blank line after each sentence; white space within a token becomes ``_``."""
+    """``token<TAB>tag`` lines in IOB2 (or as the document's scheme says), a blank line after each sentence; white space
+    within a token becomes ``_``."""
     write_conll(
         (
             (
                 [_WHITE_SPACE.sub("_", document.text[token.start : token.end]) for token in sentence],
-                tag_scheme.tags(token_spans(sentence, document.entities), len(sentence), "iob2"),
+                tag_scheme.tags(token_spans(sentence, document.entities), len(sentence), document.scheme),
             )
             for sentence in document.sentences
         ),
@@ -92,7 +93,7 @@ def with_offsets(document: Document, unit: str) -> Document:
         end = start + length(entity.text)
         entities.append(replace(entity, start=start, end=end))
         at, before = entity.end, end
-    return Document(document.text, document.sentences, entities)
+    return replace(document, entities=entities)
 
 
 FORMATS: dict[str, Callable[[Document, IO[str]], None]] = {
