@@ -43,8 +43,9 @@ def command(
 ) -> None:
     """Compare a tagger's entities, or those of a file, with those of labelled files, all files together.
 
-    An entity is right if its start, end and label are. The tag scheme of the files need not be the tagger's. In raw
-    text (.jsonl) the tagger's tokenizer finds the tokens.
+    An entity is right if its start, end and label are; accuracy is the share of tokens with the right tag, the figure
+    for a tagger that gives each token a tag of its own (--scheme none). The tag scheme of the files need not be the
+    tagger's. In raw text (.jsonl) the tagger's tokenizer finds the tokens.
     """
     from ner_elmo.text.corpus import load_corpus
     from ner_elmo.text.jsonl import is_jsonl
@@ -53,6 +54,8 @@ def command(
     if predictions is not None and model is not None:
         raise UsageError("--predictions scores a file and -m a model; expected one of them")
     text = _text_of(model) if predictions is None and any(map(is_jsonl, files)) else None
+    if predictions is None and _tags_each_token(model):
+        scheme = "token"
 
     def load(file: str) -> Corpus:
         corpus = load_corpus(file, column, scheme, encoding, comments=comments, strip_token=strip_token, text=text)
@@ -88,6 +91,12 @@ def _text_of(model: str | None) -> str:
     from ner_elmo.tagger.store import read_info
 
     return str(read_info(_find(model))["text"]["tokens"])
+
+
+def _tags_each_token(model: str | None) -> bool:
+    from ner_elmo.tagger.store import read_info
+
+    return bool(read_info(_find(model))["scheme"] == "token")
 
 
 def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Sequence[Span]], float]:
@@ -132,14 +141,15 @@ def _show(
     seconds: float,
     json: bool,
 ) -> None:
-    from ner_elmo.tagger.evaluation import count, scores, seqeval_report
+    from ner_elmo.tagger.evaluation import accuracy, count, scores, seqeval_report
 
-    figures = scores(count(gold, predicted))
+    figures = scores(count(gold, predicted)) | {"accuracy": accuracy(gold, predicted, lengths)}
     n_tokens, speed = sum(lengths), sum(lengths) / max(seconds, 1e-9)
     if json:
         sizes = {"sentences": len(gold), "tokens": n_tokens, "tokens_per_second": speed}
-        micro = {name: figures[name] for name in ("precision", "recall", "f1")}
+        micro = {name: figures[name] for name in ("precision", "recall", "f1", "accuracy")}
         options.print_json(micro | sizes | {"labels": figures["labels"]})
     else:
         print(seqeval_report(gold, predicted, lengths))
+        print(f"accuracy {figures['accuracy']:.4f} (of tags, by token)")
         print(f"{len(gold):,} sentences, {n_tokens:,} tokens; {speed:,.0f} tokens/s")

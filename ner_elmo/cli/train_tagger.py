@@ -7,142 +7,273 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ner_elmo.cli import options
 from ner_elmo.errors import UsageError
 
+if TYPE_CHECKING:
+    import torch
+
+    from ner_elmo.tagger.run import TaggerConfig
+
 NAME = "train-tagger"
-_DATA, _MODEL, _TRAINING = "Data", "Model", "Training"
+# Panels of --help.
+_DATA, _BILM, _WORDS, _NETWORK = "Data", "biLM layers", "Words and characters", "Network"
+_TRAINING, _OUTPUT = "Training", "Output"
 
 
 def command(
     train: Annotated[
         Path, typer.Option("--train", help="labelled sentences: CoNLL, or .jsonl as tag writes", rich_help_panel=_DATA)
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="directory to write the tagger to")],
     dev: Annotated[
         Path | None,
         typer.Option("--dev", help="chooses the best epoch [default: a tenth of --train]", rich_help_panel=_DATA),
     ] = None,
     test: Annotated[Path | None, typer.Option("--test", help="scored once, at the end", rich_help_panel=_DATA)] = None,
-    bilm: Annotated[
-        Path | None,
-        typer.Option("--bilm", help="biLM whose frozen layers are read; without it words and characters only"),
-    ] = None,
-    word_vectors: Annotated[
-        Path | None, typer.Option("--word-vectors", help="vectors in GloVe's text format [default: learned]")
-    ] = None,
+    train_with_dev: Annotated[
+        bool,
+        typer.Option(
+            "--train-with-dev",
+            help="train on dev too: no dev score, exactly --epochs epochs",
+            rich_help_panel=_DATA,
+        ),
+    ] = False,
     column: Annotated[
         int, typer.Option("--column", help="column of the tags; the token is 0, -1 is the last", rich_help_panel=_DATA)
     ] = -1,
     scheme: Annotated[
         str,
         typer.Option(
-            "--scheme", help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none", rich_help_panel=_DATA
+            "--scheme",
+            help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none (labels; without any O each token has a "
+            "tag of its own: POS)",
+            rich_help_panel=_DATA,
         ),
     ] = "auto",
-    encoding: options.Encoding = "utf-8",
-    comments: options.Comments = None,
-    strip_token: options.StripToken = None,
-    layers: Annotated[
+    encoding: Annotated[
+        str, typer.Option("--encoding", help="character encoding of the files", rich_help_panel=_DATA)
+    ] = "utf-8",
+    comments: Annotated[
         str | None,
-        typer.Option("--layers", help="biLM layers to read, e.g. 0,1,2 [default: all]", rich_help_panel=_MODEL),
+        typer.Option("--comments", help="what comment lines begin with [default: # is a token]", rich_help_panel=_DATA),
     ] = None,
-    mix: Annotated[
-        str, typer.Option("--mix", help="learned, mean, or the number of the only layer", rich_help_panel=_MODEL)
-    ] = "learned",
-    hidden_size: Annotated[
-        int, typer.Option("--hidden-size", min=1, help="LSTM units in each direction", rich_help_panel=_MODEL)
-    ] = 256,
-    lstm_layers: Annotated[int, typer.Option("--lstm-layers", min=1, help="stacked LSTMs", rich_help_panel=_MODEL)] = 1,
-    word_dim: Annotated[
-        int,
-        typer.Option("--word-dim", min=0, help="size of learned word vectors; 0 = none", rich_help_panel=_MODEL),
-    ] = 100,
-    min_count: Annotated[
-        int, typer.Option("--min-count", min=1, help="rarer training words count as unknown", rich_help_panel=_MODEL)
-    ] = 1,
-    char_cnn: Annotated[
-        bool, typer.Option("--char-cnn/--no-char-cnn", help="read spelling, too", rich_help_panel=_MODEL)
-    ] = True,
-    dropout: Annotated[
-        float, typer.Option("--dropout", min=0.0, max=0.95, help="around the LSTM", rich_help_panel=_MODEL)
-    ] = 0.5,
-    elmo_dropout: Annotated[
-        float, typer.Option("--elmo-dropout", min=0.0, max=0.95, help="on the mixed layers", rich_help_panel=_MODEL)
-    ] = 0.5,
+    strip_token: Annotated[
+        str | None,
+        typer.Option(
+            "--strip-token",
+            help="take away from tokens: language (de:), weibo (digits), or a regular expression",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     text: Annotated[
         str,
         typer.Option(
             "--text",
             help="tokenizer for raw text: en-1, characters, whitespace [auto: the biLM's]",
-            rich_help_panel=_MODEL,
+            rich_help_panel=_DATA,
         ),
     ] = "auto",
-    storage: Annotated[
-        str, typer.Option("--storage", help="float32, or float16 for half the size", rich_help_panel=_MODEL)
-    ] = "float32",
-    keep_softmax: Annotated[
+    bilm: Annotated[
+        Path | None,
+        typer.Option("--bilm", help="biLM whose frozen layers are read [default: none]", rich_help_panel=_BILM),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers", help="layers to read, e.g. 0,1 (0: tokens); no higher is computed", rich_help_panel=_BILM
+        ),
+    ] = None,
+    mix: Annotated[
+        str, typer.Option("--mix", help="learned, mean, or the number of the only layer", rich_help_panel=_BILM)
+    ] = "learned",
+    gamma: Annotated[
+        bool, typer.Option("--gamma/--no-gamma", help="a learned mix has a learned scale", rich_help_panel=_BILM)
+    ] = True,
+    mix_layer_norm: Annotated[
         bool,
-        typer.Option("--keep-softmax", help="keep the biLM's output layer, to pretrain it further from the result"),
+        typer.Option(
+            "--mix-layer-norm", help="normalise each layer, sentence by sentence, before mixing", rich_help_panel=_BILM
+        ),
     ] = False,
-    licence: Annotated[
-        str, typer.Option("--licence", help="terms of use, for the model card", rich_help_panel=_MODEL)
-    ] = "",
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="at most so many", rich_help_panel=_TRAINING)] = 50,
+    mix_l2: Annotated[
+        float,
+        typer.Option("--mix-l2", min=0.0, help="weight of the penalty on mix weights", rich_help_panel=_BILM),
+    ] = 0.001,
+    elmo_at: Annotated[
+        str,
+        typer.Option(
+            "--elmo-at", help="input, output or both: of the BiLSTM, each with its own mix", rich_help_panel=_BILM
+        ),
+    ] = "input",
+    elmo_dropout: Annotated[
+        float, typer.Option("--elmo-dropout", min=0.0, max=0.95, help="on the mixed layers", rich_help_panel=_BILM)
+    ] = 0.5,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            help="folder that keeps layers for other runs [default: ~/.cache/ner-elmo]",
+            show_default=False,
+            rich_help_panel=_BILM,
+        ),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="compute the layers for this run alone", rich_help_panel=_BILM)
+    ] = False,
+    word_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            "--word-vectors",
+            help="GloVe, word2vec (text or binary) or fastText .vec [default: learned]",
+            rich_help_panel=_WORDS,
+        ),
+    ] = None,
+    max_word_vectors: Annotated[
+        int,
+        typer.Option(
+            "--max-word-vectors", min=0, help="of the file's first rows, beside those needed", rich_help_panel=_WORDS
+        ),
+    ] = 400_000,
+    tune_word_vectors: Annotated[
+        bool,
+        typer.Option(
+            "--tune-word-vectors/--no-tune-word-vectors",
+            help="learn on the file's vectors of training words",
+            rich_help_panel=_WORDS,
+        ),
+    ] = True,
+    word_dim: Annotated[
+        int,
+        typer.Option("--word-dim", min=0, help="size of learned word vectors; 0 = none", rich_help_panel=_WORDS),
+    ] = 100,
+    min_count: Annotated[
+        int, typer.Option("--min-count", min=1, help="rarer training words count as unknown", rich_help_panel=_WORDS)
+    ] = 1,
+    char_cnn: Annotated[
+        bool, typer.Option("--char-cnn/--no-char-cnn", help="read spelling, too", rich_help_panel=_WORDS)
+    ] = True,
+    char_dim: Annotated[
+        int, typer.Option("--char-dim", min=1, help="size of character embeddings", rich_help_panel=_WORDS)
+    ] = 25,
+    char_filters: Annotated[
+        int, typer.Option("--char-filters", min=1, help="filters, of width 3", rich_help_panel=_WORDS)
+    ] = 128,
+    hidden_size: Annotated[
+        int, typer.Option("--hidden-size", min=1, help="LSTM units in each direction", rich_help_panel=_NETWORK)
+    ] = 256,
+    lstm_layers: Annotated[
+        int, typer.Option("--lstm-layers", min=1, help="stacked LSTMs", rich_help_panel=_NETWORK)
+    ] = 1,
+    dropout: Annotated[
+        float, typer.Option("--dropout", min=0.0, max=0.95, help="around the LSTMs", rich_help_panel=_NETWORK)
+    ] = 0.5,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="at most so many [default: 50]", rich_help_panel=_TRAINING)
+    ] = None,
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", "--lr", min=0.0, help="Adam's", rich_help_panel=_TRAINING)
     ] = 1e-3,
+    lr_patience: Annotated[
+        int,
+        typer.Option(
+            "--lr-patience", min=0, help="epochs without a better dev F1 before it falls", rich_help_panel=_TRAINING
+        ),
+    ] = 2,
+    lr_factor: Annotated[
+        float,
+        typer.Option(
+            "--lr-factor",
+            min=0.01,
+            max=0.99,
+            help="the learning rate then is so many times what it was",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = 0.5,
     patience: Annotated[
         int,
         typer.Option(
             "--patience", min=1, help="stop after so many epochs without a better dev F1", rich_help_panel=_TRAINING
         ),
     ] = 8,
+    clip_norm: Annotated[
+        float, typer.Option("--clip-norm", min=0.0, help="most gradient norm", rich_help_panel=_TRAINING)
+    ] = 5.0,
     batch_sentences: Annotated[
-        int, typer.Option("--batch-sentences", min=1, help="sentences of a batch", rich_help_panel=_TRAINING)
+        int, typer.Option("--batch-sentences", min=1, help="most sentences of a batch", rich_help_panel=_TRAINING)
     ] = 32,
+    batch_tokens: Annotated[
+        int,
+        typer.Option(
+            "--batch-tokens", min=1, help="most tokens of a batch, padding included", rich_help_panel=_TRAINING
+        ),
+    ] = 2048,
     max_minutes: Annotated[
         float | None,
         typer.Option("--max-minutes", min=0.0, help="begin no epoch that would end later", rich_help_panel=_TRAINING),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="on CPU it fixes everything", rich_help_panel=_TRAINING)] = 1,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds", help="a tagger for each, e.g. 1,2,3; the best on dev is kept", rich_help_panel=_TRAINING
+        ),
     ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="go on from the newest checkpoint in the directory", rich_help_panel=_TRAINING),
     ] = False,
-    cache: Annotated[
-        Path | None,
+    quick: Annotated[
+        bool,
         typer.Option(
-            "--cache",
-            help="folder that keeps biLM layers for other runs [default: ~/.cache/ner-elmo]",
-            show_default=False,
+            "--quick",
+            help="train some minutes (--max-minutes [3]) on a sample, say whether it learns, write nothing",
+            rich_help_panel=_TRAINING,
         ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="directory to write the tagger to", rich_help_panel=_OUTPUT),
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="compute the biLM layers for this run alone")] = False,
-    seed: options.Seed = 1,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", help="train one tagger for each, e.g. 1,2,3; the best on dev is kept")
-    ] = None,
-    json: options.Json = False,
+    storage: Annotated[
+        str, typer.Option("--storage", help="float32, or float16 for half the size", rich_help_panel=_OUTPUT)
+    ] = "float32",
+    keep_softmax: Annotated[
+        bool,
+        typer.Option(
+            "--keep-softmax", help="keep the biLM's output layer, to pretrain it further", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+    licence: Annotated[
+        str, typer.Option("--licence", help="terms of use, for the model card", rich_help_panel=_OUTPUT)
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="replace an output that exists", rich_help_panel=_OUTPUT)
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="one JSON object on standard output, nothing else", rich_help_panel=_OUTPUT),
+    ] = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
-    batch_tokens: options.BatchTokens = None,
-    force: options.Force = False,
     debug: options.Debug = False,
 ) -> None:
     """Train a tagger on CoNLL files: frozen biLM layers, words and characters → BiLSTM → CRF.
 
     The directory then holds the tagger, its report.json and model card, the log, checkpoints, and its predictions.
+    docs/tagging.md says what each option is for.
     """
     if storage not in ("float32", "float16"):
         raise UsageError(f"--storage {storage}: expected float32 or float16")
-    if output.is_file():
-        raise UsageError(f"{output}: is a file; expected the name of a directory")
-    if not resume:
-        options.refuse_existing(output, force)
+    if not quick:
+        output = _checked_output(output, resume, force)
+    if not clip_norm > 0:
+        raise UsageError(f"--clip-norm {clip_norm}: expected a number above 0")
+    if train_with_dev and epochs is None and not quick:
+        raise UsageError("--train-with-dev: without a dev score nothing says when to stop; give --epochs N")
     if cache is not None and no_cache:
         raise UsageError("--cache keeps biLM layers and --no-cache does not; expected one of them")
     if cache is not None and cache.is_file():
@@ -160,13 +291,19 @@ def command(
         test=_string(test),
         bilm=_string(bilm),
         word_vectors=_string(word_vectors),
+        max_word_vectors=max_word_vectors,
+        tune_word_vectors=tune_word_vectors,
         column=column,
-        scheme=scheme if scheme == "auto" else canonical_name(scheme),
+        scheme=scheme if scheme in ("auto", "io") else canonical_name(scheme),
         encoding=encoding,
         comments=comments,
         strip_token=strip_token,
         layers=chosen_layers,
         mix=mix,
+        gamma=gamma,
+        mix_layer_norm=mix_layer_norm,
+        mix_l2=mix_l2,
+        elmo_at=elmo_at,
         text=text,
         licence=licence,
         storage=storage,
@@ -174,18 +311,27 @@ def command(
         seeds=chosen_seeds,
         word_dim=word_dim,
         min_count=min_count,
-        char_dim=TaggerConfig.char_dim if char_cnn else 0,
+        char_dim=char_dim if char_cnn else 0,
+        char_filters=char_filters,
         hidden_dim=hidden_size,
         lstm_layers=lstm_layers,
         dropout=dropout,
         elmo_dropout=elmo_dropout,
-        epochs=epochs,
+        train_with_dev=train_with_dev,
+        epochs=epochs or TaggerConfig.epochs,
         learning_rate=learning_rate,
+        lr_patience=lr_patience,
+        lr_factor=lr_factor,
         patience=patience,
+        clip_norm=clip_norm,
         batch_sentences=batch_sentences,
-        batch_tokens=batch_tokens or TaggerConfig.batch_tokens,
+        batch_tokens=batch_tokens,
     )
     torch_device = options.set_up_torch(device, threads)
+    if quick:
+        _quick_check(config, torch_device, max_minutes, json)
+        return
+    assert output is not None
     signal.signal(signal.SIGTERM, _terminate)
     with Display(tables=not json) as display:
         try:
@@ -205,7 +351,40 @@ def command(
     if json:
         options.print_json({name: value for name, value in found.items() if not name.startswith("sentences")})
     else:
-        print(f"{output}: tagger written; dev F1 {found['scores']['dev']['f1']:.4f}", flush=True)
+        print(f"{output}: tagger written; {_dev_score(found)}", flush=True)
+
+
+def _checked_output(output: Path | None, resume: bool, force: bool) -> Path:
+    if output is None:
+        raise UsageError("nowhere to write to; expected -o DIRECTORY, or --quick to write nothing")
+    if output.is_file():
+        raise UsageError(f"{output}: is a file; expected the name of a directory")
+    if not resume:
+        options.refuse_existing(output, force)
+    return output
+
+
+def _quick_check(config: TaggerConfig, device: torch.device, minutes: float | None, json: bool) -> None:
+    """Print the verdict; the exit status is 1 if this does not learn."""
+    from ner_elmo.tagger.quick import DOES_NOT_LEARN, quick_check, quick_lines
+
+    with Display(tables=False) as display:
+        found = quick_check(config, device=device, minutes=minutes, report=display.show)
+    if json:
+        options.print_json({"quick": found})
+    else:
+        print("\n".join(quick_lines(found)))
+    if found["verdict"] == DOES_NOT_LEARN:
+        raise typer.Exit(1)
+
+
+def _dev_score(found: Mapping[str, Any]) -> str:
+    from ner_elmo.tagger.run import figure_name
+
+    if found["protocol"]["trained_on_dev"]:
+        return "no dev score: dev was trained on"
+    name = figure_name(found["options"])
+    return f"dev {name} {found['scores']['dev'][name.lower()]:.4f}"
 
 
 class _Terminated(KeyboardInterrupt):
@@ -286,8 +465,14 @@ class Display:
 
 def _epoch_line(event: Mapping[str, Any]) -> str:
     best = "  best so far" if event["is_best"] else ""
+    if event["f1"] is None:
+        score = "no dev score"
+    elif event["figure"] == "F1":
+        score = f"dev P {event['precision']:.4f}  R {event['recall']:.4f}  F1 {event['f1']:.4f}"
+    else:
+        score = f"dev {event['figure']} {event['f1']:.4f}"
     return (
-        f"seed {event['seed']}  epoch {event['epoch']:3d}  loss {event['loss']:8.4f}  dev P {event['precision']:.4f}"
-        f"  R {event['recall']:.4f}  F1 {event['f1']:.4f}  lr {event['learning_rate']:.2g}"
+        f"seed {event['seed']}  epoch {event['epoch']:3d}  loss {event['loss']:8.4f}  {score}"
+        f"  lr {event['learning_rate']:.2g}"
         f"  {event['tokens_per_second']:,.0f} tokens/s  {event['seconds']:.1f} s{best}"
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ner_elmo.text.tag_scheme import TOKEN, labels_of
+
 
 def model_card(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> str:
     """Markdown from ``report.json`` and, where there is one, the biLM's ``bilm.json``."""
-    labels = sorted({tag[2:] for tag in report["options"]["tags"] if tag != "O"})
+    labels = labels_of(report["options"]["tags"], report["options"]["scheme"])
     lines = [
-        "# A named-entity tagger",
+        "# A tagger of tokens" if _is_of_tokens(report) else "# A named-entity tagger",
         "",
-        f"Labels: {', '.join(labels)}. Made by `ner-elmo train-tagger` (ner-elmo {report['versions']['ner-elmo']}).",
+        f"{'Tags' if _is_of_tokens(report) else 'Labels'}: {', '.join(labels)}. "
+        f"Made by `ner-elmo train-tagger` (ner-elmo {report['versions']['ner-elmo']}).",
         "",
         "    ner-elmo tag input.txt -m THIS_FOLDER",
         "",
@@ -38,7 +41,13 @@ def model_card(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> str
     return "\n".join(lines)
 
 
+def _is_of_tokens(report: Mapping[str, Any]) -> bool:
+    return bool(report["options"]["scheme"] == TOKEN)
+
+
 def _scores(report: Mapping[str, Any]) -> list[str]:
+    if not report["scores"]:
+        return ["None: there was no test data, and dev was trained on."]
     lines = ["| part | label | precision | recall | F1 | entities |", "|---|---|---|---|---|---|"]
     for part, scores in report["scores"].items():
         support = sum(row["support"] for row in scores["labels"].values())
@@ -46,17 +55,23 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
         for label, row in rows.items():
             figures = " | ".join(f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
             lines.append(f"| {part} | {label} | {figures} | {row['support']:,} |")
-    lines += [
-        "",
-        "Entities count as right if start, end and label are (micro averages; the figures of conlleval and seqeval).",
-    ]
+    lines += [""]
+    for part, scores in report["scores"].items():
+        if "accuracy" in scores:  # reports of older versions have none
+            lines.append(f"Accuracy on {part}, the share of tokens with the right tag: {scores['accuracy']:.4f}.")
+    if not _is_of_tokens(report):
+        right = "Entities count as right if start, end and label are"
+        lines.append(f"{right} (micro averages; the figures of conlleval and seqeval).")
     for part, figures in report.get("seeds", {}).get("f1", {}).items():
         n_seeds = len(figures["by_seed"])
+        which = "the first" if report["protocol"]["trained_on_dev"] else "the best on dev"
         lines.append(
             f"Over {n_seeds} seeds, {part} F1 is {figures['mean']:.4f} ± {figures['standard_deviation']:.4f}; "
-            f"this is seed {report['seed']}, the best on dev."
+            f"this is seed {report['seed']}, {which}."
         )
-    if "calibration" in report:
+    if "calibration" in report and report["protocol"]["trained_on_dev"]:
+        lines += ["", "Probabilities: not calibrated, as dev was trained on."]
+    elif "calibration" in report:
         lines += ["", _calibration(report["calibration"])]
     return lines
 
@@ -76,6 +91,9 @@ def _data(report: Mapping[str, Any]) -> list[str]:
     for part, data in report["protocol"]["data"].items():
         sizes = " | ".join(f"{data[name]:,}" for name in ("sentences", "tokens", "entities"))
         lines.append(f"| {part} | {data['file']} | {sizes} | {data['sha256']} |")
+    if report["protocol"]["trained_on_dev"]:
+        dev = "**Dev was trained on**" if "dev" in report["protocol"]["data"] else "There was no dev part"
+        return [*lines, "", f"{dev}: there is no dev score, and the last epoch is kept. It was not trained on test."]
     if report["protocol"]["dev"] != "file":
         lines += ["", f"Dev is {report['protocol']['dev']}."]
     lines += ["", "It was not trained on dev or test; dev chose the epoch."]
@@ -92,13 +110,15 @@ def _making(report: Mapping[str, Any]) -> list[str]:
     if options["n_words"]:
         vectors = report["protocol"]["word_vectors"]
         origin = f"from {vectors['file']}" if vectors else "learned from scratch"
+        if vectors and not vectors.get("tuned", True):
+            origin += ", as they are"
         parts.append(f"vectors of {options['n_words']:,} words ({options['word_dim']} numbers each, {origin})")
     if options["char_dim"]:
         parts.append(f"a character CNN ({options['char_filters']} filters of width {options['char_width']})")
     lines = [
         f"- Input: {'; '.join(parts)}.",
         f"- BiLSTM: {options['lstm_layers']} × {options['hidden_dim']} units in each direction; "
-        f"CRF over {options['scheme']} tags.",
+        f"CRF over {'one tag a token' if _is_of_tokens(report) else options['scheme'] + ' tags'}.",
         f"- Trained for {training['epochs_run']} epochs with seed {report['seed']}; "
         f"epoch {training['best_epoch']} is kept. "
         f"{training['parameters']:,} parameters.",
@@ -106,6 +126,10 @@ def _making(report: Mapping[str, Any]) -> list[str]:
     if mix is not None:
         shares = ", ".join(f"layer {layer} {share:.3f}" for layer, share in mix["layers"].items())
         lines.append(f"- Learned mix: {shares}; scale {mix['gamma']:.3f}.")
+        if "output" in mix:
+            shares = ", ".join(f"layer {layer} {share:.3f}" for layer, share in mix["output"]["layers"].items())
+            scale = mix["output"]["gamma"]
+            lines.append(f"- A second learned mix beside the BiLSTM's output: {shares}; scale {scale:.3f}.")
     return lines
 
 

@@ -109,7 +109,7 @@ def _check_report(file: Path, report: Mapping[str, Any]) -> None:
     Raises:
         DataError: something is missing.
     """
-    wanted = ["seed", "training best_epoch", "protocol trained_on_dev", "protocol dev", "scores dev"]
+    wanted = ["seed", "training best_epoch", "protocol trained_on_dev", "protocol dev"]
     wanted += ["protocol data train sha256", "protocol data train file"]
     for part in report["scores"]:
         wanted += [f"protocol data {part} {name}" for name in ("file", "sha256", "sentences", "entities")]
@@ -137,6 +137,9 @@ def compare_taggers(runs: Sequence[Run]) -> dict[str, Any]:
         DataError: they are not figures over the same sentences and gold entities.
     """
     part = "test" if all("test" in run.report["scores"] for run in runs) else "dev"
+    for run in runs:
+        if part not in run.report["scores"]:  # trained on dev
+            raise DataError(f"{run.name}: has no {part} score; expected all reports to have test scores")
     require_same_data(runs, part)
     settings = _differing_settings(runs)
     counts = [sentence_counts(run.report, part) for run in runs]
@@ -295,7 +298,7 @@ def picture_blocks(runs: Sequence[Run], part: str) -> Iterator[Block]:
 def _curve_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
     """Dev F1 of every epoch of every run."""
     f1 = {
-        name: {row["epoch"]: row["f1"] for row in report["training"].get("curve", [])}
+        name: {row["epoch"]: row["f1"] for row in report["training"].get("curve", []) if row["f1"] is not None}
         for name, report in reports.items()
     }
     epochs = sorted({epoch for found in f1.values() for epoch in found})

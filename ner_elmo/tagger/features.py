@@ -65,14 +65,16 @@ def count_words(sentences: Iterable[Sequence[str]]) -> Counter[str]:
     return Counter(token for sentence in sentences for token in sentence)
 
 
-def make_words(counts: Counter[str], min_count: int = 1, known: Sequence[str] = ()) -> Words:
+def make_words(counts: Counter[str], min_count: int = 1, known: Sequence[str] = (), tuned: bool = True) -> Words:
     """The words seen at least ``min_count`` times, most frequent first, then the words of a vectors file (``known``).
 
-    A training word whose lower-case form has a vector is kept: it is learned from there on.
+    A training word whose lower-case form has a vector is kept: it is learned from there on. If vectors are not
+    ``tuned``, there are those of the file alone, and only that of the unknown word is learned.
     """
     special = {PAD_WORD, UNKNOWN_WORD}
-    seen = [word for word, count in counts.most_common() if count >= min_count and word not in special]
-    known_only = [word for word in known if counts[word] < min_count and word not in special]
+    seen = [word for word, count in counts.most_common() if tuned and count >= min_count and word not in special]
+    listed = {*seen, *special}
+    known_only = [word for word in known if word not in listed]
     words = [PAD_WORD, UNKNOWN_WORD, *seen, *known_only]
     singletons = np.array([counts[word] == 1 for word in words])
     return Words(words, n_tuned=2 + len(seen), singletons=singletons)
@@ -166,11 +168,12 @@ def make_examples(
     scheme: str,
     layers: Sequence[np.ndarray | StoredSentence] | None = None,
 ) -> list[Example]:
-    """Examples of labelled sentences; tags that are not in ``tag_index`` become ``O``."""
+    """Examples of labelled sentences; tags that are not in ``tag_index`` become the first, which is ``O`` save in the
+    scheme ``token``."""
     examples = []
     for position, (tokens, spans) in enumerate(sentences):
         known = [span for span in spans if _is_known(span, tag_index, scheme)]
-        tag_ids = np.array([tag_index[tag] for tag in tags(known, len(tokens), scheme)], dtype=np.int64)
+        tag_ids = np.array([tag_index.get(tag, 0) for tag in tags(known, len(tokens), scheme)], dtype=np.int64)
         frozen = None if layers is None else layers[position]
         examples.append(Example(tokens, words.indices(tokens), frozen, tag_ids))
     return examples

@@ -1,4 +1,4 @@
-"""The tagger's network: frozen biLM layers ⊕ words ⊕ characters → BiLSTM → CRF.
+"""The tagger's network: frozen biLM layers ⊕ words ⊕ characters → BiLSTM (⊕ frozen biLM layers) → CRF.
 
 Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct tokens of a batch, ``tags`` tags.
 """
@@ -18,6 +18,7 @@ from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
 
 LEARNED_MIX = "learned"
 MEAN_MIX = "mean"
+INPUT, OUTPUT, BOTH = "input", "output", "both"  # where biLM layers come in
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class TaggerOptions:
         elmo_dim: numbers in a biLM layer; 0 = no biLM.
         elmo_layers: which biLM layers are read (0 is the token layer).
         mix: ``learned`` softmax weights and scale over these layers, or their ``mean``.
+        gamma: whether a learned mix has the scale γ.
+        mix_layer_norm: whether a learned mix normalises each layer first, by the sentence's own mean and variance.
+        elmo_at: mixed layers are part of the BiLSTM's ``input``, stand beside its ``output``, or ``both``, each with a
+            mix of its own (Peters et al. 2018, section 3.3).
         elmo_dropout: dropout on the mixed layers.
         char_dim: numbers in a character embedding; 0 = no character CNN.
         char_filters, char_width: its filters and their width in bytes.
@@ -49,6 +54,9 @@ class TaggerOptions:
     elmo_dim: int = 0
     elmo_layers: list[int] = field(default_factory=list)
     mix: str = LEARNED_MIX
+    gamma: bool = True
+    mix_layer_norm: bool = False
+    elmo_at: str = INPUT
     elmo_dropout: float = 0.5
     char_dim: int = 25
     char_filters: int = 128
@@ -66,7 +74,13 @@ class TaggerOptions:
     def input_dim(self) -> int:
         """Numbers per token that the LSTM reads."""
         words = self.word_dim if self.n_words else 0
-        return self.elmo_dim + words + (self.char_filters if self.char_dim else 0)
+        elmo = 0 if self.elmo_at == OUTPUT else self.elmo_dim
+        return elmo + words + (self.char_filters if self.char_dim else 0)
+
+    @property
+    def output_dim(self) -> int:
+        """Numbers per token from which the emissions are computed."""
+        return 2 * self.hidden_dim + (0 if self.elmo_at == INPUT else self.elmo_dim)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -79,13 +93,14 @@ class TaggerModel(nn.Module):
     def __init__(self, options: TaggerOptions) -> None:
         super().__init__()
         self.options = options
-        self.mix = ScalarMix(options.n_mixed_layers) if options.elmo_dim and options.mix == LEARNED_MIX else None
+        self.mix = None if options.elmo_at == OUTPUT else _new_mix(options)
+        self.output_mix = None if options.elmo_at == INPUT else _new_mix(options)
         self.words = WordVectors(options) if options.n_words else None
         self.characters = CharacterCnn(options) if options.char_dim else None
         self.elmo_dropout = nn.Dropout(options.elmo_dropout)
         self.dropout = nn.Dropout(options.dropout)
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
-        self.output = nn.Linear(2 * options.hidden_dim, len(options.tags))
+        self.output = nn.Linear(options.output_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
         self._initialise()
 
@@ -107,14 +122,21 @@ class TaggerModel(nn.Module):
         if not batch.mask.any():
             return self.output.weight.new_zeros(*batch.mask.shape, len(self.options.tags))
         inputs = torch.cat(self._inputs(batch), dim=2)
-        return self.output(self.dropout(self.lstm(self.dropout(inputs), batch.mask)))  # type: ignore[no-any-return]
+        outputs = self.lstm(self.dropout(inputs), batch.mask)
+        if self.options.elmo_dim and self.options.elmo_at != INPUT:
+            outputs = torch.cat([outputs, self._mixed(batch, self.output_mix)], dim=2)
+        return self.output(self.dropout(outputs))  # type: ignore[no-any-return]
+
+    def _mixed(self, batch: Batch, mix: ScalarMix | None) -> Tensor:
+        """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
+        assert batch.layers is not None, "this tagger reads biLM layers"
+        mixed = batch.layers[0] if mix is None else mix(batch.layers, batch.mask)
+        return self.elmo_dropout(mixed)  # type: ignore[no-any-return]
 
     def _inputs(self, batch: Batch) -> list[Tensor]:
         parts = []
-        if self.options.elmo_dim:
-            assert batch.layers is not None, "this tagger reads biLM layers"
-            mixed = batch.layers[0] if self.mix is None else self.mix(batch.layers, batch.mask)
-            parts.append(self.elmo_dropout(mixed))
+        if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
+            parts.append(self._mixed(batch, self.mix))
         if self.words is not None:
             parts.append(self.words(batch.word_ids))
         if self.characters is not None:
@@ -126,15 +148,34 @@ class TaggerModel(nn.Module):
         assert batch.tag_ids is not None
         return self.crf.neg_log_likelihood(self(batch), batch.tag_ids, batch.mask).mean()
 
+    def mix_penalty(self) -> Tensor:
+        """Σw² over the mixes' weights (γ is free), ``()``."""
+        mixes = [mix for mix in (self.mix, self.output_mix) if mix is not None]
+        return torch.stack([(mix.weights**2).sum() for mix in mixes]).sum()
+
     def mix_weights(self) -> dict[str, Any] | None:
-        """The learned share of each layer and the scale γ, as plain numbers; None where nothing is mixed."""
+        """The learned share of each layer and the scale γ, as plain numbers; None where nothing is mixed.
+
+        Of two mixes the output's stands under ``output``.
+        """
         if self.mix is None:
-            return None
-        shares = torch.softmax(self.mix.weights.detach().float(), dim=0).tolist()
+            return None if self.output_mix is None else self._shares(self.output_mix)
+        second = {} if self.output_mix is None else {"output": self._shares(self.output_mix)}
+        return self._shares(self.mix) | second
+
+    def _shares(self, mix: ScalarMix) -> dict[str, Any]:
+        shares = mix.normalised_weights().detach().float().tolist()
         return {
             "layers": dict(zip(map(str, self.options.elmo_layers), shares, strict=True)),
-            "gamma": float(self.mix.gamma.detach()),
+            "gamma": 1.0 if mix.gamma is None else float(mix.gamma.detach()),
         }
+
+
+def _new_mix(options: TaggerOptions) -> ScalarMix | None:
+    """A learned mix; None where there is nothing to mix."""
+    if not options.elmo_dim or options.mix != LEARNED_MIX:
+        return None
+    return ScalarMix(options.n_mixed_layers, "sentence" if options.mix_layer_norm else False, options.gamma)
 
 
 class BiLstm(nn.Module):

@@ -43,7 +43,10 @@ def loss_curve(reports: Reports) -> str:
 
 def _curve(reports: Reports, figure: str, title: str, factor: float = 1.0) -> str:
     curves = {name: report["training"].get("curve", []) for name, report in reports.items()}
-    lines = {name: [(row["epoch"], factor * row[figure]) for row in curve] for name, curve in curves.items()}
+    lines = {  # without a dev score, where dev was trained on
+        name: [(row["epoch"], factor * row[figure]) for row in curve if row[figure] is not None]
+        for name, curve in curves.items()
+    }
     values = [y for points in lines.values() for _, y in points]
     if not values:
         return ""

@@ -13,7 +13,7 @@ from ner_elmo.tagger import report_charts as charts
 from ner_elmo.tagger.error_analysis import LENGTHS, ErrorExample, Recurring
 from ner_elmo.tagger.evaluation import Counts
 from ner_elmo.text.pages import Block, Heading, Item, Paragraph, Pictures, Piece, Table
-from ner_elmo.text.tag_scheme import Span
+from ner_elmo.text.tag_scheme import TOKEN, Span
 
 _CONTEXT = 12  # tokens shown on either side of an error
 _KINDS = {
@@ -67,17 +67,25 @@ def interval_of(ends: Sequence[float] | None) -> str:
 def _headline(report: Mapping[str, Any], part: str) -> Iterator[Block]:
     scores = report["scores"][part]
     ends = report["analysis"][part]["intervals"].get("f1")
-    yield Paragraph(f"F1 {percent(scores['f1'])} on {part}", is_large=True)
-    yield Paragraph(
-        f"Precision {percent(scores['precision'])}, recall {percent(scores['recall'])}; 95 % interval of F1 "
-        f"{interval_of(ends)} over other sentences of the kind. An entity counts as right if start, end and label are. "
-        "Figures are in percent."
-    )
+    if report["options"]["scheme"] == TOKEN:
+        yield Paragraph(f"Accuracy {percent(scores['accuracy'])} on {part}", is_large=True)
+        yield Paragraph(
+            f"The share of tokens with the right tag; 95 % interval {interval_of(ends)} over other sentences of the "
+            "kind. Each token's tag is counted as an entity below. Figures are in percent."
+        )
+    else:
+        yield Paragraph(f"F1 {percent(scores['f1'])} on {part}", is_large=True)
+        yield Paragraph(
+            f"Precision {percent(scores['precision'])}, recall {percent(scores['recall'])}; 95 % interval of F1 "
+            f"{interval_of(ends)} over other sentences of the kind. An entity counts as right if start, end and label "
+            "are. Figures are in percent."
+        )
+    which = "the first" if report["protocol"]["trained_on_dev"] else "the best on dev"
     for name, figures in report.get("seeds", {}).get("f1", {}).items():
         yield Paragraph(
             f"Over {len(figures['by_seed'])} seeds {name} F1 is {percent(figures['mean'])} ± "
             f"{percent(figures['standard_deviation'])} (sample standard deviation); this page shows seed "
-            f"{report['seed']}, the best on dev."
+            f"{report['seed']}, {which}."
         )
 
 
@@ -90,11 +98,14 @@ def _protocol(report: Mapping[str, Any]) -> Iterator[Block]:
     ]
     yield Table(["part", "file", "sentences", "tokens", "entities", "SHA-256 of the file"], rows)
     dev = "a file of its own" if protocol["dev"] == "file" else protocol["dev"]
-    yield Paragraph(
+    chosen = (
         f"Dev is {dev}; it chose the epoch ({training['best_epoch']} of {training['epochs_run']}) and the temperature "
-        f"of the probabilities. Trained on dev: {'yes' if protocol['trained_on_dev'] else 'no'}. "
-        f"Seeds: {', '.join(map(str, protocol['seeds']))}."
+        "of the probabilities. Trained on dev: no."
     )
+    if protocol["trained_on_dev"]:
+        trained = "TRAINED ON DEV, too" if "dev" in protocol["data"] else "Nothing was held out as dev"
+        chosen = f"{trained}: there is no dev score, and the last of {training['epochs_run']} epochs is kept."
+    yield Paragraph(f"{chosen} Seeds: {', '.join(map(str, protocol['seeds']))}.")
     bilm, vectors = protocol["bilm"], protocol["word_vectors"]
     inputs = "no biLM" if bilm is None else f"a frozen biLM with {bilm['layers']} layers of {bilm['dim']} numbers"
     inputs += "; no word vectors from a file" if vectors is None else f"; word vectors from {vectors['file']}"
@@ -112,12 +123,12 @@ def _learning(report: Mapping[str, Any]) -> Iterator[Block]:
         return
     yield Heading("Learning curves")
     run = {"this run": report}
-    yield Pictures([charts.f1_curve(run), charts.loss_curve(run)])
+    yield Pictures([svg for svg in (charts.f1_curve(run), charts.loss_curve(run)) if svg])
     rows = [
         [
             str(row["epoch"]),
             f"{row['loss']:.4f}",
-            *(percent(row[name]) for name in ("precision", "recall", "f1")),
+            *("–" if row[name] is None else percent(row[name]) for name in ("precision", "recall", "f1")),
             f"{row['learning_rate']:.2g}",
         ]
         for row in curve
@@ -176,9 +187,11 @@ def _mix(report: Mapping[str, Any]) -> Iterator[Block]:
     if mix is None:
         return
     yield Heading("Learned weights of the biLM's layers")
-    yield Pictures([charts.layer_weights(mix)])
-    rows = [[charts.layer_name(layer), percent(share)] for layer, share in mix["layers"].items()]
-    yield Table(["layer", "share"], [*rows, ["γ", f"{mix['gamma']:.4f}"]])
+    mixes = {"": mix} if "output" not in mix else {"At the BiLSTM's input": mix, "At its output": mix["output"]}
+    for place, one in mixes.items():
+        yield Pictures([charts.layer_weights(one)])
+        rows = [[charts.layer_name(layer), percent(share)] for layer, share in one["layers"].items()]
+        yield Table(["layer", "share"], [*rows, ["γ", f"{one['gamma']:.4f}"]], caption=place)
     yield Paragraph("The shares are a softmax, so they add up to 100; γ scales the mixed layers.")
 
 

@@ -35,7 +35,7 @@ from ner_elmo.tagger.analysis import (
     write_pages,
 )
 from ner_elmo.tagger.card import model_card
-from ner_elmo.tagger.evaluation import count, counts_as_data, scores, seqeval_report
+from ner_elmo.tagger.evaluation import accuracy, count, counts_as_data, scores, seqeval_report
 from ner_elmo.tagger.features import (
     Example,
     Words,
@@ -45,7 +45,7 @@ from ner_elmo.tagger.features import (
     make_examples,
     make_words,
 )
-from ner_elmo.tagger.model import LEARNED_MIX, MEAN_MIX, TaggerModel, TaggerOptions
+from ner_elmo.tagger.model import BOTH, INPUT, LEARNED_MIX, MEAN_MIX, OUTPUT, TaggerModel, TaggerOptions
 from ner_elmo.tagger.report_page import main_part
 from ner_elmo.tagger.store import (
     BILM,
@@ -75,7 +75,7 @@ from ner_elmo.text.files import replace_file, require_file, sha256_of_file
 from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.jsonl import is_jsonl
 from ner_elmo.text.problems import summary as summary_of_problems
-from ner_elmo.text.tag_scheme import tag_set, tags
+from ner_elmo.text.tag_scheme import TOKEN, tag_set, tags
 from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
 
@@ -100,15 +100,20 @@ class TaggerConfig:
     Attributes:
         train, dev, test: CoNLL or JSONL files; without ``dev`` a tenth of the training sentences is held out.
         bilm: where the biLM is; None = a tagger without one.
-        word_vectors: a vectors file in GloVe's text format; None = vectors learned from scratch.
+        word_vectors: a vectors file (:mod:`ner_elmo.text.word_vectors`); None = vectors learned from scratch.
+        max_word_vectors: so many of its first rows are kept, and those of all words in ``train``, ``dev`` and ``test``.
+        tune_word_vectors: whether the vectors of training words are learned on, or all stay as the file has them.
         column, scheme, encoding, comments, strip_token: how to read the files (:class:`ner_elmo.text.conll.Reading`).
         layers: which biLM layers to read; empty = all.
         mix: ``learned``, ``mean``, or the number of the only layer.
+        gamma, mix_layer_norm, elmo_at: as in :class:`TaggerOptions`.
         text: the tokenizer for raw text; ``auto`` = the biLM's, or what the training tokens look like.
         licence: terms under which the tagger may be used, for its card.
         storage: ``float32`` or ``float16``.
         keep_softmax: whether the copy of the biLM has its output layer, for perplexity and further pretraining.
         seeds: one training for each; the best on dev is kept.
+        train_with_dev: dev is training data: ``epochs`` epochs are trained, the last is kept, and nothing is scored on
+            dev. Without ``dev`` nothing is held out.
     """
 
     train: str
@@ -116,6 +121,8 @@ class TaggerConfig:
     test: str | None = None
     bilm: str | None = None
     word_vectors: str | None = None
+    max_word_vectors: int = 400_000
+    tune_word_vectors: bool = True
     column: int = -1
     scheme: str = "auto"
     encoding: str = "utf-8"
@@ -123,11 +130,16 @@ class TaggerConfig:
     strip_token: str | None = None
     layers: tuple[int, ...] = ()
     mix: str = LEARNED_MIX
+    gamma: bool = True
+    mix_layer_norm: bool = False
+    mix_l2: float = 0.001
+    elmo_at: str = INPUT
     text: str = "auto"
     licence: str = ""
     storage: str = "float32"
     keep_softmax: bool = False
     seeds: tuple[int, ...] = (1,)
+    train_with_dev: bool = False
     tag_scheme: str = "bioes"
     word_dim: int = 100
     min_count: int = 1
@@ -140,7 +152,9 @@ class TaggerConfig:
     epochs: int = 50
     learning_rate: float = 1e-3
     lr_patience: int = 2
+    lr_factor: float = 0.5
     patience: int = 8
+    clip_norm: float = 5.0
     batch_sentences: int = 32
     batch_tokens: int = 2048
 
@@ -150,7 +164,10 @@ class TaggerConfig:
             epochs=self.epochs,
             learning_rate=self.learning_rate,
             lr_patience=self.lr_patience,
+            lr_factor=self.lr_factor,
             patience=self.patience,
+            clip_norm=self.clip_norm,
+            mix_l2=self.mix_l2,
             batch_sentences=self.batch_sentences,
             batch_tokens=self.batch_tokens,
             max_minutes=max_minutes,
@@ -160,7 +177,7 @@ class TaggerConfig:
 
 @dataclass
 class Prepared:
-    """What all seeds share. ``parts`` has ``train``, ``dev`` and, if given, ``test``."""
+    """What all seeds share. ``parts`` has ``train``, ``dev`` (unless it is trained on) and, if given, ``test``."""
 
     parts: dict[str, list[LabelledSentence]]
     examples: dict[str, list[Example]]
@@ -251,16 +268,25 @@ def clear_run(directory: Path) -> None:
 # --- what all seeds share ---------------------------------------------------------------------------------------------
 
 
-def prepare(config: TaggerConfig, device: torch.device, report: Report, cache: Path | None = None) -> Prepared:
-    """Read the corpora, settle labels, words and layers, and compute the frozen features of every sentence once."""
+Parts = dict[str, list[LabelledSentence]]
+
+
+def prepare(
+    config: TaggerConfig,
+    device: torch.device,
+    report: Report,
+    cache: Path | None = None,
+    sample: Callable[[Parts], Parts] = lambda parts: parts,
+) -> Prepared:
+    """Read the corpora, settle labels, words and layers, and compute the frozen features of every sentence once.
+
+    ``sample`` chooses which sentences of the parts count at all.
+    """
     layers, mix = check_config(config)
-    corpora = {
-        part: load_labelled(path, config)
-        for part, path in (("train", config.train), ("dev", config.dev), ("test", config.test))
-        if path is not None
-    }
-    parts = _split(corpora, config, report)
-    labels = sorted({span.label for sentence in parts["train"] for span in sentence.spans})
+    corpora = load_corpora(config)
+    parts = sample(_split(corpora, config, report))
+    learned = parts["train"] + (parts.get("dev", []) if config.train_with_dev else [])
+    labels = sorted({span.label for sentence in learned for span in sentence.spans})
     if not labels:
         raise DataError(f"{config.train}: found no entity, expected some to learn from; is another --column meant?")
     _warn_about_unknown_labels(parts, labels, report)
@@ -269,18 +295,24 @@ def prepare(config: TaggerConfig, device: torch.device, report: Report, cache: P
     if elmo is not None:
         layers = _check_layers(layers, elmo.n_layers)
     tokens = {part: [sentence.tokens for sentence in sentences] for part, sentences in parts.items()}
-    counts = count_words(tokens["train"])
+    counts = count_words(sentence.tokens for sentence in learned)
+    scheme = TOKEN if corpora["train"].scheme == TOKEN else config.tag_scheme
     known, vectors = _known_vectors(config, tokens)
-    words = make_words(counts, config.min_count, known) if config.word_dim else Words([])
+    words = Words([])
+    if config.word_dim:
+        words = make_words(counts, config.min_count, known, config.tune_word_vectors)
     options = TaggerOptions(
-        tags=tag_set(labels, config.tag_scheme),
-        scheme=config.tag_scheme,
+        tags=tag_set(labels, scheme),
+        scheme=scheme,
         n_words=len(words),
         n_tuned_words=words.n_tuned,
         word_dim=vectors.shape[1],
         elmo_dim=0 if elmo is None else elmo.dim,
         elmo_layers=[] if elmo is None else list(layers),
         mix=mix,
+        gamma=config.gamma,
+        mix_layer_norm=config.mix_layer_norm,
+        elmo_at=config.elmo_at,
         elmo_dropout=config.elmo_dropout,
         char_dim=config.char_dim,
         char_filters=config.char_filters,
@@ -288,19 +320,33 @@ def prepare(config: TaggerConfig, device: torch.device, report: Report, cache: P
         lstm_layers=config.lstm_layers,
         dropout=config.dropout,
     )
-    _show_data(parts, report)
+    _show_data(parts, "tags" if scheme == TOKEN else "entities", report)
     frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, cache, report)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
     examples = {
-        part: make_examples(sentences, words, tag_index, config.tag_scheme, frozen.get(part))
-        for part, sentences in parts.items()
+        part: make_examples(sentences, words, tag_index, scheme, frozen.get(part)) for part, sentences in parts.items()
     }
     text = choose_text(config.text, None if elmo is None else elmo.text, tokens["train"])
     protocol = _protocol(config, corpora, parts, elmo)
+    if config.train_with_dev:
+        _warn_about_dev(len(parts.get("dev", [])), config, report)
+        parts["train"], examples["train"] = learned, examples["train"] + examples.pop("dev", [])
+        parts.pop("dev", None)
     return Prepared(parts, examples, options, words, known, vectors, text, protocol)
 
 
-def load_labelled(path: str, config: TaggerConfig) -> Corpus:
+def load_corpora(config: TaggerConfig) -> dict[str, Corpus]:
+    """The files of ``train`` and, if given, ``dev`` and ``test``; what labels without prefixes mean, train decides."""
+    train = load_labelled(config.train, config, config.scheme)
+    scheme = "io" if config.scheme.lower() == "none" else config.scheme
+    scheme = TOKEN if train.scheme == TOKEN else scheme
+    others = {"dev": config.dev, "test": config.test}
+    return {"train": train} | {
+        part: load_labelled(path, config, scheme) for part, path in others.items() if path is not None
+    }
+
+
+def load_labelled(path: str, config: TaggerConfig, scheme: str) -> Corpus:
     """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
     text = None if config.text == "auto" else config.text
     if text is None and config.bilm is not None and is_jsonl(path):
@@ -309,7 +355,7 @@ def load_labelled(path: str, config: TaggerConfig) -> Corpus:
     return load_corpus(
         path,
         config.column,
-        config.scheme,
+        scheme,
         config.encoding,
         comments=config.comments,
         strip_token=config.strip_token,
@@ -330,6 +376,14 @@ def check_config(config: TaggerConfig) -> tuple[list[int], str]:
         text_kind(config.text)
     if not (config.bilm or config.word_dim or config.char_dim):
         raise UsageError("nothing to read: give --bilm, or leave --word-dim or the character CNN on")
+    if config.elmo_at not in (INPUT, OUTPUT, BOTH):
+        raise UsageError(f"--elmo-at {config.elmo_at}: unknown; expected {INPUT}, {OUTPUT} or {BOTH}")
+    if config.bilm and config.elmo_at == OUTPUT and not (config.word_dim or config.char_dim):
+        raise UsageError("--elmo-at output: nothing is left for the input; leave --word-dim or the character CNN on")
+    if config.mix_layer_norm and config.mix != LEARNED_MIX:
+        raise UsageError(f"--mix-layer-norm: is part of the learned mix; found --mix {config.mix}")
+    if not config.tune_word_vectors and config.word_vectors is None:
+        raise UsageError("--no-tune-word-vectors: without --word-vectors FILE there is nothing to leave as it is")
     layers = list(config.layers)
     if config.mix in (LEARNED_MIX, MEAN_MIX):
         return layers, config.mix
@@ -353,7 +407,7 @@ def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> 
         for message in summary_of_problems(corpus.name, corpus.warnings):
             report({"event": "warning", "message": message})
     parts = {part: corpus.sentences for part, corpus in corpora.items()}
-    if "dev" in parts:
+    if "dev" in parts or config.train_with_dev:
         return parts
     train: list[LabelledSentence] = []
     dev: list[LabelledSentence] = []
@@ -377,15 +431,18 @@ def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels:
             report({"event": "warning", "message": message})
 
 
-def _show_data(parts: dict[str, list[LabelledSentence]], report: Report) -> None:
+def _warn_about_dev(n_sentences: int, config: TaggerConfig, report: Report) -> None:
+    what = f"the {n_sentences:,} dev sentences are training data" if n_sentences else "nothing is held out for dev"
+    message = f"--train-with-dev: {what}; there is no dev score, and epoch {config.epochs}, the last, is kept"
+    report({"event": "warning", "message": message})
+
+
+def _show_data(parts: dict[str, list[LabelledSentence]], what: str, report: Report) -> None:
     """What each part holds, and which of its sentences stand in an earlier part, too: ``check`` in brief."""
     for part in check_parts(parts.items()):
         labels = ", ".join(f"{label} {count:,}" for label, count in sorted(part.entities.items()))
-        n_entities = sum(part.entities.values())
-        _say(
-            report,
-            f"{part.file}: {part.sentences:,} sentences, {part.tokens:,} tokens, {n_entities:,} entities ({labels})",
-        )
+        counted_entities = f"{sum(part.entities.values()):,} {what} ({labels})"
+        _say(report, f"{part.file}: {part.sentences:,} sentences, {part.tokens:,} tokens, {counted_entities}")
         for kind, said in ((SHARED, "stand in an earlier part, too"), (CONFLICT, "have other entities elsewhere")):
             lines = [problem.line for problem in part.warnings if problem.kind == kind]
             if lines:
@@ -394,10 +451,12 @@ def _show_data(parts: dict[str, list[LabelledSentence]], report: Report) -> None
 
 
 def _known_vectors(config: TaggerConfig, tokens: dict[str, list[tuple[str, ...]]]) -> tuple[Sequence[str], np.ndarray]:
-    """Words and vectors of the vectors file; none, of the configured size, without one."""
+    """Words and vectors of the vectors file, its first and those of any part; none, of the configured size, without
+    one."""
     if config.word_vectors is None or not config.word_dim:
         return [], np.zeros((0, config.word_dim), dtype=np.float32)
-    return read_word_vectors(config.word_vectors, None)
+    wanted = {token for sentences in tokens.values() for sentence in sentences for token in sentence}
+    return read_word_vectors(config.word_vectors, wanted, config.max_word_vectors)
 
 
 def _frozen_layers(
@@ -483,13 +542,17 @@ def _protocol(
     return {
         "data": data,
         "column": config.column,
-        "dev": "file" if config.dev is not None else "a tenth of the training sentences, by a hash of their tokens",
-        "trained_on_dev": False,
+        "dev": _origin_of_dev(config),
+        "trained_on_dev": config.train_with_dev,
         "seeds": list(config.seeds),
         "bilm": None if elmo is None else {"text": elmo.text, "layers": elmo.n_layers, "dim": elmo.dim},
         "word_vectors": None
         if config.word_vectors is None
-        else {"file": Path(config.word_vectors).name, "sha256": sha256_of_file(config.word_vectors)},
+        else {
+            "file": Path(config.word_vectors).name,
+            "sha256": sha256_of_file(config.word_vectors),
+            "tuned": config.tune_word_vectors,
+        },
     }
 
 
@@ -500,6 +563,17 @@ def gold_digest(sentences: Sequence[LabelledSentence]) -> str:
         line = json.dumps([sentence.tokens, sentence.spans], ensure_ascii=True, separators=(",", ":"))
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
+
+
+def _origin_of_dev(config: TaggerConfig) -> str:
+    if config.train_with_dev:
+        return "none: it was trained on" if config.dev is not None else "none: nothing was held out"
+    return "file" if config.dev is not None else "a tenth of the training sentences, by a hash of their tokens"
+
+
+def figure_name(options: Mapping[str, Any]) -> str:
+    """What the one figure of a tagger with these options is called: F1, or accuracy where each token has a tag."""
+    return "accuracy" if options["scheme"] == TOKEN else "F1"
 
 
 # --- one seed ---------------------------------------------------------------------------------------------------------
@@ -526,8 +600,8 @@ def _train_seed(
     _cut_log(folder / LOG, state.epoch)
     data = TrainingData(
         prepared.examples["train"],
-        prepared.examples["dev"],
-        [sentence.spans for sentence in prepared.parts["dev"]],
+        prepared.examples.get("dev", []),
+        [sentence.spans for sentence in prepared.parts.get("dev", [])],
         prepared.words,
     )
     epoch_of = {"epoch": state.epoch + 1}
@@ -542,7 +616,8 @@ def _train_seed(
             log.write(json.dumps(record.as_dict()) + "\n")
             log.flush()
             epoch_of["epoch"] = record.epoch + 1
-            report({"event": "epoch", "seed": seed, **record.as_dict()})
+            figure = figure_name(prepared.options.as_dict())
+            report({"event": "epoch", "seed": seed, "figure": figure, **record.as_dict()})
     return _finish(config, prepared, state, folder, bilm, device, report)
 
 
@@ -559,8 +634,12 @@ def new_model(prepared: Prepared, seed: int) -> TaggerModel:
 
 
 def _setting(config: TaggerConfig, prepared: Prepared) -> dict[str, Any]:
-    """What must not change when a run is resumed: all but where the files lie and when to stop."""
-    free = ("train", "dev", "test", "bilm", "word_vectors", "epochs", "patience", "licence", "storage", "text")
+    """What must not change when a run is resumed: all but where the files lie and when to stop.
+
+    Without a dev score the learning rate falls towards the last epoch, which then has to stay.
+    """
+    free = ["train", "dev", "test", "bilm", "word_vectors", "patience", "licence", "storage", "text"]
+    free += [] if config.train_with_dev else ["epochs"]
     values = {name: value for name, value in asdict(config).items() if name not in free}
     values["seeds"] = list(config.seeds)
     values["layers"] = list(config.layers)
@@ -571,6 +650,9 @@ def _setting(config: TaggerConfig, prepared: Prepared) -> dict[str, Any]:
     }
 
 
+_DEFAULTS = asdict(TaggerConfig(train=""))
+
+
 def _restore(state: TrainingState, folder: Path, device: torch.device, report: Report) -> bool:
     """Go on from the newest sound checkpoint, if there is one."""
     saved, damaged = load_checkpoint(folder / CHECKPOINTS, device)
@@ -579,7 +661,7 @@ def _restore(state: TrainingState, folder: Path, device: torch.device, report: R
     if saved is None:
         _say(report, f"{folder}: no checkpoint to resume from; starting anew")
         return False
-    before, now = saved["setting"], state.setting
+    before, now = _DEFAULTS | saved["setting"], _DEFAULTS | state.setting  # an older run lacks newer settings
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:
         raise UsageError(
@@ -628,14 +710,16 @@ def _finish(
         sentences = prepared.parts[part]
         gold = [sentence.spans for sentence in sentences]
         counts = count(gold, predicted)
-        n_tokens = sum(len(sentence.tokens) for sentence in sentences)
-        results[part] = scores(counts) | {"sentences": len(sentences), "tokens": n_tokens}
+        lengths = [len(sentence.tokens) for sentence in sentences]
+        figures = scores(counts) | {"accuracy": accuracy(gold, predicted, lengths)}
+        results[part] = figures | {"sentences": len(sentences), "tokens": sum(lengths)}
         sentence_counts[part] = counts_as_data(counts)
         analyses[part] = analyse(sentences, predicted)
         with replace_file(folder / PREDICTIONS[part]) as temporary, open(temporary, "w", encoding="utf-8") as stream:
             pairs = zip(sentences, predicted, strict=True)
-            write_conll(((s.tokens, tags(found, len(s.tokens), "iob2")) for s, found in pairs), stream)
-        table = seqeval_report(gold, predicted, [len(sentence.tokens) for sentence in sentences])
+            scheme = TOKEN if prepared.options.scheme == TOKEN else "iob2"
+            write_conll(((s.tokens, tags(found, len(s.tokens), scheme)) for s, found in pairs), stream)
+        table = f"{seqeval_report(gold, predicted, lengths)}accuracy {figures['accuracy']:.4f} (of tags, by token)\n"
         report({"event": "scores", "part": part, "seed": config.seeds[0], "message": table})
     found = {
         "schema_version": SCHEMA_VERSION,
@@ -666,8 +750,9 @@ def _finish(
         "calibration": in_brief(calibration),
     }
     write_tagger(folder, state.model.cpu(), prepared.words, info, config.storage, bilm)
-    part = main_part(found)
-    write_errors(folder, part, prepared.parts, found_spans[part])
+    if found_spans:
+        part = main_part(found)
+        write_errors(folder, part, prepared.parts, found_spans[part])
     write_report(folder, found)
     return found
 
@@ -689,7 +774,7 @@ def write_report(folder: Path, found: dict[str, Any]) -> None:
     bilm = json.loads(bilm_info.read_text(encoding="utf-8")) if has_bilm else None
     write_json(folder / REPORT, found)
     write_text(folder / CARD, model_card(found, bilm))
-    if "analysis" in found:  # reports of earlier versions have none
+    if found.get("analysis"):  # reports of earlier versions have none, nor has a run that scored nothing
         write_pages(folder, found)
 
 
@@ -699,10 +784,13 @@ def write_report(folder: Path, found: dict[str, Any]) -> None:
 def _choose_best(
     config: TaggerConfig, directory: Path, reports: dict[int, dict[str, Any]], report: Report
 ) -> dict[str, Any]:
-    """Put the seed that is best on dev into ``directory`` itself, with a summary of all of them in its report."""
+    """Put the seed that is best on dev (the first one, if dev was trained on) into ``directory`` itself, with a summary
+    of all of them in its report."""
     if len(reports) == 1:
         return next(iter(reports.values()))
-    best = max(reports, key=lambda seed: reports[seed]["scores"]["dev"]["f1"])
+    best = config.seeds[0]
+    if not config.train_with_dev:
+        best = max(reports, key=lambda seed: reports[seed]["scores"]["dev"]["f1"])
     found = reports[best]
     found["protocol"]["seeds"] = list(config.seeds)
     found["seeds"] = summary(reports)
@@ -713,9 +801,11 @@ def _choose_best(
     _move_run(directory / f"seed-{best}", directory, None if config.bilm is None else BILM)
     write_json(directory / CONFIG, asdict(config))
     write_report(directory, found)
+    why = "without a dev score, kept is the first," if config.train_with_dev else "the best on dev is"
     for part, figures in found["seeds"]["f1"].items():
         spread = f"mean {figures['mean']:.4f} ± {figures['standard_deviation']:.4f}"
-        _say(report, f"{part} F1 over {len(reports)} seeds: {spread}; the best on dev is seed {best}")
+        name = figure_name(found["options"])
+        _say(report, f"{part} {name} over {len(reports)} seeds: {spread}; {why} seed {best}")
     return found
 
 

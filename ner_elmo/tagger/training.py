@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ner_elmo.errors import NerElmoError
-from ner_elmo.tagger.evaluation import count, total
+from ner_elmo.tagger.evaluation import Counts, count, total
 from ner_elmo.tagger.features import Example, Words, batches_by_length, collate, drop_singletons
 from ner_elmo.tagger.inference import predict
 from ner_elmo.tagger.model import TaggerModel
@@ -32,7 +32,7 @@ class TrainingOptions:
     Attributes:
         epochs: at most so many.
         learning_rate: Adam's.
-        lr_patience: epochs without a better dev F1 before the learning rate is halved.
+        lr_patience: epochs without a better dev F1 before the learning rate is multiplied by ``lr_factor``.
         patience: epochs without a better dev F1 before training stops.
         clip_norm: the gradient's norm is cut to this.
         batch_sentences, batch_tokens: a batch holds no more of either, padding included.
@@ -45,6 +45,7 @@ class TrainingOptions:
     epochs: int = 50
     learning_rate: float = 1e-3
     lr_patience: int = 2
+    lr_factor: float = 0.5
     patience: int = 8
     clip_norm: float = 5.0
     batch_sentences: int = 32
@@ -57,13 +58,13 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What happened in one epoch: one line of ``log.jsonl``. Scores are on dev, as fractions of 1."""
+    """What happened in one epoch: one line of ``log.jsonl``. Scores are on dev, as fractions of 1; None without one."""
 
     epoch: int
     loss: float
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
     learning_rate: float
     tokens_per_second: float
     seconds: float
@@ -76,7 +77,7 @@ class EpochRecord:
 
 @dataclass
 class TrainingData:
-    """Training examples, and dev examples with their gold entities."""
+    """Training examples, and dev examples with their gold entities; without any, nothing chooses an epoch."""
 
     train: list[Example]
     dev: list[Example]
@@ -129,7 +130,12 @@ def start(model: TaggerModel, options: TrainingOptions) -> TrainingState:
     """The state before the first epoch."""
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, mode="max", factor=0.5, patience=options.lr_patience, threshold=0.0, threshold_mode="abs"
+        optimizer,
+        mode="max",
+        factor=options.lr_factor,
+        patience=options.lr_patience,
+        threshold=0.0,
+        threshold_mode="abs",
     )
     return TrainingState(model, optimizer, scheduler)
 
@@ -144,6 +150,7 @@ def train(
 ) -> Iterator[EpochRecord]:
     """Train from ``state`` on and yield a record after each epoch; at the end the model holds its best epoch's weights.
 
+    Without dev examples the last epoch is kept, and the learning rate falls linearly from epoch to epoch.
     ``checkpoints`` is a folder that receives the state of each epoch before its record is yielded. ``progress`` is
     told (tokens done, tokens in all) after each batch.
     """
@@ -179,27 +186,37 @@ def _run_epoch(
     # Each epoch has random numbers of its own: a resumed run needs no generator's state to equal an unbroken one.
     torch.manual_seed(options.seed * 1_000_003 + state.epoch)
     rng = np.random.default_rng([options.seed, state.epoch])
+    if not data.dev:
+        for group in state.optimizer.param_groups:
+            group["lr"] = options.learning_rate * (1 - (state.epoch - 1) / options.epochs)
     learning_rate = state.optimizer.param_groups[0]["lr"]
     begun = time.monotonic()
     loss, n_tokens = _train_once(state, data, options, device, rng, progress)
     trained = time.monotonic()
-    counts = total(count(data.dev_spans, predict(state.model, data.dev, device)))
-    state.scheduler.step(counts.f1)
-    is_best = counts.f1 > state.best_f1
-    if is_best:
-        state.best_f1, state.best_epoch = counts.f1, state.epoch
-        state.best_weights = copy.deepcopy(state.model.state_dict())
+    counts = _score(state, data, device) if data.dev else None
+    if counts is None:
+        state.best_epoch = state.epoch
     return EpochRecord(
         state.epoch,
         loss,
-        counts.precision,
-        counts.recall,
-        counts.f1,
-        learning_rate,
+        precision=None if counts is None else counts.precision,
+        recall=None if counts is None else counts.recall,
+        f1=None if counts is None else counts.f1,
+        learning_rate=learning_rate,
         tokens_per_second=n_tokens / max(1e-9, trained - begun),
         seconds=time.monotonic() - begun,
-        is_best=is_best,
+        is_best=counts is not None and state.best_epoch == state.epoch,
     )
+
+
+def _score(state: TrainingState, data: TrainingData, device: torch.device | str) -> Counts:
+    """Score the epoch on dev, keep its weights if they are the best so far, and let the learning rate follow."""
+    counts = total(count(data.dev_spans, predict(state.model, data.dev, device)))
+    state.scheduler.step(counts.f1)
+    if counts.f1 > state.best_f1:
+        state.best_f1, state.best_epoch = counts.f1, state.epoch
+        state.best_weights = copy.deepcopy(state.model.state_dict())
+    return counts
 
 
 def _train_once(
@@ -230,8 +247,8 @@ def _train_once(
 def _step(state: TrainingState, batch: Any, options: TrainingOptions) -> float:
     loss = state.model.loss(batch)
     objective = loss
-    if state.model.mix is not None:
-        objective = loss + options.mix_l2 * (state.model.mix.weights**2).sum()
+    if state.model.mix is not None or state.model.output_mix is not None:
+        objective = loss + options.mix_l2 * state.model.mix_penalty()
     state.optimizer.zero_grad()
     objective.backward()
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), options.clip_norm)

@@ -43,7 +43,8 @@ def test_the_whole_story(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.C
     trained = json.loads((model / "report.json").read_text())["scores"]["test"]
     assert status == 0
     assert {name: figures[name] for name in trained} == trained
-    assert set(figures) == {"precision", "recall", "f1", "sentences", "tokens", "tokens_per_second", "labels"}
+    sizes = {"sentences", "tokens", "tokens_per_second"}
+    assert set(figures) == {"precision", "recall", "f1", "accuracy", "labels"} | sizes
     status, out, err = ner_elmo(capsys, "evaluate", toy / "test", "-m", model, "--threads", 1)
     assert status == 0
     assert "micro avg" in out

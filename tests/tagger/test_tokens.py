@@ -1,0 +1,130 @@
+"""Taggers that give each token a tag of its own, as parts of speech."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from ner_elmo.cli.main import main
+from ner_elmo.tagger.crf import ConstrainedCrf
+from ner_elmo.tagger.evaluation import accuracy
+from ner_elmo.tagger.prediction import Tagger
+from ner_elmo.text.corpus import load_corpus
+from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of, read_tags, tag_set, tags
+from tests.tagger.test_commands import SMALL, ner_elmo
+from tests.tagger.test_crf import enumerate_paths
+from tests.tagger.toy_language import PEOPLE, PLACES, VERBS
+
+
+def part_of_speech(token: str) -> str:
+    if token in VERBS:
+        return "VBZ"
+    return "NNP" if token in {*PEOPLE, *PLACES, "Smith", "City"} else "." if token == "." else "I-RB"
+
+
+@pytest.fixture(scope="module")
+def parts_of_speech(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy files with three columns, parts of speech in the second; one tag looks like an entity's."""
+    folder = tmp_path_factory.mktemp("pos")
+    for part in ("train", "dev", "test"):
+        lines = (toy / part).read_text().splitlines()
+        rows = [line and f"{(token := line.split()[0])}\t{part_of_speech(token)}\t{line.split()[1]}" for line in lines]
+        (folder / part).write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_each_token_is_a_span_of_its_own(tmp_path: Path) -> None:
+    sequence = ["NN", "NN", "B-X", "O"]
+    found = read_tags(sequence, TOKEN)
+    assert found == [Span(i, i + 1, tag) for i, tag in enumerate(sequence)]
+    assert tags(found, 4, TOKEN) == sequence
+    assert tag_set(["NN", "B-X", "O"], TOKEN) == labels_of(["NN", "O", "B-X"], TOKEN) == ["B-X", "NN", "O"]
+    (tmp_path / "pos").write_text("a NN\nb NN\n\nc NN\n")
+    for scheme in ("none", "token"):
+        corpus = load_corpus(tmp_path / "pos", scheme=scheme)
+        assert corpus.scheme == TOKEN
+        assert corpus.sentences[0].spans == (Span(0, 1, "NN"), Span(1, 2, "NN"))
+    assert load_corpus(tmp_path / "pos", scheme="io").sentences[0].spans == (Span(0, 2, "NN"),)
+    (tmp_path / "a.jsonl").write_text('{"text": "Ann sees", "entities": [{"start": 0, "end": 3, "label": "NNP"}]}\n')
+    assert load_corpus(tmp_path / "a.jsonl", scheme="token").sentences[0].spans == (Span(0, 1, "NNP"), Span(1, 2, "O"))
+
+
+def test_probabilities_of_tags_are_those_of_enumeration() -> None:
+    torch.manual_seed(0)
+    crf = ConstrainedCrf(["B-X", "NN", "X"], TOKEN).double()
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    emissions, mask = torch.randn(1, 3, 3, dtype=torch.double), torch.ones(1, 3, dtype=torch.bool)
+    paths = enumerate_paths(crf, emissions[0])
+    assert float(crf.log_partition(emissions, mask).detach()) == pytest.approx(paths.pop(()))
+    assert len(paths) == 27
+    every = [Span(t, t + 1, tag) for t, tag in itertools.product(range(3), crf.tag_set)]
+    for span, log_p in zip(every, crf.span_log_probabilities(emissions, mask, [every])[0], strict=True):
+        expected = sum(p for ids, p in paths.items() if crf.tag_set[ids[span.start]] == span.label)
+        assert math.exp(log_p) == pytest.approx(expected)
+
+
+def test_accuracy_counts_tokens() -> None:
+    gold, found = [[Span(0, 2, "A")], [Span(0, 1, "B")]], [[Span(0, 1, "A")], []]
+    assert accuracy(gold, found, [3, 2]) == pytest.approx(3 / 5)
+    assert accuracy([[]], [[]], [0]) == 0
+
+
+def test_the_whole_story(parts_of_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, dev, test = (parts_of_speech / part for part in ("train", "dev", "test"))
+    column = ["--column", 1, "--scheme", "none"]
+    arguments = ["train-tagger", "--train", train, "--dev", dev, "--test", test, "-o", tmp_path / "pos", *column]
+    status, out, err = ner_elmo(capsys, *arguments, "--epochs", 3, *SMALL)
+    assert status == 0
+    assert "dev accuracy" in out.splitlines()[-1]
+    assert "NNP" in err.splitlines()[0]
+    report = json.loads((tmp_path / "pos" / "report.json").read_text())
+    assert report["options"]["tags"] == [".", "I-RB", "NNP", "VBZ"]
+    scores = report["scores"]["test"]
+    assert scores["accuracy"] == scores["f1"] == scores["precision"] > 0.9
+    card = (tmp_path / "pos" / "README.md").read_text()
+    assert "Tags: ., I-RB, NNP, VBZ." in card
+    assert f"Accuracy on test, the share of tokens with the right tag: {scores['accuracy']:.4f}." in card
+    assert (tmp_path / "pos" / "predictions.dev.conll").read_text().count("\tNNP\n") > 20
+
+    for more in ([], ["--scheme", "none"]):
+        status, out, _ = ner_elmo(capsys, "evaluate", test, "-m", tmp_path / "pos", "--column", 1, "--json", *more)
+        assert status == 0
+        assert json.loads(out)["accuracy"] == scores["accuracy"]
+    (tmp_path / "in").write_text("Ann sees Rome today .\n")
+    tag = ["tag", tmp_path / "in", "-m", tmp_path / "pos", "--tokenized", "-f"]
+    assert ner_elmo(capsys, *tag, "conll")[1] == "Ann\tNNP\nsees\tVBZ\nRome\tNNP\ntoday\tI-RB\n.\t.\n\n"
+    entities = json.loads(ner_elmo(capsys, *tag, "jsonl")[1])["entities"]
+    assert [(e["text"], e["label"]) for e in entities][:2] == [("Ann", "NNP"), ("sees", "VBZ")]
+    assert all(0 < e["score"] <= 1 for e in entities)
+    assert Tagger.load(tmp_path / "pos").labels == [".", "I-RB", "NNP", "VBZ"]
+    status, out, _ = ner_elmo(capsys, "check", train, *column)
+    assert status == 0
+    assert "scheme token: declared none" in out
+    assert "tags: " in out
+
+
+def test_convert_keeps_a_tag_for_each_token(tmp_path: Path) -> None:
+    source, there, back = tmp_path / "a", tmp_path / "b.jsonl", tmp_path / "c"
+    source.write_text("a\tNN\nb\tNN\nc\tB-X\n\n")
+    assert main(["convert", str(source), str(there), "--to", "jsonl", "--scheme", "none"]) == 0
+    assert [e["label"] for e in json.loads(there.read_text())["entities"]] == ["NN", "NN", "B-X"]
+    assert main(["convert", str(there), str(back), "--to", "token"]) == 0
+    assert back.read_text() == source.read_text()
+    assert main(["convert", str(source), str(back), "--to", "none", "--scheme", "none", "--force"]) == 0
+    assert back.read_text() == source.read_text()
+
+
+def test_other_parts_are_read_as_train_is(tmp_path: Path) -> None:
+    """Labels without prefixes: train has an O, so those are entities, in a dev without any O, too."""
+    (tmp_path / "train").write_text("Ann PER\nSmith PER\nsees O\n\n" * 3)
+    (tmp_path / "dev").write_text("Ann PER\nSmith PER\n")
+    arguments = ["train-tagger", "--train", tmp_path / "train", "--dev", tmp_path / "dev", "--scheme", "none", *SMALL]
+    assert main([*map(str, arguments), "-o", str(tmp_path / "run"), "--epochs", "1"]) == 0
+    data = json.loads((tmp_path / "run" / "report.json").read_text())["protocol"]["data"]
+    assert (data["train"]["entities"], data["dev"]["entities"]) == (3, 1)
