@@ -73,7 +73,7 @@ def run_row(row: Row, seeds: Sequence[int], runs: Path, results: Path) -> dict[s
     if status:
         return f"train-tagger ended with status {status}"
     whole = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    kept = {name: value for name, value in whole.items() if name != "sentences"}
+    kept = {name: value for name, value in whole.items() if not name.startswith("sentences")}
     kept |= {"row": identity, "seconds": seconds_of(folder) / len(seeds)}
     results.mkdir(parents=True, exist_ok=True)
     with replace_file(report) as temporary:

@@ -382,7 +382,7 @@ def _dev_score(found: Mapping[str, Any]) -> str:
     from ner_elmo.tagger.run import figure_name
 
     if found["protocol"]["trained_on_dev"]:
-        return "no dev score: dev was trained on"
+        return f"no dev score: {found['protocol']['dev'].removeprefix('none: ')}"
     name = figure_name(found["options"])
     return f"dev {name} {found['scores']['dev'][name.lower()]:.4f}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -67,12 +68,13 @@ def quick_check(
     data = TrainingData(prepared.examples["train"], prepared.examples["dev"], gold, prepared.words)
     options = config.training_options(config.seeds[0], MINUTES if minutes is None else minutes)
     state = start(new_model(prepared, options.seed).to(device), options)
-    failure, seconds, begun = "", 0.0, time.monotonic()
+    failure, begun = "", time.monotonic()
+    seconds: list[float] = []
     figure = figure_name(prepared.options.as_dict())
     try:
         for record in train(state, data, options, device):
             report({"event": "epoch", "seed": options.seed, "figure": figure, **record.as_dict()})
-            seconds = record.seconds
+            seconds.append(record.seconds)
     except NerElmoError as error:
         failure = str(error)
     scheme = TOKEN if prepared.options.scheme == TOKEN else "iob2"
@@ -86,7 +88,7 @@ def quick_check(
         "failure": failure,
         "epochs": state.epoch,
         "seconds": time.monotonic() - begun,
-        "seconds_per_whole_epoch": seconds * sizes["train"] / len(train_part),
+        "seconds_per_whole_epoch": statistics.median(seconds or [0.0]) * sizes["train"] / len(train_part),
         "sentences": {"train": len(train_part), "dev": len(dev)},
         "all_sentences": {"train": sizes["train"], "dev": sizes["dev"]},
     }

@@ -15,6 +15,7 @@ from ner_elmo.bilm.recurrence import run_both as run_few
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.scalar_mix import ScalarMix, normalise_layer
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.tagger.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.features import Example, make_words
 from ner_elmo.tagger.inference import predict_scored
 from ner_elmo.tagger.model import TaggerModel, TaggerOptions
@@ -131,22 +132,27 @@ def test_what_no_layer_needs_is_not_computed(
     expected: list[int],
     few: bool,
 ) -> None:
-    """Counts which of the two LSTM layers run: for the cache in training, and for a tagger that tags."""
+    """Counts which of the two LSTM layers run: for the cache in training, and for a tagger that tags. The one step that
+    an encoder makes once, over a sentence's boundary, is not counted."""
     ran = [0, 0]
 
     def watch(elmo: Elmo) -> Elmo:
         for stack in (elmo.model.forward_lstm, elmo.model.backward_lstm):
             for number, layer in enumerate(stack.layers):
-                layer.register_forward_hook(lambda *_, number=number: ran.__setitem__(number, 1))
+                layer.register_forward_hook(lambda _, read, out, number=number: note(number, len(read[0])))
         joined = elmo.model._joined
         assert joined is not None
 
-        def run_both(x: object, sizes: object, weights: object, clips: object) -> object:
-            ran[[one is weights for one in joined].index(True)] = 1
-            return run_few(x, sizes, weights, clips)  # type: ignore[arg-type]
+        def run_both(x: torch.Tensor, sizes: list[int], weights: object, *more: object) -> object:
+            note([one is weights for one in joined].index(True), x.shape[1])
+            return run_few(x, sizes, weights, *more)  # type: ignore[arg-type]
 
         monkeypatch.setattr("ner_elmo.bilm.model.run_both", run_both)
         return elmo
+
+    def note(number: int, positions: int) -> None:
+        if positions > 1:
+            ran[number] = 1
 
     load = Elmo.load
     monkeypatch.setattr(Elmo, "load", lambda *arguments, **more: watch(load(*arguments, **more)))
@@ -217,9 +223,9 @@ def test_training_with_dev(toy: Path, bilm: Path, tmp_path: Path) -> None:
     assert "TRAINED ON DEV, too: there is no dev score" in (tmp_path / "run" / "report.md").read_text()
     run(toy_config(toy, train_with_dev=True, test=None, epochs=1), tmp_path / "no-test", device=CPU)
     assert Tagger.load(tmp_path / "no-test").tag("Ann sees Rome.").sentences
-    assert compare_taggers(load_runs([tmp_path / "run", tmp_path / "run"]))["part"] == "test"
+    assert compare_taggers(read_runs([tmp_path / "run", tmp_path / "run"]))["part"] == "test"
     with pytest.raises(DataError, match="has no dev score"):
-        compare_taggers(load_runs([tmp_path / "run", tmp_path / "no-test"]))
+        compare_taggers(read_runs([tmp_path / "run", tmp_path / "no-test"]))
     with pytest.raises(UsageError, match="epochs"):
         run(toy_config(toy, bilm=str(bilm), train_with_dev=True, epochs=4), tmp_path / "run", device=CPU, resume=True)
     prepared = prepare(toy_config(toy, train_with_dev=True, dev=None), CPU, lambda event: None)

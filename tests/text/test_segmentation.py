@@ -91,3 +91,8 @@ def test_weibo(shared: Path, tmp_path: Path, part: str) -> None:
         assert sum(span.end - span.start for span in sentence.spans) == len(sentence.tokens)
     assert [tuple(span for span in s.spans if span.label != WORD) for s in lexical] == entities
     assert sum(len(s.spans) for s in words) == {"train": 45_678, "dev": 9_026, "test": 9_131}[part] + (part == "train")
+    several = 0
+    for sentence, found in zip(words, entities, strict=True):
+        starts = {word.start for word in sentence.spans}
+        several += sum(any(start in starts for start in range(one.start + 1, one.end)) for one in found)
+    assert several == {"train": 450, "dev": 72, "test": 83}[part]
