@@ -79,7 +79,7 @@ def test_a_token_without_a_position_is_named(tmp_path: Path, capsys: pytest.Capt
     assert main(["convert", str(tmp_path / "in.jsonl"), str(tmp_path / "out"), "--to", "lexical"]) == 2
 
 
-@pytest.mark.parametrize("part", ["train", "dev", "test"])
+@pytest.mark.parametrize("part", [pytest.param("train", marks=pytest.mark.slow), "dev", "test"])
 def test_weibo(shared: Path, tmp_path: Path, part: str) -> None:
     source = shared / "data" / "ner" / "weibo" / f"weiboNER_2nd_conll.{part}"
     entities = [s.spans for s in load_corpus(source, strip_token="weibo").sentences]
