@@ -17,7 +17,7 @@ from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import find_files
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.preparation import Prepared, count_facts, prepare
-from ner_elmo.bilm.pretrain import first_tokens
+from ner_elmo.bilm.pretrain import even_sample
 from ner_elmo.bilm.trainer import Trainer, new_trainer, training_steps
 from ner_elmo.text.files import characters_in_file
 from ner_elmo.text.vocabulary import Vocabulary
@@ -148,7 +148,7 @@ def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict
     for _ in training_steps(trainer, prepared.source):
         pass
     seconds = time.perf_counter() - start
-    heldout = first_tokens(prepared.heldout, QUICK_HELDOUT_TOKENS)
+    heldout = even_sample(prepared.heldout, QUICK_HELDOUT_TOKENS)
     perplexity = held_out_perplexity(trainer.model, trainer.softmax, trainer.vocabulary, heldout)
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, heldout)
     return {

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -152,7 +153,7 @@ def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record:
         rates = describe_rates(config, trainer.parts, trainer.total_tokens, trainer.softmax_is_fresh)
         record({"event": "notice", "message": rates})
     if config.init is not None:
-        _evaluate(trainer, first_tokens(prepared.heldout, config.heldout_tokens), checkpoints, record)
+        _evaluate(trainer, even_sample(prepared.heldout, config.heldout_tokens), checkpoints, record)
 
 
 def _train(
@@ -165,7 +166,7 @@ def _train(
 ) -> bool:
     """The loop; true if it was stopped before its end."""
     config = trainer.config
-    sample = first_tokens(prepared.heldout, config.heldout_tokens)
+    sample = even_sample(prepared.heldout, config.heldout_tokens)
     evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
     started, tokens_at_start, tokens_before = time.monotonic(), trainer.tokens, trainer.tokens
     saved = started
@@ -204,15 +205,11 @@ def checkpoint_is_due(config: PretrainConfig, step: int, seconds: float) -> bool
     return by_steps or (config.checkpoint_minutes is not None and seconds >= 60 * config.checkpoint_minutes)
 
 
-def first_tokens(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
-    """The first sentences that hold ``n_tokens`` together; at least one."""
-    chosen: list[list[str]] = []
-    for sentence in sentences:
-        chosen.append(sentence)
-        n_tokens -= len(sentence)
-        if n_tokens <= 0:
-            break
-    return chosen
+def even_sample(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
+    """Sentences at equal distances that hold about ``n_tokens`` together, so that all parts of a text have their share;
+    all of them where there are no more."""
+    n_all = sum(map(len, sentences))
+    return sentences[:: max(1, math.ceil(n_all / n_tokens))]
 
 
 def _perplexity(trainer: Trainer, sentences: list[list[str]]) -> Perplexity:
@@ -252,7 +249,7 @@ def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, reco
 def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLog) -> dict[str, Any]:
     """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
     checkpoints = directory / "checkpoints"
-    _evaluate(trainer, first_tokens(prepared.heldout, trainer.config.heldout_tokens), checkpoints, record)
+    _evaluate(trainer, even_sample(prepared.heldout, trainer.config.heldout_tokens), checkpoints, record)
     _take_best_weights(trainer, checkpoints / "best.pt")
     perplexity = _perplexity(trainer, prepared.heldout)
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, prepared.heldout)

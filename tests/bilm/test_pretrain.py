@@ -133,6 +133,15 @@ def test_a_run_on_several_files_resumes_to_the_bit(tmp_path: Path, monkeypatch: 
     assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
 
 
+def test_the_sample_for_perplexity_comes_from_all_parts_of_the_text() -> None:
+    sentences = [[f"part{i // 250}"] * 5 for i in range(1000)]
+    chosen = pretrain.even_sample(sentences, 1000)
+    assert sum(map(len, chosen)) == 1000
+    assert Counter(sentence[0] for sentence in chosen) == {f"part{i}": 50 for i in range(4)}
+    assert pretrain.even_sample(sentences, 5000) == pretrain.even_sample(sentences, 10**9) == sentences
+    assert pretrain.even_sample(sentences, 1) == sentences[:1]
+
+
 def test_lines_of_the_held_out_file_are_not_trained_on(toy: Path, tmp_path: Path) -> None:
     lines = toy.read_text().splitlines()
     (tmp_path / "out.txt").write_text("\n".join(lines[:30]))
