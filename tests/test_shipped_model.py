@@ -26,6 +26,16 @@ def test_it_loads_by_default_and_finds_plain_names() -> None:
     assert all(text[entity.start : entity.end] == entity.text for entity in document.entities)
 
 
+def test_the_chinese_one_finds_names_in_a_resume() -> None:
+    tagger = Tagger.load("zh")
+    assert {"NAME", "ORG", "TITLE"} <= set(tagger.labels)
+    text = "高勇先生，中国国籍，1970年出生，北京大学硕士，现任上海汽车集团股份有限公司董事长。"
+    document = tagger.tag(text)
+    found = {(entity.text, entity.label) for entity in document.entities}
+    assert {("高勇", "NAME"), ("中国国籍", "CONT"), ("董事长", "TITLE")} <= found
+    assert all(text[entity.start : entity.end] == entity.text for entity in document.entities)
+
+
 def test_its_size(repository: Path) -> None:
     files = [file for file in (repository / "models").rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 60_000_000
