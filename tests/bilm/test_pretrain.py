@@ -226,6 +226,7 @@ def test_unigram_perplexity_by_hand() -> None:
     assert unigram_perplexity(counts, vocabulary, [["a", "y"]]) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_word_input_trains(toy: Path, tmp_path: Path) -> None:
     options = options_to_json(make_options(dim=16, projection_dim=8))
     del options["char_cnn"]
@@ -235,6 +236,7 @@ def test_word_input_trains(toy: Path, tmp_path: Path) -> None:
     assert vectors.shape == (3, 2, 16)
 
 
+@pytest.mark.slow
 def test_init_goes_on_from_a_model(toy: Path, tmp_path: Path) -> None:
     first = pretrain.run(make_config(toy), tmp_path / "first", device=CPU)
     config = make_config(toy, init=str(tmp_path / "first"), epochs=1, learning_rate=1e-9)
