@@ -70,8 +70,8 @@ def run(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, s
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     y = x.new_empty(x.shape[0], width)
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
-    most_rows = max(2, most, GATE_BYTES // (16 * dim))
-    scratch = x.new_empty(min(most_rows, 2 * x.shape[0]), 4 * dim), x.new_empty(max(2, most), dim)
+    most_rows = max(most, GATE_BYTES // (16 * dim))
+    scratch = x.new_empty(min(most_rows, x.shape[0]), 4 * dim), x.new_empty(most, dim)
     for stretch in stretches(batch_sizes, most_rows):
         part = slice(stretch.start, stretch.end)
         if stretch.n_rows == 1:
@@ -126,7 +126,7 @@ def run_both(
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     y = x.new_empty(x.shape)
     h, c = state if state is not None else (x.new_zeros(2, most, width), x.new_zeros(2, most, dim))
-    for stretch in stretches(batch_sizes, max(2, most, GATE_BYTES // (32 * dim))):
+    for stretch in stretches(batch_sizes, max(most, GATE_BYTES // (32 * dim))):
         inputs, n_rows = x[:, stretch.start : stretch.end], stretch.n_rows
         outputs = y[:, stretch.start : stretch.end]
         if n_rows == 1:
