@@ -17,6 +17,7 @@ from ner_elmo.errors import DataError
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.conll import DOCUMENT_START, Around, ConllFile, Row, TaggedSentence, is_break
 from ner_elmo.text.corpus import check_tags, find_scheme
+from ner_elmo.text.files import LineWriter
 from ner_elmo.text.jsonl import Unit, checked
 
 LAYOUT = "conll"
@@ -130,8 +131,8 @@ class UnitWriter:
     """Writes units as CoNLL lines, in their layouts; a blank line stands between sentences whatever these say."""
 
     def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._in_sentence = self._begun = False
+        self._lines = LineWriter(stream)
+        self._in_sentence = False
 
     def write(self, unit: Unit, sentences: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
         """Write the sentences of a unit, each as its tokens and tags.
@@ -147,16 +148,16 @@ class UnitWriter:
         for entry in layout:
             if isinstance(entry, str):
                 if index in starts or not is_break(entry):  # an entity may go through what was a break
-                    self._put(entry)
+                    self._lines.write(entry)
                     self._in_sentence = self._in_sentence and not is_break(entry)
                 continue
             if index in starts and self._in_sentence:
-                self._put("")
+                self._lines.write("")
             line = entry.line(_fitting(tokens[index], entry), tags[index])
             if is_break(line):
                 found = f"found the token {tokens[index]!r}, which CoNLL files cannot hold"
                 raise DataError(f"{unit.name}:{unit.line}: {found}, expected any but {DOCUMENT_START}")
-            self._put(line)
+            self._lines.write(line)
             self._in_sentence = True
             index += 1
 
@@ -168,12 +169,6 @@ class UnitWriter:
             found = f'found other "{LAYOUT}", expected the lines of {sum(lengths)} tokens as convert writes them'
             raise DataError(f"{unit.name}:{unit.line}: {found}, or none")
         return layout
-
-    def _put(self, line: str) -> None:
-        if not self._begun and line.startswith("\ufeff"):
-            self._stream.write("\ufeff")  # what begins a file is no part of its first token
-        self._begun = True
-        self._stream.write(line + "\n")
 
 
 def _fitting(token: str, around: Around) -> str:

@@ -20,7 +20,7 @@ from ner_elmo.text import brat, brat_notes, conll_sidecar, conll_units, jsonl, s
 from ner_elmo.text.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence, write_conll
 from ner_elmo.text.corpus import check_tags, find_scheme
 from ner_elmo.text.documents import Document, Token
-from ner_elmo.text.files import STANDARD_STREAM, display_name, output_stream
+from ner_elmo.text.files import STANDARD_STREAM, LineWriter, display_name, output_stream
 from ner_elmo.text.jsonl import Unit
 from ner_elmo.text.problems import Problem, Report, strictly, summary
 from ner_elmo.text.tokenizer import text_kind
@@ -91,27 +91,28 @@ def retag(file: ConllFile, scheme: str | None, stream: IO[str]) -> int:
         DataError: a line that cannot be read, a tag that fits no scheme.
     """
     detection = find_scheme(file)
+    lines = LineWriter(stream)
     n_changed = 0
     pending: list[Row] = []
 
     def flush() -> int:
         tokens = [row for row in pending if row.kind == "token"]
         old = [row.tag for row in tokens]
-        lines = [row.number for row in tokens]
-        check_tags(TaggedSentence([], old, lines), detection, file.report)
+        numbers = [row.number for row in tokens]
+        check_tags(TaggedSentence([], old, numbers), detection, file.report)
         if scheme in WITHOUT_PREFIXES and detection.scheme != tag_scheme.TOKEN:
-            _refuse_doubt(tag_scheme.spans(old), file.name, lines)
+            _refuse_doubt(tag_scheme.spans(old), file.name, numbers)
         new = _new_tags(old, scheme, detection.scheme)
         tags = iter(new)
         for row in pending:
-            stream.write((file.around(row).line(row.token, next(tags)) if row.kind == "token" else row.line) + "\n")
+            lines.write(file.around(row).line(row.token, next(tags)) if row.kind == "token" else row.line)
         pending.clear()
         return sum(a != b for a, b in zip(old, new, strict=True))
 
     for row in file.rows():
         if row.kind == "break":
             n_changed += flush()
-            stream.write((row.line if row.line.strip() else "") + "\n")
+            lines.write(row.line if row.line.strip() else "")
         else:
             pending.append(row)
     return n_changed + flush()

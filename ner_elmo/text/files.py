@@ -173,6 +173,24 @@ def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
     return len(data) - len(decompressor.unused_data), text
 
 
+class LineWriter:
+    """Lines of a file that :func:`read_lines` reads back as they were written.
+
+    It takes one byte-order mark from the beginning of a file, so a first line that begins with one gets another.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._begun = False
+
+    def write(self, line: str) -> None:
+        """Write a line, given without its end."""
+        if not self._begun and line.startswith("\ufeff"):
+            self._stream.write("\ufeff")
+        self._begun = True
+        self._stream.write(line + "\n")
+
+
 def read_lines(
     path: str | Path,
     encoding: str = "utf-8",

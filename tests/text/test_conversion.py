@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, given, reject, settings
+from hypothesis import HealthCheck, assume, example, given, reject, settings
 from hypothesis import strategies as st
 
 from ner_elmo.cli.main import main
@@ -90,6 +90,8 @@ def through(source: Path, folder: Path, formats: list[str], to: str) -> bytes:
 
 
 @given(sentences=FILES, start=st.sampled_from(["", "\n", "-DOCSTART-\tO\n\n"]), more=MORE)
+@example(sentences=[([("\ufeff\ufeff", "O")], "\n")], start="", more="")
+@example(sentences=[([("\ufeff\ufeff\ufeffa", "B-X")], "\n")], start="", more="\tN")
 @ANYTHING
 def test_any_conll_comes_back(
     tmp_path: Path, sentences: list[tuple[list[tuple[str, str]], str]], start: str, more: str
