@@ -1,9 +1,9 @@
 """Accuracy on real corpora, each with and without the biLM; all else is the same tagger with the same word vectors.
 
     python benchmarks/accuracy.py --data ../shared/data/ner --bilm en=models/en --bilm zh=models/zh \\
-        --word-vectors en=en.vectors.txt --seeds 1,2,3 -o RUNS
+        --word-vectors en=en.vectors.txt --word-vectors zh=zh.vectors.txt -o RUNS
 
-``benchmarks/recipes/accuracy.toml`` lists the corpora with the flags that each needs. Run again, it goes on where it
+``benchmarks/recipes/accuracy.toml`` lists the corpora with the flags and seeds of each. Run again, it goes on where it
 stopped; a finished row is not run a second time. Reports go to ``benchmarks/results/accuracy`` (``--results``), with
 the table beside them, which names what was not run, too. Needs Python 3.11.
 """
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--bilm", action="append", default=[], metavar="LANGUAGE=BILM")
     parser.add_argument("--word-vectors", action="append", default=[], metavar="LANGUAGE=FILE")
     parser.add_argument("--corpora", help="names of the corpora to run [default: all]")
-    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--seeds", help="of every corpus, such as 1,2,3 [default: those of the recipe]")
     parser.add_argument("--flags", default="", help="further flags of train-tagger, for every row")
     parser.add_argument("-o", "--runs", type=Path, required=True, help="folder for the runs and their feature cache")
     parser.add_argument("--recipe", type=Path, default=HERE / "recipes" / "accuracy.toml")
@@ -40,9 +40,9 @@ def main() -> int:
     if chosen and (unknown := set(chosen) - {corpus["name"] for corpus in recipe["corpus"]}):
         parser.error(f"--corpora: {', '.join(sorted(unknown))} not in {arguments.recipe}")
     bilms, vectors = by_language(parser, arguments.bilm), by_language(parser, arguments.word_vectors)
-    seeds = numbers(arguments.seeds)
     found: dict[str, dict[str, Any] | str] = {}
     for corpus in recipe["corpus"]:
+        seeds = seeds_of(corpus, recipe, arguments)
         for kind in (WITHOUT, WITH):
             name = f"{corpus['name']}.{kind}"
             if chosen is not None and corpus["name"] not in chosen:
@@ -53,9 +53,13 @@ def main() -> int:
                 bilm = bilms.get(corpus["language"]) if kind == WITH else None
                 row = row_of(corpus, name, bilm, vectors.get(corpus["language"]), recipe, arguments)
                 found |= run_rows([row], seeds, arguments.runs, arguments.results)
-    lines = [cells for corpus in recipe["corpus"] if (cells := cells_of(corpus, found, len(seeds)))]
-    head = ["corpus", "dev without", "dev with", "test without", "test with", "difference", "epochs", "s per seed"]
-    text = f"F1, seeds {arguments.seeds}: mean ± standard deviation.\n\n{table(head, lines)}{not_run(found)}"
+    lines = [
+        cells
+        for corpus in recipe["corpus"]
+        if (cells := cells_of(corpus, found, len(seeds_of(corpus, recipe, arguments))))
+    ]
+    head = ["corpus", "seeds", "dev without", "dev with", "test without", "test with", "difference", "epochs", "s per seed"]
+    text = f"F1; of several seeds, mean ± standard deviation.\n\n{table(head, lines)}{not_run(found)}"
     write_table(text, arguments.results / "table.md")
     failed = [why for why in found.values() if isinstance(why, str) and why.startswith("train-tagger")]
     return 1 if failed else 0
@@ -67,6 +71,11 @@ def by_language(parser: argparse.ArgumentParser, values: list[str]) -> dict[str,
         if "=" not in value:
             parser.error(f"{value}: expected LANGUAGE=PATH, such as en=models/en")
     return dict(value.split("=", 1) for value in values)
+
+
+def seeds_of(corpus: dict[str, Any], recipe: dict[str, Any], arguments: argparse.Namespace) -> list[int]:
+    """The seeds of a corpus: those asked for, or the recipe's."""
+    return numbers(arguments.seeds or corpus.get("seeds", recipe["seeds"]))
 
 
 def row_of(
@@ -90,7 +99,7 @@ def cells_of(corpus: dict[str, Any], found: dict[str, dict[str, Any] | str], n_s
     reports = [found[f"{corpus['name']}.{kind}"] for kind in (WITHOUT, WITH)]
     if all(isinstance(report, str) for report in reports):
         return []
-    cells, means = [corpus["title"]], {}
+    cells, means = [corpus["title"], str(n_seeds)], {}
     for part in ("dev", "test"):
         for kind, report in zip((WITHOUT, WITH), reports, strict=True):
             value = None if isinstance(report, str) else figure(report, part)

@@ -30,12 +30,17 @@ class Row:
     flags: tuple[str, ...]
 
     def identity(self, seeds: Sequence[int]) -> dict[str, Any]:
-        """What makes a finished row this one; without the folders of the machine."""
+        """What makes a finished row this one; without the machine's folders and threads."""
         return {
-            "flags": [Path(flag).name if os.sep in flag else flag for flag in self.flags],
+            "flags": [Path(flag).name if os.sep in flag else flag for flag in without_threads(self.flags)],
             "seeds": list(seeds),
             "data": {part: sha256_of_file(path) for part, path in self.data.items()},
         }
+
+
+def without_threads(flags: Sequence[str]) -> list[str]:
+    """Flags without ``--threads`` and its number."""
+    return [flag for flag, before in zip(flags, ["", *flags], strict=False) if "--threads" not in (flag, before)]
 
 
 def run_rows(rows: Sequence[Row], seeds: Sequence[int], runs: Path, results: Path) -> dict[str, dict[str, Any] | str]:

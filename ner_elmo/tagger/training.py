@@ -128,7 +128,7 @@ class TrainingState:
 
 def start(model: TaggerModel, options: TrainingOptions) -> TrainingState:
     """The state before the first epoch."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, fused=True)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer,
         mode="max",
