@@ -58,7 +58,11 @@ def main() -> int:
         for corpus in recipe["corpus"]
         if (cells := cells_of(corpus, found, len(seeds_of(corpus, recipe, arguments))))
     ]
-    head = ["corpus", "seeds", *"dev without,dev with,test without,test with,difference,epochs,s per seed".split(",")]
+    head = [
+        "corpus",
+        "seeds",
+        *["dev without", "dev with", "test without", "test with", "difference", "epochs", "s per seed"],
+    ]
     text = f"F1; of several seeds, mean ± standard deviation.\n\n{table(head, lines)}{not_run(found)}"
     write_table(text, arguments.results / "table.md")
     failed = [why for why in found.values() if isinstance(why, str) and why.startswith("train-tagger")]
