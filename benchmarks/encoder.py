@@ -188,7 +188,7 @@ def measure_rates(
     beside = reference_jobs(references, sentences, counts)
     rows: dict[str, list[Measurement]] = {}
     for name in ("first pass", "second pass"):
-        worker.ask("open", text=str(text))
+        worker.ask("open", text=str(text), n_sentences=counts.stream)
         jobs = beside | stream_job(worker, name, counts)
         if name == "second pass":
             jobs |= other_jobs(worker, sentences, counts)

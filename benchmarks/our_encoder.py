@@ -35,9 +35,11 @@ class Ours:
             return {"refused": str(error)}
         return {"program": f"ner-elmo {precision}, torch {torch.__version__}", "loaded_bytes": peak_bytes()}
 
-    def open(self, text: str) -> dict[str, Any]:
-        """Begin a stream over the lines of ``text``; nothing is read yet."""
-        self.stream = self.elmo.embed(line.split() for line in read_lines(Path(text)))
+    def open(self, text: str, n_sentences: int | None = None) -> dict[str, Any]:
+        """Begin a stream over the first lines of ``text``; nothing is read yet. It must end with the last sentence that
+        is taken: what is read ahead is computed, too."""
+        lines = islice(read_lines(Path(text)), n_sentences)
+        self.stream = self.elmo.embed(line.split() for line in lines)
         return {}
 
     def take(self, n_sentences: int) -> dict[str, Any]:

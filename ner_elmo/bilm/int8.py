@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ner_elmo.bilm.cell import Clips, State, Weights, gates_of, update_cell
+from ner_elmo.bilm.cell import Arranged, Clips, State, gates_in_blocks, in_blocks, twice_cells, update_cell
 from ner_elmo.bilm.recurrence import stretches
 from ner_elmo.errors import UsageError
 
@@ -54,15 +54,15 @@ class Int8Matrix:
 
 
 class Int8Weights:
-    """The weights of one layer in 8 bits, from :class:`~ner_elmo.bilm.recurrence.Weights`.
+    """The weights of one layer in 8 bits, from :class:`~ner_elmo.bilm.cell.Arranged`.
 
     Raises:
         UsageError: this build of torch has no quantised products for this processor.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Arranged) -> None:
         _choose_engine()
-        self.width, self.dim = weights.width, weights.dim
+        self.width, self.dim, self.block = weights.width, weights.dim, weights.block
         self.kernel = Int8Matrix(weights.kernel[:-1])
         self.bias = weights.kernel[-1].clone()
         self.projection = None if weights.projection is None else Int8Matrix(weights.projection)
@@ -74,6 +74,7 @@ def run_int8(
     """:func:`ner_elmo.bilm.recurrence.run` with 8-bit products."""
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
+    twice = twice_cells(c, weights.dim)
     y = x.new_empty(x.shape[0], width)
     joined = weights.kernel.rows(most)
     hidden = x.new_empty(most, dim) if weights.projection is None else weights.projection.rows(most)
@@ -81,20 +82,23 @@ def run_int8(
         n_rows = stretch.n_rows
         shape = stretch.n_steps, n_rows, width
         inputs, outputs = (part[stretch.start : stretch.end].view(shape).unbind(0) for part in (x, y))
-        both, cell, rows, h = joined[:n_rows], c[:n_rows], hidden[:n_rows], h[:n_rows]
+        both, rows, h = joined[:n_rows], hidden[:n_rows], h[:n_rows]
+        cell = in_blocks(twice[:n_rows], weights.block)
         for step, out in zip(inputs, outputs, strict=True):
             both[:, :width] = step
             both[:, width:-2] = h
             product, factors = weights.kernel.product(both)
-            gates = gates_of(torch.addcmul(weights.bias, product, factors, out=product))
-            update_cell(*gates[1:], cell, rows[:, :dim], clips.cell)
+            torch.addcmul(weights.bias, product, factors, out=product)
+            gates = gates_in_blocks(product, weights.block)
+            update_cell(product, *gates, cell, in_blocks(rows[:, :dim], weights.block), clips.cell)
             if weights.projection is None:
-                out.copy_(rows)
+                torch.mul(rows[:, :width], 2, out=out)
             else:
                 torch.mul(*weights.projection.product(rows), out=out)
                 if clips.projection is not None:
                     out.clamp_(-clips.projection, clips.projection)
             h = out
+    torch.mul(twice[:, : c.shape[1]], 0.5, out=c)
     return y
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ner_elmo.bilm.cell import Clips, State, Weights
+from ner_elmo.bilm.cell import Arranged, Clips, State, Weights, arrange
 from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.bilm.recurrence import Recurrence, last_outputs, run
@@ -48,7 +48,7 @@ class LstmLayer(nn.Module):
         forget_bias[options.dim : 2 * options.dim] = FORGET_BIAS
         self.lstm.bias_hh_l0 = nn.Parameter(forget_bias, requires_grad=False)
         self.width = options.projection_dim
-        self._kernel: Tensor | None = None
+        self._arranged: Arranged | None = None
         self._int8: Int8Weights | None = None
 
     def reset_parameters(self) -> None:
@@ -68,7 +68,7 @@ class LstmLayer(nn.Module):
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
-        if torch.is_grad_enabled() and self._int8 is None:
+        if torch.is_grad_enabled() and self._int8 is None and self._arranged is None:
             h, c = state if state is not None else (None, None)
             y, c = Recurrence.apply(x, *self.weights(), h, c, batch_sizes, self.clips)
         else:
@@ -76,7 +76,7 @@ class LstmLayer(nn.Module):
             if self._int8 is not None:
                 y = run_int8(x, batch_sizes, self._int8, self.clips, (h, c))
             else:
-                y = run(x, batch_sizes, self.weights(), self.clips, (h, c))
+                y = run(x, batch_sizes, self._arranged or arrange(self.weights()), self.clips, (h, c))
         return y, (last_outputs(y, batch_sizes), c)
 
     def _start(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> State:
@@ -98,8 +98,15 @@ class LstmLayer(nn.Module):
             UsageError: torch cannot do so on this processor.
         """
         with torch.no_grad():
-            self._int8 = Int8Weights(self.weights())
-        self._kernel = None
+            self._int8 = Int8Weights(arrange(self.weights()))
+        self._let_go()
+
+    def use(self, weights: Arranged) -> None:
+        """Compute with these from now on, which hold this layer's values; its own are let go."""
+        self._arranged = weights
+        self._let_go()
+
+    def _let_go(self) -> None:
         for parameter in self.lstm.parameters():
             parameter.data = parameter.data.new_empty(0)
 
@@ -108,23 +115,11 @@ class LstmLayer(nn.Module):
         return Clips(self.cell_clip, self.proj_clip)
 
     def weights(self) -> Weights:
-        """Kernel and projection as :mod:`ner_elmo.bilm.recurrence` reads them."""
+        """Kernel and projection as :mod:`ner_elmo.bilm.recurrence` trains them."""
         lstm = self.lstm
         projection = lstm.weight_hr_l0.t() if lstm.proj_size else None
-        if self._kernel is not None:
-            return Weights(self._kernel, projection)
         bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).unsqueeze(0)
         return Weights(torch.cat([lstm.weight_ih_l0.t(), lstm.weight_hh_l0.t(), bias]), projection)
-
-    def keep(self, weights: Weights) -> None:
-        """Use ``weights``, which hold this layer's values, instead of building them at every call. The matrices become
-        views of them, so that they take no memory of their own; weights that change later are not seen."""
-        self._kernel = weights.kernel
-        width = self.lstm.weight_ih_l0.shape[1]
-        self.lstm.weight_ih_l0.data = weights.kernel[:width].t()
-        self.lstm.weight_hh_l0.data = weights.kernel[width:-1].t()
-        if weights.projection is not None:
-            self.lstm.weight_hr_l0.data = weights.projection.t()
 
 
 class LstmStack(nn.Module):
@@ -177,17 +172,20 @@ class LstmStack(nn.Module):
         return outputs, last_states
 
 
-def join(forward: LstmStack, backward: LstmStack) -> list[Weights]:
+def join(forward: LstmStack, backward: LstmStack) -> list[Arranged]:
     """The weights of both directions, layer by layer, for :func:`~ner_elmo.bilm.recurrence.run_both`; from now on the
     stacks read theirs from there."""
     joined = []
     with torch.no_grad():
         for pair in zip(forward.layers, backward.layers, strict=True):
             layers = [layer for layer in pair if isinstance(layer, LstmLayer)]
-            kernels, projections = zip(*(layer.weights() for layer in layers), strict=True)
-            projection = None if projections[0] is None else torch.stack(projections)
-            weights = Weights(torch.stack(kernels), projection)
+            weights = arrange(_stacked([layer.weights() for layer in layers]))
             for direction, layer in enumerate(layers):
-                layer.keep(Weights(weights.kernel[direction], None if projection is None else projection[direction]))
+                layer.use(weights.of(direction))
             joined.append(weights)
     return joined
+
+
+def _stacked(weights: list[Weights]) -> Weights:
+    kernels, projections = zip(*weights, strict=True)
+    return Weights(torch.stack(kernels), None if projections[0] is None else torch.stack(projections))

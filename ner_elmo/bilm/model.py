@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ner_elmo.bilm.at_once import at_once
-from ner_elmo.bilm.cell import Clips, State, Weights
+from ner_elmo.bilm.cell import MANY_ROWS, Arranged, Clips, State
 from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
-from ner_elmo.bilm.recurrence import FEW_ROWS, run_both
+from ner_elmo.bilm.recurrence import run_both
 from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
 
 # The states that the layers of each direction begin with, forward and backward.
@@ -49,7 +49,7 @@ class BiLm(nn.Module):
             raise ValueError("a model with word input needs n_words")
         self.forward_lstm = LstmStack(options.lstm, options.dropout)
         self.backward_lstm = LstmStack(options.lstm, options.dropout)
-        self._joined: list[Weights] | None = None  # of both directions, for inference
+        self._joined: list[Arranged] | None = None  # of both directions, for inference
 
     def reset_parameters(self) -> None:
         """Draw initial values; a new network holds whatever torch put there."""
@@ -103,7 +103,7 @@ class BiLm(nn.Module):
         layers[0, :, :dim] = vectors
         layers[0, :, dim:] = vectors
         orders = there.to(vectors.device), back.to(vectors.device)
-        if self._joined is not None and batch_sizes[0] < FEW_ROWS:
+        if self._joined is not None and batch_sizes[0] < MANY_ROWS:
             outputs = self._few_rows(vectors, batch_sizes, orders, n_layers, starts)
         else:
             outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts)

@@ -17,14 +17,29 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ner_elmo.bilm import lone_row
-from ner_elmo.bilm.cell import Clips, Gates, State, Weights, gates_of, of_inputs, update_cell
-from ner_elmo.bilm.lone_row import run_alone
+from ner_elmo.bilm.cell import (
+    LONGEST_SUM,
+    MANY_ROWS,
+    Arranged,
+    Clips,
+    Gates,
+    State,
+    Weights,
+    add_up,
+    gates_in_blocks,
+    gates_of,
+    in_blocks,
+    in_parts,
+    twice_cells,
+    update_cell,
+)
+from ner_elmo.bilm.few_rows import run_few
 
-# Fewer rows than these are run in both directions at once.
-FEW_ROWS = 8
-# Gates of so many bytes are computed at once: what does not fit a processor's cache is written and read for nothing.
-GATE_BYTES = 4 << 20
+# Gates of so many bytes are computed at once, if they are of one block at least (``cell.BLOCK``): what does not fit a
+# core's own cache is written and read for nothing.
+GATE_BYTES = 2 << 20
+# For a few rows, which are no matter of cache, the products of the inputs of so many steps are computed at once.
+FEW_GATE_BYTES = 4 << 20
 
 
 class Stretch(NamedTuple):
@@ -54,7 +69,7 @@ def stretches(batch_sizes: Sequence[int], most_rows: int | None = None) -> Itera
         start += n_steps * n_rows
 
 
-def run(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, state: State | None = None) -> Tensor:
+def run(x: Tensor, batch_sizes: Sequence[int], weights: Arranged, clips: Clips, state: State | None = None) -> Tensor:
     """Outputs of one layer, without a gradient, by the same additions in the same order for a row alone or in company.
 
     Products of input and state are not joined as in :class:`Recurrence`: longer sums are split where a matrix product
@@ -67,53 +82,83 @@ def run(x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, s
     Returns:
         ``(positions, width)``.
     """
-    width, dim, most = weights.width, weights.dim, batch_sizes[0]
+    width, most = weights.width, batch_sizes[0]
     y = x.new_empty(x.shape[0], width)
-    h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
-    most_rows = max(most, GATE_BYTES // (16 * dim))
-    scratch = x.new_empty(min(most_rows, x.shape[0]), 4 * dim), x.new_empty(most, dim)
-    for stretch in stretches(batch_sizes, most_rows):
+    h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, weights.dim))
+    twice = twice_cells(c, weights.dim)
+    scratch = _Scratch(weights, most, x)
+    alone = None
+    for stretch in stretches(batch_sizes):
         part = slice(stretch.start, stretch.end)
-        if stretch.n_rows == 1:
-            one = Weights(weights.kernel[None], None if weights.projection is None else weights.projection[None])
-            y[part] = run_alone(x[None, part], one, clips, h[None, 0], c[None, 0])[0]
+        steps, rows = (stretch.n_steps, stretch.n_rows, width), slice(stretch.n_rows)
+        inputs, outputs = x[part].view(steps), y[part].view(steps)
+        if stretch.n_rows < MANY_ROWS:
+            alone = alone or Arranged(weights.kernel[None], _first(weights.projection), weights.block)
+            outputs.copy_(run_few(inputs[None], alone, clips, h[None, rows], twice[None, rows])[0])
         else:
-            _run_stretch(x[part], y[part], stretch.n_rows, weights, clips, h, c, scratch)
+            _run_stretch(inputs, outputs, weights, clips, h[rows], twice[rows], scratch)
         h = y[stretch.end - stretch.n_rows : stretch.end]
+    torch.mul(twice[:, : c.shape[1]], 0.5, out=c)
     return y
 
 
+def _first(projection: Tensor | None) -> Tensor | None:
+    return None if projection is None else projection[None]
+
+
+class _Scratch:
+    """Room for the gates of some blocks of units, and for half of what all units show, of ``most`` rows."""
+
+    def __init__(self, weights: Arranged, most: int, like: Tensor) -> None:
+        n_blocks = min(weights.dim // weights.block, GATE_BYTES // (16 * weights.block * most))
+        self.n_units = max(1, n_blocks) * weights.block
+        self.z = like.new_empty(most * 4 * self.n_units)
+        self.half = like.new_empty(most, weights.dim)
+
+
+class _Part(NamedTuple):
+    """Some blocks of units during the steps of one stretch: weights and views."""
+
+    of_input: tuple[Tensor, ...]  # (width, 4 units), cut where the sums are
+    of_state: tuple[Tensor, ...]
+    bias: Tensor  # (4 units,)
+    z: Tensor  # (rows, 4 units)
+    gates: tuple[Tensor, Tensor, Tensor, Tensor]  # each (rows, blocks, block)
+    twice: Tensor  # (rows, blocks, block)
+    half: Tensor
+
+
 def _run_stretch(
-    x: Tensor,
-    y: Tensor,
-    n_rows: int,
-    weights: Weights,
-    clips: Clips,
-    h: Tensor,
-    c: Tensor,
-    scratch: tuple[Tensor, Tensor],
+    x: Tensor, y: Tensor, weights: Arranged, clips: Clips, h: Tensor, twice: Tensor, scratch: _Scratch
 ) -> None:
-    """Steps of ``n_rows`` rows from ``h`` and ``c`` (its rows are overwritten); ``scratch`` is for gates and hidden
-    values."""
-    width, dim = weights.width, weights.dim
-    n_steps = len(x) // n_rows
-    of_input, of_state, bias = weights.kernel[:width], weights.kernel[width:-1], weights.kernel[-1]
-    products = torch.mm(x, of_input, out=scratch[0][: len(x)]).add_(bias)
-    z = products.view(n_steps, n_rows, 4 * dim)
-    views = z.unbind(0), z[..., : 2 * dim].unbind(0), *(gate.unbind(0) for gate in z.split(dim, 2))
-    cell, hidden, h = c[:n_rows], scratch[1][:n_rows], h[:n_rows]
-    for parts, out in zip(zip(*views, strict=True), y.view(n_steps, n_rows, width).unbind(0), strict=True):
-        gates = Gates(*parts)
-        gates.whole.addmm_(h, of_state)
-        _project(update_cell(*gates[1:], cell, hidden, clips.cell), weights, clips, out)
+    """Steps of the same rows, ``x`` (steps, rows, width) to ``y``."""
+    half = scratch.half[: x.shape[1]]
+    parts = list(_parts_of(weights, scratch, twice, half))
+    for inputs, out in zip(x.unbind(0), y.unbind(0), strict=True):
+        shown, before = inputs.split(LONGEST_SUM, dim=1), h.split(LONGEST_SUM, dim=1)
+        for part in parts:
+            pairs = zip((*shown, *before), (*part.of_input, *part.of_state), strict=True)
+            add_up(part.bias, list(pairs), part.z)
+            update_cell(part.z, *part.gates, part.twice, part.half, clips.cell)
+        _show(half, weights, clips, out)
         h = out
 
 
+def _parts_of(weights: Arranged, scratch: _Scratch, twice: Tensor, half: Tensor) -> Iterator[_Part]:
+    width, block = weights.width, weights.block
+    for start in range(0, weights.dim, scratch.n_units):
+        end = min(start + scratch.n_units, weights.dim)
+        kernel = weights.kernel[:, 4 * start : 4 * end]
+        of_input, of_state = (of.split(LONGEST_SUM) for of in (kernel[:width], kernel[width:-1]))
+        z = scratch.z[: len(half) * kernel.shape[1]].view(len(half), -1)
+        cells, shown = (in_blocks(of[:, start:end], block) for of in (twice, half))
+        yield _Part(of_input, of_state, kernel[-1], z, gates_in_blocks(z, block), cells, shown)
+
+
 def run_both(
-    x: Tensor, batch_sizes: Sequence[int], weights: Weights, clips: Clips, state: State | None = None
+    x: Tensor, batch_sizes: Sequence[int], weights: Arranged, clips: Clips, state: State | None = None
 ) -> Tensor:
-    """:func:`run` for the same layer of both directions at once: for a few rows, whose steps take less time to compute
-    than to ask for.
+    """:func:`run` for the same layer of both directions at once, for a few rows (:mod:`~ner_elmo.bilm.few_rows`).
 
     Args:
         x: packed inputs ``(2, positions, width)``, of each direction in its own order.
@@ -126,64 +171,27 @@ def run_both(
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     y = x.new_empty(x.shape)
     h, c = state if state is not None else (x.new_zeros(2, most, width), x.new_zeros(2, most, dim))
-    for stretch in stretches(batch_sizes, max(most, GATE_BYTES // (32 * dim))):
-        inputs, n_rows = x[:, stretch.start : stretch.end], stretch.n_rows
-        outputs = y[:, stretch.start : stretch.end]
-        if n_rows == 1:
-            outputs.copy_(run_alone(inputs, weights, clips, h[:, 0], c[:, 0]))
-        else:
-            c = c[:, :n_rows].contiguous()
-            _run_both_stretch(inputs, outputs.view(2, -1, n_rows, width), weights, clips, h[:, :n_rows], c)
-        h = outputs[:, -n_rows:]
+    twice = twice_cells(c, dim)
+    for stretch in stretches(batch_sizes, max(most, FEW_GATE_BYTES // (32 * dim))):
+        steps, rows = (2, stretch.n_steps, stretch.n_rows, width), slice(stretch.n_rows)
+        inputs, outputs = (part[:, stretch.start : stretch.end].view(steps) for part in (x, y))
+        outputs.copy_(run_few(inputs, weights, clips, h[:, rows], twice[:, rows]))
+        h = outputs[:, -1]
+    torch.mul(twice[..., : c.shape[2]], 0.5, out=c)
     return y
 
 
-def _run_both_stretch(x: Tensor, y: Tensor, weights: Weights, clips: Clips, h: Tensor, c: Tensor) -> None:
-    """Steps of the same rows in both directions: ``x`` (2, positions, width) to ``y`` (2, steps, rows, width). Few
-    views are made for each step: making one takes as long as a gate's product with a row."""
-    _, _, n_rows, width = y.shape
-    dim = weights.dim
-    of_state = weights.kernel[:, width:-1].unbind(0)
-    of_input = of_inputs(x, weights).view(2, -1, n_rows, 4 * dim)
-    z, hidden = x.new_empty(2, n_rows, 4 * dim), torch.empty_like(c)
-    gates, each = gates_of(z), z.unbind(0)
-    products = None
-    if weights.projection is not None:
-        products = [_parts(*pair) for pair in zip(hidden, weights.projection, strict=True)]
-    before = h.unbind(0)
-    steps = (zip(*(one.unbind(0) for one in of), strict=True) for of in (of_input, y))
-    for added, out, both in zip(*steps, y.unbind(1), strict=True):
-        for one, shown, matrix, to in zip(added, before, of_state, each, strict=True):
-            torch.addmm(one, shown, matrix, out=to)
-        update_cell(*gates[1:], c, hidden, clips.cell)
-        if products is None:
-            both.copy_(hidden)
-        else:
-            for pairs, to in zip(products, out, strict=True):
-                _add_up(pairs, to)
-            if clips.projection is not None:
-                both.clamp_(-clips.projection, clips.projection)
-        before = out
-
-
-def _project(hidden: Tensor, weights: Weights, clips: Clips, out: Tensor) -> None:
+def _show(half: Tensor, weights: Arranged, clips: Clips, out: Tensor) -> None:
     if weights.projection is None:
-        out.copy_(hidden)
-        return
-    _add_up(_parts(hidden, weights.projection), out)
+        torch.mul(half[:, : weights.width], 2, out=out)
+    else:
+        _project(half, weights.projection, clips, out)
+
+
+def _project(hidden: Tensor, projection: Tensor, clips: Clips, out: Tensor) -> None:
+    add_up(None, in_parts(hidden, projection), out)
     if clips.projection is not None:
         out.clamp_(-clips.projection, clips.projection)
-
-
-def _parts(rows: Tensor, matrix: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """``rows @ matrix`` as products of few enough terms each."""
-    return list(zip(rows.split(lone_row.LONGEST_SUM, dim=1), matrix.split(lone_row.LONGEST_SUM), strict=True))
-
-
-def _add_up(products: list[tuple[Tensor, Tensor]], out: Tensor) -> None:
-    torch.mm(*products[0], out=out)
-    for rows, matrix in products[1:]:
-        out.addmm_(rows, matrix)
 
 
 def last_outputs(y: Tensor, batch_sizes: Sequence[int]) -> Tensor:
@@ -239,7 +247,7 @@ class Recurrence(torch.autograd.Function):
                 cell.clamp_(-clips.cell, clips.cell)
             torch.mul(gates.o, torch.tanh(cell, out=shown[rows]), out=hidden[rows])
             if projection is not None:
-                _project(hidden[rows], weights, clips, y[rows])
+                _project(hidden[rows], projection, clips, y[rows])
             n_going_on = batch_sizes[step + 1] if step + 1 < len(batch_sizes) else 0
             last_cells[n_going_on:n_rows] = cell[n_going_on:]
             before_h, before_c = y[rows], cell

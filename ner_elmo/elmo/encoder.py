@@ -29,7 +29,9 @@ Layers = Literal["all", "mean", "top"] | Sequence[int]
 PRECISIONS = ("fp32", "int8")
 BATCH_TOKENS = 8192  # positions computed together on a CPU
 BATCH_TOKENS_GPU = 65_536
-READ_AHEAD_TOKENS = 16 * BATCH_TOKENS  # sentences are grouped by length within so many tokens
+# Sentences are grouped by length within so many tokens, but no more than have vectors of this size.
+READ_AHEAD_TOKENS = 16 * BATCH_TOKENS
+READ_AHEAD_BYTES = 256 << 20
 TYPE_CACHE_BYTES = 256 << 20
 CNN_ROWS = 1024  # tokens through the character CNN at a time
 
@@ -101,6 +103,8 @@ class Elmo:
         dim: width of a vector, 2 · projection_dim.
         text: the name of the tokenizer that the biLM's text went through.
         precision: how it computes, one of ``PRECISIONS``.
+        batch_tokens: positions that are computed together.
+        read_ahead_tokens: so many tokens are read before their vectors are given out, in order to be grouped by length.
     """
 
     def __init__(self, model: BiLm, files: BilmFiles, batch_tokens: int | None = None, precision: str = "fp32") -> None:
@@ -114,6 +118,7 @@ class Elmo:
         self.precision = precision
         self.device = next(model.parameters()).device
         self.batch_tokens = batch_tokens or (BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS_GPU)
+        self.read_ahead_tokens = min(READ_AHEAD_TOKENS, READ_AHEAD_BYTES // (4 * self.n_layers * self.dim))
         self._boundaries = (BEGIN_SENTENCE, END_SENTENCE)
         if files.many_langs is not None:
             self._boundaries = (many_langs.BEGIN_SENTENCE, many_langs.END_SENTENCE)
@@ -156,7 +161,7 @@ class Elmo:
             float32 arrays ``(layers, tokens, dim)``; ``(tokens, dim)`` for ``mean`` and ``top``. Boundaries left out.
         """
         wanted = self._layer_numbers(layers)
-        for chunk in in_chunks(sentences, READ_AHEAD_TOKENS, boundaries=2):
+        for chunk in in_chunks(sentences, self.read_ahead_tokens, boundaries=2):
             yield from self._embed_chunk(chunk, wanted, layers)
 
     def _layer_numbers(self, layers: Layers) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ner_elmo.bilm import int8
-from ner_elmo.bilm.cell import Clips, Weights
+from ner_elmo.bilm.cell import Arranged, Clips, Weights, arrange
 from ner_elmo.bilm.recurrence import run
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
@@ -19,10 +19,10 @@ needs_engine = pytest.mark.skipif(
 )
 
 
-def make_weights(width: int, dim: int, projection: bool) -> Weights:
+def make_weights(width: int, dim: int, projection: bool) -> Arranged:
     torch.manual_seed(4)
     kernel = torch.randn(2 * width + 1, 4 * dim) / width**0.5
-    return Weights(kernel, torch.randn(dim, width) / dim**0.5 if projection else None)
+    return arrange(Weights(kernel, torch.randn(dim, width) / dim**0.5 if projection else None))
 
 
 @needs_engine

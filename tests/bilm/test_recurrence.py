@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ner_elmo.bilm import lone_row, recurrence
-from ner_elmo.bilm.cell import Clips, Weights
+from ner_elmo.bilm import cell, few_rows, recurrence
+from ner_elmo.bilm.cell import Clips, Weights, arrange
 from ner_elmo.bilm.lstm import LstmLayer
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.bilm.recurrence import Recurrence, last_outputs, run, run_both
@@ -61,12 +61,13 @@ def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
 @pytest.mark.parametrize("clips", [Clips(None, None), BINDING, Clips(0.3, None), Clips(None, 0.05)])
 @pytest.mark.parametrize("projection", [True, False])
 @pytest.mark.parametrize("with_state", [True, False])
-@pytest.mark.parametrize("limits", [(3, 2, 1 << 20), (3, 3, 0), (512, 384, 1 << 20)])
+@pytest.mark.parametrize("longest_sum", [3, 4, 128])
 def test_outputs_and_gradients_equal_the_slow_loop(
-    clips: Clips, projection: bool, with_state: bool, limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+    clips: Clips, projection: bool, with_state: bool, longest_sum: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in zip(("LONGEST_SUM", "LONGEST_RUN", "MOST_IN_ORDER"), limits, strict=True):
-        monkeypatch.setattr(lone_row, name, value)
+    for module in (cell, few_rows, recurrence):
+        monkeypatch.setattr(module, "LONGEST_SUM", longest_sum)
+    few_rows._places.cache_clear()
     weights = make_weights(projection)
     width = weights.width
     lengths = [6, 4, 4, 1]
@@ -88,7 +89,7 @@ def test_outputs_and_gradients_equal_the_slow_loop(
 
     with torch.no_grad():
         begin = None if state is None else (state[0], state[1].clone())
-        torch.testing.assert_close(run(x, batch_sizes, weights, clips, begin), y, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(run(x, batch_sizes, arrange(weights), clips, begin), y, atol=1e-6, rtol=1e-5)
         if begin is not None:
             torch.testing.assert_close(begin[1], c, atol=1e-6, rtol=1e-5)
         ends = torch.stack([part[-1] for part in expected.split(lengths)])
@@ -104,8 +105,8 @@ def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes:
     x, batch_sizes = packed(sentences)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(recurrence, "GATE_BYTES", gate_bytes)
-        found = run(x, batch_sizes, weights, BINDING)
-        alone = [run(sentence, [1] * len(sentence), weights, BINDING) for sentence in sentences]
+        found = run(x, batch_sizes, arrange(weights), BINDING)
+        alone = [run(sentence, [1] * len(sentence), arrange(weights), BINDING) for sentence in sentences]
     torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
 
 
@@ -123,11 +124,13 @@ def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips
     _, batch_sizes = packed(sentences_of(lengths, width))
     x = torch.stack([inputs[0], inputs[1][: len(inputs[0])]])
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lone_row, "LONGEST_SUM", 3)
-        patch.setattr(recurrence, "GATE_BYTES", 32 * DIM * 3)
-        found = run_both(x, batch_sizes, both, clips)
+        for module in (cell, few_rows, recurrence):
+            patch.setattr(module, "LONGEST_SUM", 3)
+        few_rows._places.cache_clear()
+        patch.setattr(recurrence, "FEW_GATE_BYTES", 32 * DIM * 3)
+        found = run_both(x, batch_sizes, arrange(both), clips)
         for one, part, weights in zip(found, x, ours, strict=True):
-            torch.testing.assert_close(one, run(part, batch_sizes, weights, clips), atol=1e-6, rtol=0)
+            torch.testing.assert_close(one, run(part, batch_sizes, arrange(weights), clips), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("has_gradient", [True, False])
@@ -138,11 +141,12 @@ def test_without_clips_a_layer_is_torchs_lstm(has_gradient: bool) -> None:
     torch.manual_seed(3)
     layer = LstmLayer(options)
     layer.reset_parameters()
-    if not has_gradient:
-        layer.keep(Weights(*(w if w is None else w.detach().contiguous() for w in layer.weights())))
     x = torch.randn(5, 3, PROJECTION, requires_grad=True)
     state = (torch.randn(3, PROJECTION), torch.randn(3, DIM))
     expected, (h, c) = layer.lstm(x, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
+    if not has_gradient:
+        with torch.no_grad():
+            layer.use(arrange(layer.weights()))
     with torch.set_grad_enabled(has_gradient):
         found, last = layer(x.reshape(15, PROJECTION), [3] * 5, state)
     torch.testing.assert_close(found.view(5, 3, PROJECTION), expected, atol=1e-6, rtol=1e-5)

@@ -56,7 +56,7 @@ def test_an_endless_stream_gives_its_first_vectors(bilm: Path) -> None:
 
 def test_lines_are_written_as_they_come(bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of many lines is never in memory as a whole, nor are its vectors."""
-    monkeypatch.setattr(encoder, "READ_AHEAD_TOKENS", 8)
+    monkeypatch.setattr(encoder, "READ_AHEAD_BYTES", 8 * 4 * 3 * 10)  # 8 tokens
     events: list[str] = []
     create_dataset = h5py.Group.create_dataset
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ner_elmo.elmo import dump, encoder
+from ner_elmo.elmo import dump
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
 from tests.bilm.test_pretrain import small_bilm
@@ -27,7 +27,7 @@ def test_vectors_do_not_depend_on_company(elmo: Elmo, monkeypatch: pytest.Monkey
     together = list(elmo.embed(SENTENCES))
     assert [v.shape for v in together] == [(3, len(s), 10) for s in SENTENCES]
     assert all(v.dtype == np.float32 for v in together)
-    monkeypatch.setattr(encoder, "READ_AHEAD_TOKENS", 1)
+    monkeypatch.setattr(elmo, "read_ahead_tokens", 1)
     for i, sentence in enumerate(SENTENCES):
         (alone,) = elmo.embed([sentence])
         np.testing.assert_allclose(alone, together[i], atol=1e-6)
@@ -52,14 +52,14 @@ def test_the_type_cache_is_bounded_and_harmless(elmo: Elmo, monkeypatch: pytest.
     wanted = [next(elmo.embed([sentence])) for sentence in sentences]
     elmo._types._most = 16
     elmo._types._forget()
-    monkeypatch.setattr(encoder, "READ_AHEAD_TOKENS", 12)
+    monkeypatch.setattr(elmo, "read_ahead_tokens", 12)
     for found, expected in zip(elmo.embed(sentences), wanted, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
         assert elmo._types._used <= 16 + 5  # and the vocabulary's five
 
 
 def test_sentences_are_streamed(elmo: Elmo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "READ_AHEAD_TOKENS", 10)
+    monkeypatch.setattr(elmo, "read_ahead_tokens", 10)
     read = 0
 
     def endless() -> object:

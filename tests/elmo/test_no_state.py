@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ner_elmo.bilm.directory import write_bilm
 from ner_elmo.bilm.softmax import Softmax
-from ner_elmo.elmo import encoder
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.text.vocabulary import Vocabulary
 from tests.bilm.conftest import make_model, make_options
@@ -69,9 +68,10 @@ def test_alone_in_any_batch_in_any_order_and_twice(
     wanted = [alone(folders[clips], tuple(sentence)) for sentence in sentences]
     places = [i for i in range(len(sentences)) for _ in range(2)]
     order.shuffle(places)  # type: ignore[attr-defined]
+    elmo = loaded(folders[clips], batch_tokens)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoder, "READ_AHEAD_TOKENS", read_ahead)
-        found = list(loaded(folders[clips], batch_tokens).embed([sentences[i] for i in places]))
+        patch.setattr(elmo, "read_ahead_tokens", read_ahead)
+        found = list(elmo.embed([sentences[i] for i in places]))
     assert len(found) == len(places)
     for i, vectors in zip(places, found, strict=True):
         assert vectors.shape == (3, len(sentences[i]), 10)
