@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -16,12 +18,25 @@ BLOCK = 256
 LANES = 32
 
 
-# Products of float32 over no more terms add up from the first to the last, in as many rows as ``MANY_ROWS`` at least
+# Products of float32 over no more terms add up from the first to the last, if a thread has ``MANY_ROWS`` rows at least
 # (seen with MKL on processors of Intel and AMD); with more terms or fewer rows in an order that depends on the machine
 # and on the rows. So longer sums are made of such products, one after the other.
 LONGEST_SUM = 128
-MANY_ROWS = 4  # for one thread
-MANY_ROWS_FOR_TWO = 12
+MANY_ROWS = 4
+# Several threads have ``MANY_ROWS`` each for sure, however they share them, if there are so many for each.
+ROWS_A_THREAD = 6
+
+
+class Types(NamedTuple):
+    """What rows of inputs are the same, so that their products with the weights need to be computed once.
+
+    Attributes:
+        vectors: the distinct rows ``(types, width)``.
+        which: for each position, which of them it is, ``(positions,)`` int64.
+    """
+
+    vectors: Tensor
+    which: Tensor
 
 
 class Weights(NamedTuple):
@@ -154,11 +169,26 @@ def update_cell(
 def of_inputs(x: Tensor, weights: Arranged) -> Tensor:
     """What bias and inputs ``(directions, positions, width)`` give the gates, ``(directions, positions, 4 dim)``."""
     n_positions = x.shape[1]
-    x = functional.pad(x, (0, 0, 0, max(0, MANY_ROWS_FOR_TWO - n_positions)))
+    x = functional.pad(x, (0, 0, 0, max(0, MANY_ROWS - n_positions)))
     of_input = x.new_empty(*x.shape[:2], 4 * weights.dim)
-    for inputs, kernel, out in zip(x, weights.kernel, of_input, strict=True):
-        add_up(kernel[-1], in_parts(inputs, kernel[: weights.width]), out)
+    with in_order(n_positions):
+        for inputs, kernel, out in zip(x, weights.kernel, of_input, strict=True):
+            add_up(kernel[-1], in_parts(inputs, kernel[: weights.width]), out)
     return of_input[:, :n_positions]
+
+
+@contextmanager
+def in_order(n_rows: int) -> Iterator[None]:
+    """Products of ``n_rows`` rows, ``MANY_ROWS`` or more, in one thread if they are too few to be shared."""
+    n_threads = torch.get_num_threads()
+    if n_threads == 1 or n_rows >= ROWS_A_THREAD * n_threads:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 Products = list[tuple[Tensor, Tensor]]

@@ -35,8 +35,11 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, twice: Tensor
     of_state = _in_parts(weights.kernel, width, 2 * width, n_rows)
     nothing = weights.kernel.new_empty(0)
     projection = (nothing,) * 3 if weights.projection is None else _in_parts(weights.projection, 0, weights.dim, n_rows)
+    all_parts, first_parts = _places_of_parts(len(x) * n_rows, projection[2].shape[0])
     cell = twice.contiguous()
-    y = _compiled_steps()(of_input, *of_state, *projection, h, cell, weights.block, clips.cell, clips.projection)
+    y = _compiled_steps()(
+        of_input, *of_state, *projection, all_parts, first_parts, h, cell, weights.block, clips.cell, clips.projection
+    )
     twice.copy_(cell)
     return y
 
@@ -59,6 +62,12 @@ def _places(n_directions: int, height: int, first: int, last: int, n_rows: int) 
     return of_direction.expand(-1, n_rows, -1).flatten(), begins.flatten()
 
 
+@cache
+def _places_of_parts(n: int, n_parts: int) -> tuple[Tensor, Tensor]:
+    """``n_parts`` rows as ``n`` equal bags, so that they can be added up: all of them, and where each bag begins."""
+    return torch.arange(n_parts), torch.arange(n) * (n_parts // n)
+
+
 def _products(rows: Tensor, index: Tensor, offsets: Tensor, x: Tensor) -> Tensor:
     """What each part of the sums gives for ``x`` (directions, rows, terms), ``(directions, rows, parts, n)``."""
     # A bag of embeddings, each with its weight, is the sum of a matrix's rows from the first to the last.
@@ -74,6 +83,8 @@ def _steps(
     projection_rows: Tensor,
     projection_index: Tensor,
     projection_offsets: Tensor,
+    all_parts: Tensor,
+    first_parts: Tensor,
     h: Tensor,
     twice: Tensor,
     block: int,
@@ -98,9 +109,7 @@ def _steps(
             h = half[:, :, : h.shape[2]] * 2
         else:
             sums = _products(projection_rows, projection_index, projection_offsets, half)
-            h = sums[:, :, 0]
-            for part in range(1, sums.shape[2]):
-                h = h + sums[:, :, part]
+            h = torch.embedding_bag(sums.flatten(0, 2), all_parts, first_parts, False, 0, False)[0].view(h.shape)
             if projection_clip is not None:
                 h = h.clamp(-projection_clip, projection_clip)
         outputs.append(h)

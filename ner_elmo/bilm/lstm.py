@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ner_elmo.bilm.cell import Arranged, Clips, State, Weights, arrange
+from ner_elmo.bilm.cell import Arranged, Clips, State, Types, Weights, arrange
 from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.bilm.recurrence import Recurrence, last_outputs, run
@@ -61,8 +61,12 @@ class LstmLayer(nn.Module):
         if self.lstm.proj_size:
             nn.init.xavier_uniform_(self.lstm.weight_hr_l0)
 
-    def forward(self, x: Tensor, batch_sizes: Sequence[int], state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, batch_sizes: Sequence[int], state: State | None = None, types: Types | None = None
+    ) -> tuple[Tensor, State]:
         """Packed inputs ``(positions, projection_dim)`` to outputs of the same shape and each row's last state.
+
+        ``types`` says which inputs are the same, if that is known.
 
         On a GPU torch's own code runs what has no clips; everything else is :mod:`ner_elmo.bilm.recurrence`.
         """
@@ -76,7 +80,7 @@ class LstmLayer(nn.Module):
             if self._int8 is not None:
                 y = run_int8(x, batch_sizes, self._int8, self.clips, (h, c))
             else:
-                y = run(x, batch_sizes, self._arranged or arrange(self.weights()), self.clips, (h, c))
+                y = run(x, batch_sizes, self._arranged or arrange(self.weights()), self.clips, (h, c), types)
         return y, (last_outputs(y, batch_sizes), c)
 
     def _start(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> State:
@@ -152,9 +156,10 @@ class LstmStack(nn.Module):
         batch_sizes: Sequence[int],
         states: Sequence[State] | None = None,
         n_layers: int | None = None,
+        types: Types | None = None,
     ) -> tuple[list[Tensor], list[State]]:
         """Run packed inputs ``(positions, projection_dim)``, a sentence's first position first, through the lowest
-        ``n_layers`` layers.
+        ``n_layers`` layers. ``types`` says which inputs are the same, if that is known.
 
         Returns:
             The outputs of each layer, lowest first, of the shape of ``x``; and each layer's last states.
@@ -163,7 +168,7 @@ class LstmStack(nn.Module):
         last_states: list[State] = []
         for number, layer in enumerate(self.layers[:n_layers]):
             x = self.dropout(x)
-            y, state = layer(x, batch_sizes, states[number] if states else None)
+            y, state = layer(x, batch_sizes, states[number] if states else None, None if number else types)
             if number > 0 and self.use_skip_connections:
                 y = y + x
             outputs.append(y)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ner_elmo.bilm.at_once import at_once
-from ner_elmo.bilm.cell import MANY_ROWS, Arranged, Clips, State
+from ner_elmo.bilm.cell import MANY_ROWS, Arranged, Clips, State, Types
 from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.bilm.recurrence import run_both
@@ -81,6 +81,7 @@ class BiLm(nn.Module):
         lengths: Sequence[int],
         n_layers: int | None = None,
         starts: Starts | None = None,
+        types: Types | None = None,
     ) -> Tensor:
         """All layers of whole sentences, each from the same state. Nothing is padded.
 
@@ -90,6 +91,7 @@ class BiLm(nn.Module):
             n_layers: LSTM layers to compute, from below; all by default.
             starts: where each direction begins (:meth:`starts`, for sentences without their boundaries); the zero
                 state by default, for sentences with them.
+            types: which of ``vectors`` are the same, if that is known.
 
         Returns:
             ``(1 + n_layers, positions, 2 · projection_dim)``, in the order of ``vectors``.
@@ -106,7 +108,7 @@ class BiLm(nn.Module):
         if self._joined is not None and batch_sizes[0] < MANY_ROWS:
             outputs = self._few_rows(vectors, batch_sizes, orders, n_layers, starts)
         else:
-            outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts)
+            outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts, types)
         for half, order, found in zip((layers[..., :dim], layers[..., dim:]), orders, outputs, strict=True):
             for number, output in enumerate(found, start=1):
                 half[number, order] = output
@@ -130,13 +132,16 @@ class BiLm(nn.Module):
         orders: tuple[Tensor, Tensor],
         n_layers: int,
         starts: Starts | None,
+        types: Types | None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The packed outputs of each layer in each direction, each direction by itself."""
 
         def run_one(direction: int) -> list[Tensor]:
             stack = (self.forward_lstm, self.backward_lstm)[direction]
             states = None if starts is None else [_repeat(state, batch_sizes[0]) for state in starts[direction]]
-            return stack(vectors[orders[direction]], batch_sizes, states, n_layers)[0]  # type: ignore[no-any-return]
+            order = orders[direction]
+            packed = None if types is None else Types(types.vectors, types.which[order])
+            return stack(vectors[order], batch_sizes, states, n_layers, packed)[0]  # type: ignore[no-any-return]
 
         if vectors.device.type != "cpu":
             return run_one(0), run_one(1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ner_elmo.bilm import many_langs
+from ner_elmo.bilm.cell import Types
 from ner_elmo.bilm.corpus import by_length, in_chunks
 from ner_elmo.bilm.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.hdf5 import open_hdf5, read_array
@@ -209,8 +210,10 @@ class Elmo:
     def _run(self, sentences: Sequence[Sequence[str]], n_layers: int | None, starts: Starts | None) -> Tensor:
         table, rows = self._types.rows_of(sentences)
         index = torch.tensor([row for sentence in rows for row in sentence], device=self.device, dtype=torch.long)
-        vectors = functional.embedding(index, table)
-        return self.model.layers(vectors, [len(row) for row in rows], n_layers, starts)
+        distinct, which = torch.unique(index, return_inverse=True)
+        types = Types(functional.embedding(distinct, table), which)
+        vectors = functional.embedding(which, types.vectors)
+        return self.model.layers(vectors, [len(row) for row in rows], n_layers, starts, types)
 
     def layers(
         self, sentences: Sequence[Sequence[str]], n_layers: int | None = None, boundaries: bool = False

@@ -165,3 +165,22 @@ def test_a_second_backward_pass_is_refused() -> None:
     y.sum().backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="inplace"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("clips", [Clips(None, None), Clips(3.0, 3.0)])
+def test_long_sums_are_the_same_alone_and_in_company(clips: Clips) -> None:
+    """Sums of 512 and 1,536 terms, as large weights make them differ most: of 1, 2, 3, 4 … rows and of 30."""
+    generator = torch.Generator().manual_seed(5)
+    width, dim = 512, 1536
+    kernel = torch.randn(2 * width + 1, 4 * dim, generator=generator) / 10
+    weights = arrange(Weights(kernel, torch.randn(dim, width, generator=generator) / 10))
+    sentences = sentences_of([7, 6, 6, 5, 4, *[3] * 10, *[2] * 15], width)
+    x, batch_sizes = packed(sentences)
+    with torch.no_grad():
+        together = run(x, batch_sizes, weights, clips)
+        alone = packed([run(sentence, [1] * len(sentence), weights, clips) for sentence in sentences])[0]
+        three = run(*packed(sentences[2:5]), weights, clips)
+    assert together.abs().max() > 1
+    torch.testing.assert_close(alone, together, atol=1e-6, rtol=0)
+    three_alone = packed([run(sentence, [1] * len(sentence), weights, clips) for sentence in sentences[2:5]])[0]
+    torch.testing.assert_close(three, three_alone, atol=1e-6, rtol=0)
