@@ -18,6 +18,7 @@ from ner_elmo.text.conll import is_break
 from ner_elmo.text.files import read_lines, replace_file, sha256_of_file
 from ner_elmo.text.heldout import sentence_digest
 
+ASIDE = ("--threads", "--device", "--storage", "--licence")  # with what follows each
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -30,17 +31,23 @@ class Row:
     flags: tuple[str, ...]
 
     def identity(self, seeds: Sequence[int]) -> dict[str, Any]:
-        """What makes a finished row this one; without the machine's folders and threads."""
+        """What makes a finished row this one; without folders, the machine and how it is stored."""
         return {
-            "flags": [Path(flag).name if os.sep in flag else flag for flag in without_threads(self.flags)],
+            "flags": [Path(flag).name if os.sep in flag else flag for flag in that_matter(self.flags)],
             "seeds": list(seeds),
             "data": {part: sha256_of_file(path) for part, path in self.data.items()},
         }
 
 
-def without_threads(flags: Sequence[str]) -> list[str]:
-    """Flags without ``--threads`` and its number."""
-    return [flag for flag, before in zip(flags, ["", *flags], strict=False) if "--threads" not in (flag, before)]
+def that_matter(flags: Sequence[str]) -> list[str]:
+    """Flags without those that say where a row runs and how its model is stored."""
+    kept, rest = [], iter(flags)
+    for flag in rest:
+        if flag in ASIDE:
+            next(rest)
+        elif flag != "--keep-softmax":
+            kept.append(flag)
+    return kept
 
 
 def run_rows(rows: Sequence[Row], seeds: Sequence[int], runs: Path, results: Path) -> dict[str, dict[str, Any] | str]:

@@ -41,6 +41,16 @@ def test_a_sample_is_a_part_of_every_larger_one(rows: ModuleType, tmp_path: Path
     assert again.read_bytes() == rows.sample(train, 0.1, tmp_path / "runs").read_bytes()
 
 
+def test_where_a_row_runs_does_not_make_it_another(rows: ModuleType, tmp_path: Path) -> None:
+    train = write_toy(tmp_path / "train.conll", 5, 1)
+    flags = ["--threads", "2", "--bilm", "/somewhere/en", "--keep-softmax", "--storage", "float16", "--epochs", "3"]
+    row = rows.Row("a", {"train": train}, tuple(flags))
+    assert row.identity([1]) == rows.Row("a", {"train": train}, ("--bilm", "/elsewhere/en", "--epochs", "3")).identity(
+        [1]
+    )
+    assert row.identity([1])["flags"] == ["--bilm", "en", "--epochs", "3"]
+
+
 def test_the_recipes_name_each_row_once(repository: Path) -> None:
     folder = repository / "benchmarks" / "recipes"
     for file, kind in (("ablations.toml", "row"), ("accuracy.toml", "corpus")):
