@@ -1,10 +1,10 @@
 """Speed and memory of the encoder beside AllenNLP's, on random weights of the published shapes, clips on.
 
-    python benchmarks/encoder.py --allennlp PYTHON --text FILE... [--output benchmarks/results/encoder.json] [--quick]
+    python benchmarks/encoder.py --allennlp-python PYTHON --text FILE... [--output FILE] [--quick]
 
 ``PYTHON`` is the interpreter of an environment with AllenNLP (``benchmarks/README.md`` says how to make one); without
-it our side is measured alone. The two sides take turns on slices of the same sentences, so that whatever else the
-machine does meets both; a ratio is that of the total rates over all turns.
+it our side is measured beside the plain path alone (``plain_encoder.py``). The sides take turns on slices of the same
+sentences, so that whatever else the machine does meets all; a ratio is that of the total rates over all turns.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ CLIP = 3.0  # the published models'
 GAIN = 6.0  # on the LSTM kernels of random weights, so that the clip binds: for 0.2 and 1.2 % of small's forward cells
 SHORTEST, LONGEST = 5, 50  # tokens of a sentence
 REFERENCE_BATCH = 32
+PLAIN_SENTENCES = 32  # of each turn
 
 LSTM_SENTENCES = 1000
 
@@ -79,7 +80,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--allennlp", metavar="PYTHON", help="interpreter of an environment with AllenNLP 2.10.1")
+    parser.add_argument(
+        "--allennlp-python", "--allennlp", metavar="PYTHON", help="interpreter of an environment with AllenNLP 2.10.1"
+    )
     parser.add_argument("--text", nargs="+", type=Path, required=True, help="tokenised sentences, one a line")
     parser.add_argument("--shape", nargs="+", choices=list(COUNTS), default=list(COUNTS))
     parser.add_argument("--precision", nargs="+", default=["fp32", "int8", "bf16"], help="of our side")
@@ -142,15 +145,16 @@ def measure(
         if "refused" in worker.facts:
             print(f"{folder.name}, {precision}: skipped ({worker.facts['refused']})")
             return None
-        references = {}
-        if arguments.allennlp:
+        plain = Worker(sys.executable, HERE / "plain_encoder.py", arguments.threads, folder=str(folder))
+        references = {"plain": stack.enter_context(plain)}
+        if arguments.allennlp_python:
             for name in ("batches", "single"):
                 references[name] = stack.enter_context(reference_worker(folder, arguments))
         result: dict[str, Any] = {
             "precision": precision,
-            "programs": [w.facts["program"] for w in (worker, *references.values())][:2],
+            "programs": [w.facts["program"] for w in (worker, *references.values())][:3],
             "difference": compare_vectors(
-                worker, references.get("batches"), sentences[: min(REFERENCE_BATCH, counts.stream)]
+                worker, references.get("batches", references["plain"]), sentences[: min(REFERENCE_BATCH, counts.stream)]
             ),
             "rows": measure_rates(worker, references, sentences, text, counts),
             "memory": {name: w.ask("memory") | w.facts for name, w in references.items()},
@@ -161,13 +165,11 @@ def measure(
 
 def reference_worker(folder: Path, arguments: argparse.Namespace) -> Worker:
     files = {"options": str(folder / "options.json"), "weights": str(folder / "weights.hdf5")}
-    return Worker(arguments.allennlp, HERE / "allennlp_encoder.py", arguments.threads, **files)
+    return Worker(arguments.allennlp_python, HERE / "allennlp_encoder.py", arguments.threads, **files)
 
 
-def compare_vectors(ours: Worker, reference: Worker | None, sentences: list[list[str]]) -> dict[str, float] | None:
+def compare_vectors(ours: Worker, reference: Worker, sentences: list[list[str]]) -> dict[str, float]:
     """Of all layers: the largest and the mean absolute difference, and the largest absolute value."""
-    if reference is None:
-        return None
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / f"{name}.npz") for name in ("ours", "reference")]
         for worker, file in zip((ours, reference), files, strict=True):
@@ -201,7 +203,11 @@ def reference_jobs(references: dict[str, Worker], sentences: list[list[str]], co
     def job(worker: Worker, n_sentences: int, batch: int) -> Job:
         return lambda turn: worker.ask("run", sentences=turn_of(sentences, turn, n_sentences), batch=batch)
 
-    sizes = {"batches": (counts.reference_batches, REFERENCE_BATCH), "single": (counts.reference_single, 1)}
+    sizes = {
+        "plain": (min(PLAIN_SENTENCES, counts.reference_batches), REFERENCE_BATCH),
+        "batches": (counts.reference_batches, REFERENCE_BATCH),
+        "single": (counts.reference_single, 1),
+    }
     return {f"reference, {name}": job(worker, *sizes[name]) for name, worker in references.items()}
 
 
@@ -278,10 +284,10 @@ def print_table(shape: str, counts: Counts, results: list[dict[str, Any]]) -> No
 
 
 def rate_lines(rows: dict[str, list[Measurement]]) -> Iterator[str]:
-    yield f"  {'':26}{'tokens/s':>10}  {'÷ batches':>9}  {'÷ single':>9}  spread"
+    yield f"  {'':26}{'tokens/s':>10}  {'÷ batches':>9}  {'÷ single':>9}  {'÷ plain':>9}  spread"
     for name, measured in rows.items():
         if "tokens" in measured[0]:
-            ratios = (ratio(rows, name, f"reference, {other}") for other in ("batches", "single"))
+            ratios = (ratio(rows, name, f"reference, {other}") for other in ("batches", "single", "plain"))
             yield f"  {name:26}{rate(measured):10,.0f}  " + "  ".join(ratios) + f"  {spread(measured):>6}"
     if "reference, batches" in rows:
         share = sum(m["converting"] for m in rows["reference, batches"]) / sum(
