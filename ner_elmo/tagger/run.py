@@ -216,6 +216,7 @@ def run(
     """
     begun = time.monotonic()
     if resume and (done := finished_report(directory, config)) is not None:
+        _refuse_changes(directory, _settings_before(directory, done), _settings_now(config))
         _say(report, f"{directory}: this run is finished; nothing to do")
         return done
     prepared = prepare(config, device, report, cache)
@@ -634,20 +635,47 @@ def new_model(prepared: Prepared, seed: int) -> TaggerModel:
 
 
 def _setting(config: TaggerConfig, prepared: Prepared) -> dict[str, Any]:
-    """What must not change when a run is resumed: all but where the files lie and when to stop.
+    """What must not change when a run is resumed: the options that matter and the labelled files."""
+    return _options(asdict(config)) | _digests(prepared.protocol)
+
+
+def _options(values: dict[str, Any]) -> dict[str, Any]:
+    """All options of a configuration but where the files lie and when to stop.
 
     Without a dev score the learning rate falls towards the last epoch, which then has to stay.
     """
     free = ["train", "dev", "test", "bilm", "word_vectors", "patience", "licence", "storage", "text"]
-    free += [] if config.train_with_dev else ["epochs"]
-    values = {name: value for name, value in asdict(config).items() if name not in free}
-    values["seeds"] = list(config.seeds)
-    values["layers"] = list(config.layers)
-    return values | {
-        part: prepared.protocol["data"][part]["sha256"]
-        for part in ("train", "dev")
-        if part in prepared.protocol["data"]
+    free += [] if values.get("train_with_dev") else ["epochs"]
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {name: value for name, value in plain.items() if name not in free}
+
+
+def _digests(protocol: dict[str, Any]) -> dict[str, Any]:
+    """The check sums of the labelled files that are learned from."""
+    return {part: protocol["data"][part]["sha256"] for part in ("train", "dev") if part in protocol["data"]}
+
+
+def _settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
+    """:func:`_setting` of a finished run, from what it left."""
+    return _options(json.loads((directory / CONFIG).read_text(encoding="utf-8"))) | _digests(done["protocol"])
+
+
+def _settings_now(config: TaggerConfig) -> dict[str, Any]:
+    """:func:`_setting` before anything is read."""
+    files = {"train": config.train, "dev": config.dev}
+    return _options(asdict(config)) | {
+        part: sha256_of_file(Path(file)) for part, file in files.items() if file and Path(file).is_file()
     }
+
+
+def _refuse_changes(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    before, now = _options(_DEFAULTS) | before, _options(_DEFAULTS) | now  # an older run lacks newer settings
+    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if changed:
+        raise UsageError(
+            f"{folder}: was begun with other settings ({', '.join(changed)}); resume with the same ones, or begin anew "
+            "with --force and without --resume"
+        )
 
 
 _DEFAULTS = asdict(TaggerConfig(train=""))
@@ -661,13 +689,7 @@ def _restore(state: TrainingState, folder: Path, device: torch.device, report: R
     if saved is None:
         _say(report, f"{folder}: no checkpoint to resume from; starting anew")
         return False
-    before, now = _DEFAULTS | saved["setting"], _DEFAULTS | state.setting  # an older run lacks newer settings
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    if changed:
-        raise UsageError(
-            f"{folder}: was begun with other settings ({', '.join(changed)}); resume with the same ones, or begin anew "
-            "with --force and without --resume"
-        )
+    _refuse_changes(folder, saved["setting"], state.setting)
     try:
         state.restore(saved)
     except (KeyError, RuntimeError, ValueError):

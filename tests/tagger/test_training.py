@@ -186,6 +186,10 @@ def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path,
     run(toy_config(toy, epochs=2), tmp_path / "run", device=CPU)
     with pytest.raises(UsageError, match=r"other settings \(hidden_dim\)"):
         run(toy_config(toy, epochs=3, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
+    with pytest.raises(UsageError, match=r"other settings \(hidden_dim\)"):  # a finished run, too
+        run(toy_config(toy, epochs=2, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
+    with pytest.raises(UsageError, match=r"other settings \(train\)"):
+        run(toy_config(toy, epochs=2, train=str(toy / "dev.conll")), tmp_path / "run", device=CPU, resume=True)
     events = Events()
     run(toy_config(toy, epochs=3), tmp_path / "run", device=CPU, resume=True, report=events)
     assert [event["epoch"] for event in events.of("epoch")] == [3]
