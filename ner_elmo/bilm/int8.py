@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ner_elmo.bilm.cell import Arranged, Clips, State, gates_in_blocks, in_blocks, twice_cells, update_cell
-from ner_elmo.bilm.recurrence import stretches
+from ner_elmo.bilm.inference import stretches
 from ner_elmo.errors import UsageError
 
 _ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
@@ -71,7 +71,7 @@ class Int8Weights:
 def run_int8(
     x: Tensor, batch_sizes: Sequence[int], weights: Int8Weights, clips: Clips, state: State | None = None
 ) -> Tensor:
-    """:func:`ner_elmo.bilm.recurrence.run` with 8-bit products."""
+    """:func:`ner_elmo.bilm.inference.run` with 8-bit products."""
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
     twice = twice_cells(c, weights.dim)

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ner_elmo.bilm.cell import Arranged, Clips, State, Types, Weights, arrange
+from ner_elmo.bilm.inference import run
 from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
-from ner_elmo.bilm.recurrence import Recurrence, last_outputs, run
+from ner_elmo.bilm.recurrence import Recurrence, last_outputs
 
 FORGET_BIAS = 1.0
 
@@ -68,7 +69,8 @@ class LstmLayer(nn.Module):
 
         ``types`` says which inputs are the same, if that is known.
 
-        On a GPU torch's own code runs what has no clips; everything else is :mod:`ner_elmo.bilm.recurrence`.
+        On a GPU torch's own code runs what has no clips; everything else is :mod:`ner_elmo.bilm.recurrence`, and without
+        a gradient :mod:`ner_elmo.bilm.inference`.
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
@@ -178,7 +180,7 @@ class LstmStack(nn.Module):
 
 
 def join(forward: LstmStack, backward: LstmStack) -> list[Arranged]:
-    """The weights of both directions, layer by layer, for :func:`~ner_elmo.bilm.recurrence.run_both`; from now on the
+    """The weights of both directions, layer by layer, for :func:`~ner_elmo.bilm.inference.run_both`; from now on the
     stacks read theirs from there."""
     joined = []
     with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 
 from ner_elmo.bilm import int8
 from ner_elmo.bilm.cell import Arranged, Clips, Weights, arrange
-from ner_elmo.bilm.recurrence import run
+from ner_elmo.bilm.inference import run
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
 from tests.bilm.test_pretrain import small_bilm

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ner_elmo.bilm import cell, few_rows, recurrence
+from ner_elmo.bilm import cell, few_rows, inference
 from ner_elmo.bilm.cell import Clips, Weights, arrange
+from ner_elmo.bilm.inference import run, run_both
 from ner_elmo.bilm.lstm import LstmLayer
 from ner_elmo.bilm.options import LstmOptions
-from ner_elmo.bilm.recurrence import Recurrence, last_outputs, run, run_both
+from ner_elmo.bilm.recurrence import Recurrence, last_outputs
 
 DIM, PROJECTION = 7, 4
 BINDING = Clips(0.3, 0.05)
@@ -65,7 +66,7 @@ def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
 def test_outputs_and_gradients_equal_the_slow_loop(
     clips: Clips, projection: bool, with_state: bool, longest_sum: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (cell, few_rows, recurrence):
+    for module in (cell, few_rows, inference):
         monkeypatch.setattr(module, "LONGEST_SUM", longest_sum)
     few_rows._places.cache_clear()
     weights = make_weights(projection)
@@ -104,7 +105,7 @@ def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes:
     sentences = sentences_of(lengths, PROJECTION)
     x, batch_sizes = packed(sentences)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recurrence, "GATE_BYTES", gate_bytes)
+        patch.setattr(inference, "GATE_BYTES", gate_bytes)
         found = run(x, batch_sizes, arrange(weights), BINDING)
         alone = [run(sentence, [1] * len(sentence), arrange(weights), BINDING) for sentence in sentences]
     torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
@@ -124,10 +125,10 @@ def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips
     _, batch_sizes = packed(sentences_of(lengths, width))
     x = torch.stack([inputs[0], inputs[1][: len(inputs[0])]])
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        for module in (cell, few_rows, recurrence):
+        for module in (cell, few_rows, inference):
             patch.setattr(module, "LONGEST_SUM", 3)
         few_rows._places.cache_clear()
-        patch.setattr(recurrence, "FEW_GATE_BYTES", 32 * DIM * 3)
+        patch.setattr(inference, "FEW_GATE_BYTES", 32 * DIM * 3)
         found = run_both(x, batch_sizes, arrange(both), clips)
         for one, part, weights in zip(found, x, ours, strict=True):
             torch.testing.assert_close(one, run(part, batch_sizes, arrange(weights), clips), atol=1e-6, rtol=0)

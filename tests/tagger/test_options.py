@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from ner_elmo.bilm.recurrence import run_both as run_few
+from ner_elmo.bilm.inference import run_both as run_few
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.scalar_mix import ScalarMix, normalise_layer
 from ner_elmo.errors import DataError, UsageError
