@@ -69,8 +69,8 @@ class LstmLayer(nn.Module):
 
         ``types`` says which inputs are the same, if that is known.
 
-        On a GPU torch's own code runs what has no clips; everything else is :mod:`ner_elmo.bilm.recurrence`, and without
-        a gradient :mod:`ner_elmo.bilm.inference`.
+        On a GPU torch's own code runs what has no clips. Everything else is
+        :mod:`ner_elmo.bilm.recurrence`, and without a gradient :mod:`ner_elmo.bilm.inference`.
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
