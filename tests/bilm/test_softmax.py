@@ -105,3 +105,20 @@ def test_log_uniform_probabilities_sum_to_one() -> None:
 def test_a_sample_of_everything_is_refused() -> None:
     with pytest.raises(ValueError, match="below the vocabulary"):
         draw_sample(5, 5, torch.Generator())
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+@pytest.mark.parametrize("elements", [1, 7, 1 << 18])
+def test_losses_in_parts_are_those_of_all_words(scale: float, elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits up to some hundreds, whose exponentials overflow, and words a few at a time."""
+    monkeypatch.setattr(module, "LOSS_ELEMENTS", elements)
+    monkeypatch.setattr(module, "LOSS_ROWS", 3)
+    torch.manual_seed(4)
+    softmax = Softmax(50, 8)
+    softmax.reset_parameters()
+    y, targets = scale * torch.randn(10, 8), torch.randint(0, 50, (10,))
+    with torch.no_grad():
+        softmax.bias.normal_(0, scale)
+        logits = y.double() @ softmax.weight.double().t() + softmax.bias.double()
+        wanted = functional.cross_entropy(logits, targets, reduction="none")
+    torch.testing.assert_close(softmax.losses(y, targets).double(), wanted, atol=2e-6 * max(1.0, scale), rtol=2e-6)
