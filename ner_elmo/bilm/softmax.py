@@ -168,7 +168,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
             own = true_logits[part]
             # Few passes over the logits: they are left without their normaliser, which goes to what they meet.
             greatest = torch.maximum(logits.amax(1), own)
-            p = logits.sub_(greatest.unsqueeze(1)).exp_()
+            p = exp_of_negative_(logits.sub_(greatest.unsqueeze(1)))
             log_z = (p.sum(1) + (own - greatest).exp()).log_() + greatest
             share = (greatest - log_z).exp_().unsqueeze(1)
             loss += (log_z - own).sum()
@@ -206,10 +206,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             part = slice(start, start + rows)
             logits = torch.addmm(bias, y[part], weight.t())
             wanted = targets[part].unsqueeze(1)
-            log_z = logits.logsumexp(1, keepdim=True)
-            loss += (log_z - logits.gather(1, wanted)).sum()
-            p = logits.sub_(log_z).exp_()
-            p.scatter_add_(1, wanted, torch.full_like(log_z, -1.0))
+            own = logits.gather(1, wanted)
+            greatest = logits.amax(1, keepdim=True)
+            p = exp_of_negative_(logits.sub_(greatest))
+            total = p.sum(1, keepdim=True)
+            loss += (total.log() + greatest - own).sum()
+            p.div_(total)
+            p.scatter_add_(1, wanted, torch.full_like(own, -1.0))
             torch.mm(p, weight, out=grad_y[part])
             grad_weight.addmm_(p.t(), y[part])
             grad_bias += p.sum(0)
