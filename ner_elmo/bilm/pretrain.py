@@ -26,7 +26,7 @@ from ner_elmo.bilm.checkpoint import (
     write_tensors,
 )
 from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.directory import write_bilm
+from ner_elmo.bilm.directory import find_bilm, write_bilm
 from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.preparation import Prepared, count_facts, prepare
@@ -288,6 +288,15 @@ def _take_best_weights(trainer: Trainer, path: Path) -> None:
     trainer.softmax.load_state_dict(best["softmax"])
 
 
+def _parent(path: Path) -> dict[str, Any]:
+    """What a model says of the one that it goes on from: no place on a machine."""
+    name = path.resolve().parent.name if path.name == "bilm" else path.resolve().name
+    if not path.exists():  # a run that is resumed no longer needs it
+        return {"name": name}
+    files = find_bilm(path)
+    return {"name": name, "tokens_seen": files.info.get("tokens_seen"), "weights_sha256": sha256_of_file(files.weights)}
+
+
 def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> dict[str, Any]:
     config = trainer.config
     return {
@@ -300,7 +309,7 @@ def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> d
         "tokens_seen": trainer.tokens,
         "steps": trainer.step,
         "licence": config.licence,
-        "parent": config.init,
+        "parent": None if config.init is None else _parent(Path(config.init)),
         "perplexity": report["perplexity"],
         "unigram_perplexity": report["unigram_perplexity"],
     }

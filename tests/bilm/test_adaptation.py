@@ -28,6 +28,7 @@ from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.bilm.trainer import new_trainer
 from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.vocabulary import Vocabulary, extended
 from tests.bilm.conftest import make_model, make_options
 from tests.bilm.test_distributed import finish, start_processes
@@ -190,6 +191,9 @@ def test_frozen_parts_stay_and_the_others_learn(domain: Path, parent: Path) -> N
 def test_adapting_to_a_domain(domain: Path, parent: Path, tmp_path: Path) -> None:
     report, events = adapt(domain, parent, tmp_path / "run", schedule="slanted", layer_decay=1.3, unfreeze=0.2)
     assert {"gene", "cell", "drug", "w1", "w4"} <= set(load_vocabulary(find_bilm(tmp_path / "run")).tokens)
+    said = find_bilm(tmp_path / "run").info["parent"]
+    assert said["weights_sha256"] == sha256_of_file(find_bilm(parent).weights)
+    assert str(tmp_path.parent) not in json.dumps(said), "a machine's path must not be in what ships"
     found = perplexities(events)
     assert found[0][0] == 0
     assert report["perplexity"]["mean"] < 0.7 * found[0][1]
