@@ -16,8 +16,6 @@ State = tuple[Tensor, Tensor]  # h (rows, width), c (rows, dim)
 BLOCK = 256
 # torch computes so many numbers at once, and what is left at the end in another way, whose last digit may be another.
 LANES = 32
-
-
 # Products of float32 over no more terms add up from the first to the last, if a thread has ``MANY_ROWS`` rows at least
 # (seen with MKL on processors of Intel and AMD); with more terms or fewer rows in an order that depends on the machine
 # and on the rows. So longer sums are made of such products, one after the other.

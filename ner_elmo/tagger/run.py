@@ -216,7 +216,8 @@ def run(
     """
     begun = time.monotonic()
     if resume and (done := finished_report(directory, config)) is not None:
-        _refuse_changes(directory, _settings_before(directory, done), _settings_now(config))
+        before = _settings_before(directory, done)
+        _refuse_changes(directory, before, _settings_now(config, before))
         _say(report, f"{directory}: this run is finished; nothing to do")
         return done
     prepared = prepare(config, device, report, cache)
@@ -660,11 +661,11 @@ def _settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
     return _options(json.loads((directory / CONFIG).read_text(encoding="utf-8"))) | _digests(done["protocol"])
 
 
-def _settings_now(config: TaggerConfig) -> dict[str, Any]:
-    """:func:`_setting` before anything is read."""
-    files = {"train": config.train, "dev": config.dev}
+def _settings_now(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]:
+    """:func:`_setting` before anything is read: what was held out ``before`` is of the training file still."""
+    files = {"train": config.train, "dev": config.dev or (config.train if "dev" in before else None)}
     return _options(asdict(config)) | {
-        part: sha256_of_file(Path(file)) for part, file in files.items() if file and Path(file).is_file()
+        part: None if file == "-" else sha256_of_file(require_file(file)) for part, file in files.items() if file
     }
 
 

@@ -188,8 +188,9 @@ def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path,
         run(toy_config(toy, epochs=3, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
     with pytest.raises(UsageError, match=r"other settings \(hidden_dim\)"):  # a finished run, too
         run(toy_config(toy, epochs=2, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
+    other = toy_config(toy, epochs=2, train=toy_config(toy).test)
     with pytest.raises(UsageError, match=r"other settings \(train\)"):
-        run(toy_config(toy, epochs=2, train=str(toy / "dev.conll")), tmp_path / "run", device=CPU, resume=True)
+        run(other, tmp_path / "run", device=CPU, resume=True)
     events = Events()
     run(toy_config(toy, epochs=3), tmp_path / "run", device=CPU, resume=True, report=events)
     assert [event["epoch"] for event in events.of("epoch")] == [3]
@@ -197,6 +198,15 @@ def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path,
     assert [line.get("epoch", line.get("event")) for line in log] == [1, 2, "resume", 3]
     run(toy_config(toy, epochs=3), tmp_path / "whole", device=CPU)
     assert sha256_of_file(tmp_path / "run" / "tagger.hdf5") == sha256_of_file(tmp_path / "whole" / "tagger.hdf5")
+
+
+@pytest.mark.parametrize("options", [{}, {"train_with_dev": True}])
+def test_a_finished_run_without_a_dev_file_is_finished(toy: Path, tmp_path: Path, options: dict[str, bool]) -> None:
+    config = toy_config(toy, epochs=1, dev=None, **options)
+    run(config, tmp_path / "run", device=CPU)
+    events = Events()
+    run(config, tmp_path / "run", device=CPU, resume=True, report=events)
+    assert "finished" in events.text()
 
 
 def test_several_seeds_keep_the_best_and_share_one_bilm(toy: Path, bilm: Path, tmp_path: Path) -> None:
