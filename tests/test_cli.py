@@ -205,6 +205,7 @@ def test_a_dry_run_writes_nothing(data: Path, tmp_path: Path, capsys: pytest.Cap
     printed = capsys.readouterr()
     figures = json.loads(printed.out)
     assert {"vocabulary", "unk_rate", "parameters", "peak_memory_bytes", "tokens_per_second", "hours"} <= figures.keys()
+    assert 0 <= figures["waiting"] < 0.5
     assert "--init" in printed.err  # so little text
     assert main(command) == 0
     assert "tokens/s" in capsys.readouterr().out
@@ -264,6 +265,12 @@ MISTAKES = {
     ),
     "unknown order": (["pretrain", "{raw}", "-o", "{out}", "--carry-state", "--order", "x"], 2, "shuffled or text"),
     "unknown optimizer": (["pretrain", "{raw}", "-o", "{out}", "--optimizer", "sgd"], 2, "adam, adamw or adagrad"),
+    "unknown precision": (["pretrain", "{raw}", "-o", "{out}", "--precision", "fp16"], 2, "auto, fp32 or bf16"),
+    "bfloat16 on a CPU": (
+        ["pretrain", "{raw}", "-o", "{out}", "--precision", "bf16", "--device", "cpu"],
+        2,
+        "--precision bf16: needs a GPU",
+    ),
     "decay without adamw": (["pretrain", "{raw}", "-o", "{out}", "--weight-decay", "1"], 2, "--optimizer adamw"),
     "tied characters": (["pretrain", "{raw}", "-o", "{out}", "--tie-embeddings"], 2, "no word table to share"),
     "more samples than words": (

@@ -8,7 +8,8 @@
 #
 # CORPUS holds train.tsv, devel.tsv and test.tsv, such as those of NCBI-disease or BC5CDR (tokens in the first column,
 # tags in the last), PARENT is a biLM that has its softmax (models/en), RUNS is where everything is written; FLAGS go to
-# every pretraining (such as --max-tokens 6000 to try it). SEEDS (1,2,3) and EPOCHS (15) are those of the taggers.
+# every pretraining (such as --max-tokens 6000 to try it). SEEDS (1,2,3) and EPOCHS (15) are those of the taggers,
+# TAGGER_FLAGS (such as "--word-vectors en.vectors.txt") are further flags for each of them.
 # On one CPU core a pretraining takes about a quarter of an hour, the taggers take longer.
 set -euo pipefail
 corpus=${1:?folder with train.tsv, devel.tsv and test.tsv}
@@ -43,7 +44,7 @@ tagger() {
     local name=$1
     shift
     ner-elmo train-tagger --train "$corpus/train.tsv" --dev "$corpus/devel.tsv" --test "$corpus/test.tsv" \
-        --seeds "${SEEDS:-1,2,3}" --epochs "${EPOCHS:-15}" --patience 5 "$@" -o "$runs/$name" --resume
+        --seeds "${SEEDS:-1,2,3}" --epochs "${EPOCHS:-15}" --patience 5 ${TAGGER_FLAGS:-} "$@" -o "$runs/$name" --resume
 }
 tagger tagger-before --bilm "$parent"
 tagger tagger-after --bilm "$runs/$best"

@@ -17,10 +17,11 @@ from ner_elmo.text.files import require_file
 class PretrainConfig:
     """Everything that decides the result. ``options`` is the dictionary of an ``options.json``.
 
-    ``options``, ``vocabulary_size`` and ``epochs`` may be left open (``None``) until the text is counted
-    (:func:`ner_elmo.bilm.defaults.settle`). ``dropout`` takes the place of the options'.
-    ``schedule``, ``layer_decay``, ``unfreeze`` and ``softmax_steps`` are those of :mod:`ner_elmo.bilm.schedule`.
-    With ``carry_state`` a batch has ``batch_tokens // unroll_steps`` rows (:mod:`ner_elmo.bilm.running_text`).
+    ``options``, ``vocabulary_size`` and ``epochs`` may be left open (``None``) until the text is counted, and
+    ``precision`` (``auto``) until the device is known (:func:`ner_elmo.bilm.defaults.settle`). ``dropout`` takes the
+    place of the options'. ``schedule``, ``layer_decay``, ``unfreeze`` and ``softmax_steps`` are those of
+    :mod:`ner_elmo.bilm.schedule`. With ``carry_state`` a batch has ``batch_tokens // unroll_steps`` rows
+    (:mod:`ner_elmo.bilm.running_text`).
     """
 
     corpus: list[str]
@@ -56,6 +57,7 @@ class PretrainConfig:
     checkpoint_steps: int | None = 500
     checkpoint_minutes: float | None = None
     seed: int = 1
+    precision: str = "auto"
     language: str | None = None
     licence: str | None = None
 

@@ -115,6 +115,11 @@ class Batch(NamedTuple):
         types, tokens, targets, lengths = (part.to(device, non_blocking=True) for part in self[:4])
         return Batch(types, tokens, targets, lengths, self.n_tokens)
 
+    def pinned(self) -> Batch:
+        """In memory from which a GPU copies while it computes."""
+        types, tokens, targets, lengths = (part.pin_memory() for part in self[:4])
+        return Batch(types, tokens, targets, lengths, self.n_tokens)
+
 
 def make_batch(sentences: Sequence[Sentence], vocabulary: Vocabulary, max_characters: int | None) -> Batch:
     """Build a batch; ``max_characters`` is ``None`` for models with word input."""

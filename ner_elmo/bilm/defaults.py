@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.options import options_to_json, size
+from ner_elmo.bilm.precision import best_precision
 
 LITTLE_TEXT = 5_000_000  # tokens below which starting from another model (--init) is the better way
 MEDIUM_TEXT = (
@@ -99,6 +100,10 @@ def settle(
     if config.epochs is None:
         config = replace(config, epochs=int(choice.epochs.value))
         lines.append(f"--epochs {choice.epochs.value} ({choice.epochs.reason})")
+    if config.precision == "auto":
+        config = replace(config, precision=best_precision(device))
+        if config.precision != "fp32":
+            lines.append(f"--precision {config.precision} (this GPU computes it)")
     return config, lines
 
 

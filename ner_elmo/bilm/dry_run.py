@@ -55,7 +55,7 @@ def dry_run(
         prepared = replace(prepared, vocabulary=_as_large_as_expected(prepared))
     unfrozen = replace(prepared, config=replace(prepared.config, unfreeze=0.0, softmax_steps=0))
     trainer = _trainer(unfrozen, prepared.total_tokens, device)  # most steps are those of the whole network
-    speed = _tokens_per_second(trainer, prepared)
+    speed, waiting = _speed(trainer, prepared)
     result: dict[str, Any] = {
         "dry_run": True,
         "is_estimate": scale > 1,
@@ -67,6 +67,7 @@ def dry_run(
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "softmax_parameters": sum(p.numel() for p in trainer.softmax.parameters()),
         "tokens_per_second": speed,
+        "waiting": waiting,
         "hours": prepared.total_tokens / speed / 3600,
         "peak_memory_bytes": peak_memory(),
         "gpu_memory_bytes": torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
@@ -102,13 +103,16 @@ def _trainer(prepared: Prepared, total_tokens: int, device: torch.device) -> Tra
     return new_trainer(prepared.config, prepared.vocabulary, prepared.counts, total_tokens, device)
 
 
-def _tokens_per_second(trainer: Trainer, prepared: Prepared) -> float:
-    """The speed of ``TIMED_STEPS`` steps after some to warm up; of fewer, where there is little to train on."""
-    start, tokens_before = time.perf_counter(), 0
+def _speed(trainer: Trainer, prepared: Prepared) -> tuple[float, float]:
+    """Tokens a second of ``TIMED_STEPS`` steps after some to warm up (of fewer, where there is little to train on), and
+    the share of the time in which the network waited for its data."""
+    start, tokens_before, waited = time.perf_counter(), 0, 0.0
     for step in islice(training_steps(trainer, prepared.source), WARM_UP_STEPS + TIMED_STEPS):
+        waited += step.waited
         if step.step <= WARM_UP_STEPS and step.tokens < trainer.total_tokens:
-            start, tokens_before = time.perf_counter(), step.tokens
-    return (trainer.tokens - tokens_before) / (time.perf_counter() - start)
+            start, tokens_before, waited = time.perf_counter(), step.tokens, 0.0
+    seconds = time.perf_counter() - start
+    return (trainer.tokens - tokens_before) / seconds, min(1.0, waited / seconds)
 
 
 def _unknown_rate(prepared: Prepared) -> float:

@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from ner_elmo.bilm.cell import Arranged, Clips, State, Types, Weights, arrange
 from ner_elmo.bilm.inference import run
 from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
+from ner_elmo.bilm.precision import as_it_is, is_mixed, lstm_type
 from ner_elmo.bilm.recurrence import Recurrence, last_outputs
 
 FORGET_BIAS = 1.0
@@ -74,6 +74,9 @@ class LstmLayer(nn.Module):
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
+        if is_mixed(x.device.type):  # the recurrences that are ours compute in float32
+            with as_it_is(x.device.type):
+                return self.forward(x.float(), batch_sizes, state, types)
         if torch.is_grad_enabled() and self._int8 is None and self._arranged is None:
             h, c = state if state is not None else (None, None)
             y, c = Recurrence.apply(x, *self.weights(), h, c, batch_sizes, self.clips)
@@ -92,10 +95,19 @@ class LstmLayer(nn.Module):
         return x.new_zeros(batch_sizes[0], self.width), x.new_zeros(batch_sizes[0], self.dim)
 
     def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
-        packed = PackedSequence(x, torch.tensor(batch_sizes))
-        hx = None if state is None else (state[0].unsqueeze(0), state[1].unsqueeze(0))
-        y, (h, c) = self.lstm(packed, hx)
-        return y.data, (h.squeeze(0), c.squeeze(0))
+        """By :func:`torch.lstm`. The outputs are of its type, the states float32."""
+        lstm = self.lstm
+        dtype = lstm_type(x.device.type)
+        with as_it_is(x.device.type):
+            weights = [weight.to(dtype) for weight in lstm._flat_weights]
+            if state is None:
+                zeros = x.new_zeros(2, 1, batch_sizes[0], max(self.width, self.dim), dtype=dtype)
+                h, c = zeros[0, ..., : self.width].contiguous(), zeros[1, ..., : self.dim].contiguous()
+            else:
+                h, c = (one.unsqueeze(0).to(dtype) for one in state)
+            sizes = torch.tensor(batch_sizes)
+            y, h, c = torch.lstm(x.to(dtype), sizes, (h, c), weights, True, 1, 0.0, self.training, False)
+        return y, (h.squeeze(0).float(), c.squeeze(0).float())
 
     def quantise(self) -> None:
         """Compute in 8-bit integers from now on; the float32 weights are let go.

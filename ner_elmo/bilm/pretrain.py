@@ -169,14 +169,16 @@ def _train(
     sample = even_sample(prepared.heldout, config.heldout_tokens)
     evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
     started, tokens_at_start, tokens_before = time.monotonic(), trainer.tokens, trainer.tokens
-    saved = started
+    saved, waited = started, 0.0
     for step in training_steps(trainer, prepared.source):
         seconds = time.monotonic() - started
+        waited += step.waited
         speed = (step.tokens - tokens_at_start) / seconds
         figures = {
             "total_tokens": trainer.total_tokens,
             "tokens_per_second": round(speed, 1),
             "seconds": round(seconds, 1),
+            "waiting": round(waited / seconds, 4),
         }
         if step.finite:
             record({"event": "step", **step._asdict(), **figures})

@@ -37,7 +37,7 @@ class Highway(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate = torch.sigmoid(self.carry(x))
-        return torch.lerp(x, torch.relu(self.transform(x)), gate)
+        return torch.lerp(x.to(gate.dtype), torch.relu(self.transform(x)), gate)  # less than float32 if mixed
 
 
 class CharacterCnn(nn.Module):

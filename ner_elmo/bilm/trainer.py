@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -20,11 +22,13 @@ from torch import Tensor, nn
 
 from ner_elmo.bilm.adaptation import load_parent, start_from_unigrams
 from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.corpus import TextSource, by_length, make_batch, training_batches
+from ner_elmo.bilm.corpus import Batch, TextSource, by_length, make_batch, training_batches
 from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.optimizers import gradient_scale, make_optimizer
 from ner_elmo.bilm.perplexity import directions
+from ner_elmo.bilm.precision import computing, fast_products
+from ner_elmo.bilm.read_ahead import read_ahead
 from ner_elmo.bilm.running_text import RunningText, running_directions
 from ner_elmo.bilm.schedule import Part, Place, learning_rate, learns_by_parts, parts_of_network, rate_factor
 from ner_elmo.bilm.softmax import Sample, Softmax, draw_sample, tie
@@ -35,6 +39,7 @@ from ner_elmo.text.vocabulary import Vocabulary
 # Beyond this many words the exact softmax costs more than the network, and `auto` samples.
 EXACT_SOFTMAX_WORDS = 10_000
 BAD_STEPS_MOST = 10  # losses in a row that are not finite before training gives up
+BATCHES_AHEAD = 8  # made while the network computes
 
 
 class Step(NamedTuple):
@@ -47,14 +52,15 @@ class Step(NamedTuple):
     learning_rate: float  # of the top layer
     gradient_norm: float
     finite: bool  # otherwise it changed nothing
+    waited: float  # seconds in which the network had to wait for its data
 
 
 @dataclass
 class Trainer:
     """What training changes, and so what a checkpoint holds. ``tokens`` counts those seen; ``batch`` those of
     ``epoch`` already used; ``running_text`` takes the place of both where state is carried; ``skipped`` the last steps
-    in a row that were not finite. The optimizer has a group or two for each of ``parts``; without any, everything
-    learns at one rate.
+    in a row that were not finite, ``waited`` the seconds that the network waited for data since it was asked last. The
+    optimizer has a group or two for each of ``parts``; without any, everything learns at one rate.
 
     The fields from ``device`` on belong to the machine: ``most_positions`` fit into its memory at a time."""
 
@@ -76,6 +82,7 @@ class Trainer:
     skipped_in_all: int = 0
     best: float = math.inf
     running_text: RunningText | None = None
+    waited: float = 0.0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     processes: Processes = field(default_factory=Processes)
     most_positions: int | None = None
@@ -96,22 +103,36 @@ class Trainer:
         """By what the learning rate is multiplied for each of ``parts`` in the next step."""
         return [rate_factor(self.config, part, self.place, self.softmax_is_fresh) for part in self.parts]
 
-    def train_on(self, sentences: list[list[str]]) -> Step:
+    def make_ready(self, sentences: list[list[str]]) -> Ready:
+        """What of a step can be made before its turn: this process's share of the sentences as a batch."""
+        share = self.processes.share(sentences)
+        if not share or self.most_positions is not None:
+            return Ready(sentences, None)
+        batch = make_batch(share, self.vocabulary, self.max_characters)
+        return Ready(sentences, batch.pinned() if self.device.type == "cuda" else batch)
+
+    def train_on(self, sentences: list[list[str]], batch: Batch | None = None) -> Step:
         """One step on sentences that start from the zero state, which all processes share.
+
+        Args:
+            batch: this process's share of them, if it is there already (:meth:`make_ready`).
 
         Raises:
             NerElmoError: a single sentence does not fit into memory.
         """
         sample = self._draw()
-        return self._finish_step(*self._gradients(sentences, sample), sum(map(len, sentences)))
+        return self._finish_step(*self._gradients(sentences, sample, batch), sum(map(len, sentences)))
 
     def train_on_running_text(self) -> Step:
         """One step on the next batch of ``running_text``; the states go on from a step that counts."""
         assert self.running_text is not None
+        started = time.perf_counter()
         batch = self.running_text.next_batch(self.vocabulary, self.max_characters).to(self.device)
+        self.waited += time.perf_counter() - started
         sample = self._draw()
         self._begin_step()
-        predicted, states = running_directions(self.model, batch, self.running_text.states)
+        with computing(self.config.precision, self.device):
+            predicted, states = running_directions(self.model, batch, self.running_text.states)
         losses = self._add_gradients(predicted, sample, len(predicted[2]))
         step = self._finish_step(*losses, batch.n_tokens)
         if step.finite:
@@ -152,9 +173,10 @@ class Trainer:
         self.step += 1
         self.batch += 1
         self.tokens += n_tokens
-        return Step(self.step, self.tokens, forward, backward, rate, norm, finite)
+        waited, self.waited = self.waited, 0.0
+        return Step(self.step, self.tokens, forward, backward, rate, norm, finite, waited)
 
-    def _gradients(self, sentences: list[list[str]], sample: Sample | None) -> tuple[float, float]:
+    def _gradients(self, sentences: list[list[str]], sample: Sample | None, batch: Batch | None) -> tuple[float, float]:
         """Set the gradients of this process's share of a batch, and return what it adds to the batch's losses.
 
         A share that does not fit into memory is computed in parts, as are all that follow.
@@ -166,7 +188,8 @@ class Trainer:
             forward = backward = 0.0
             for part in parts_of(share, self.most_positions):
                 try:
-                    losses = self._part_gradients(part, sample, n_predictions)
+                    whole = batch if self.most_positions is None else None
+                    losses = self._part_gradients(part, whole, sample, n_predictions)
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -177,26 +200,31 @@ class Trainer:
             self._take_smaller_parts(part)
 
     def _part_gradients(
-        self, sentences: list[list[str]], sample: Sample | None, n_predictions: int
+        self, sentences: list[list[str]], batch: Batch | None, sample: Sample | None, n_predictions: int
     ) -> tuple[float, float]:
         """Add the gradients of some sentences of a batch with ``n_predictions``; what they add to its losses."""
-        batch = make_batch(sentences, self.vocabulary, self.max_characters).to(self.device)
-        return self._add_gradients(directions(self.model, batch), sample, n_predictions)
+        if batch is None:
+            batch = make_batch(sentences, self.vocabulary, self.max_characters)
+        with computing(self.config.precision, self.device):
+            predicted = directions(self.model, batch.to(self.device))
+        return self._add_gradients(predicted, sample, n_predictions)
 
     def _add_gradients(
         self, predicted: tuple[Tensor, Tensor, Tensor, Tensor], sample: Sample | None, n_predictions: int
     ) -> tuple[float, float]:
         """Add the gradients of outputs and targets (:func:`directions`); what they add to the losses of a batch."""
         y_forward, y_backward, wanted_forward, wanted_backward = predicted
-        if sample is not None:
-            forward = self.softmax.sampled_loss(y_forward, wanted_forward, sample)
-            backward = self.softmax.sampled_loss(y_backward, wanted_backward, sample)
-        else:
-            forward = self.softmax.exact_loss(y_forward, wanted_forward)
-            backward = self.softmax.exact_loss(y_backward, wanted_backward)
-        weight = len(wanted_forward) / n_predictions
-        ((forward + backward) * (weight / 2 * gradient_scale(self.config))).backward()
+        with fast_products(self.config.precision):
+            forward = self._loss(y_forward, wanted_forward, sample)
+            backward = self._loss(y_backward, wanted_backward, sample)
+            weight = len(wanted_forward) / n_predictions
+            ((forward + backward) * (weight / 2 * gradient_scale(self.config))).backward()
         return forward.item() * weight, backward.item() * weight
+
+    def _loss(self, y: Tensor, wanted: Tensor, sample: Sample | None) -> Tensor:
+        if sample is None:
+            return self.softmax.exact_loss(y.float(), wanted)
+        return self.softmax.sampled_loss(y.float(), wanted, sample)
 
     def _take_smaller_parts(self, failed: list[list[str]]) -> None:
         """Halve what is computed at a time after ``failed`` did not fit.
@@ -218,6 +246,13 @@ class Trainer:
             f"out of memory at step {self.step + 1}; from here on batches are computed in parts of at most "
             f"{self.most_positions:,} tokens (the same steps, more slowly)"
         )
+
+
+class Ready(NamedTuple):
+    """The sentences of a step, and this process's share of them as a batch if that could be made ahead."""
+
+    sentences: list[list[str]]
+    batch: Batch | None
 
 
 def parts_of(sentences: list[list[str]], most_positions: int | None) -> Iterator[list[list[str]]]:
@@ -307,10 +342,19 @@ def training_steps(trainer: Trainer, source: TextSource) -> Iterator[Step]:
         yield trainer.train_on_running_text()
     while trainer.tokens < trainer.total_tokens:
         read = partial(source.sentences, f"{config.seed}/{trainer.epoch}")
-        batches = training_batches(read, config.batch_tokens, config.seed, trainer.epoch)
-        for sentences in islice(batches, trainer.batch, None):
-            yield trainer.train_on(sentences)
-            if trainer.tokens >= trainer.total_tokens:
-                return
+        batches = islice(training_batches(read, config.batch_tokens, config.seed, trainer.epoch), trainer.batch, None)
+        with closing(read_ahead(map(trainer.make_ready, batches), BATCHES_AHEAD)) as ready:
+            while (step := _next_step(trainer, ready)) is not None:
+                yield step
+                if trainer.tokens >= trainer.total_tokens:
+                    return
         trainer.epoch += 1
         trainer.batch = 0
+
+
+def _next_step(trainer: Trainer, ready: Iterator[Ready]) -> Step | None:
+    """A step on what comes next; ``None`` at the end."""
+    started = time.perf_counter()
+    found = next(ready, None)
+    trainer.waited += time.perf_counter() - started
+    return None if found is None else trainer.train_on(*found)

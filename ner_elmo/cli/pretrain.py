@@ -35,6 +35,7 @@ _MAY_CHANGE = (
     "licence",
     "learning_rate",
     "clip_norm",
+    "precision",
 )
 
 # The settings that a flag decides, where that is not the one of its own name alone.
@@ -262,6 +263,14 @@ def command(
         bool, typer.Option("--force", help="replace an output that exists; train on text that looks wrong")
     ] = False,
     device: shared.Device = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            help="auto, fp32 or bf16: the network in bfloat16, on a GPU that computes it (auto)",
+            rich_help_panel="Machine",
+        ),
+    ] = "auto",
     threads: shared.Threads = None,
     as_json: shared.Json = False,
     debug: shared.Debug = False,
@@ -276,6 +285,8 @@ def command(
         raise UsageError(f"--text {text}: unknown; expected tokenized, raw or characters")
     if softmax not in ("auto", "sampled", "exact"):
         raise UsageError(f"--softmax {softmax}: unknown; expected auto, sampled or exact")
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"--precision {precision}: unknown; expected auto, fp32 or bf16")
     if optimizer not in ("adam", "adamw", "adagrad"):
         raise UsageError(f"--optimizer {optimizer}: unknown; expected adam, adamw or adagrad")
     if weight_decay is not None and (optimizer != "adamw" or not weight_decay >= 0):
@@ -351,6 +362,7 @@ def command(
         checkpoint_steps=500 if checkpoint_steps is None and checkpoint_minutes is None else checkpoint_steps,
         checkpoint_minutes=checkpoint_minutes,
         seed=seed,
+        precision=precision,
         language=language,
         licence=licence,
         schedule=schedule,
@@ -370,6 +382,7 @@ def command(
             shared.print_json(finished)
         return
     chosen = shared.set_up_torch(device, threads)
+    config = _with_precision_of(config, chosen, precision)
     count_processes = threads or shared.available_cores()
     if dry_run or output is None:
         if earlier is None:
@@ -424,6 +437,20 @@ def _check_adaptation(config: PretrainConfig) -> None:
     ):
         if value != neutral:
             raise UsageError(f"{flag} {value}: has a meaning with --init only")
+
+
+def _with_precision_of(config: PretrainConfig, device: torch.device, asked: str) -> PretrainConfig:
+    """The settings with a precision that ``device`` has: a run from a GPU goes on in float32 on a CPU.
+
+    Raises:
+        UsageError: another one was asked for.
+    """
+    if device.type == "cuda" or config.precision != "bf16":
+        return config
+    if asked == "bf16":
+        raise UsageError("--precision bf16: needs a GPU (--device cuda); on a CPU everything is float32")
+    shared.note("this run was in bfloat16; on a CPU it goes on in float32")
+    return dataclasses.replace(config, precision="fp32")
 
 
 def _tied(network: BilmOptions | None, init: Path | None) -> BilmOptions:
@@ -530,7 +557,7 @@ def dry_run_lines(result: Mapping[str, Any]) -> list[str]:
         f"unknown       {result['unk_rate']:.2%} of held-out tokens",
         f"parameters    {result['parameters']:,}, and {result['softmax_parameters']:,} of the output layer",
         f"peak memory   {_size(peak) if peak else 'not known here'}" + (f"; GPU {_size(gpu)}" if gpu else ""),
-        f"speed         {result['tokens_per_second']:,.0f} tokens/s",
+        f"speed         {result['tokens_per_second']:,.0f} tokens/s; {result['waiting']:.1%} of it waiting for text",
         f"time          {about}{result['hours']:,.2f} hours for {result['total_tokens']:,} tokens",
         f"disk          {_size(result['disk_bytes'])} while it runs",
     ]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 from ner_elmo.bilm.config import PretrainConfig, read_config
 from ner_elmo.bilm.defaults import advice, recommended, settle
@@ -34,7 +35,7 @@ def test_recommended(n_tokens: int, n_frequent: int, device: str, cores: int, ex
 
 def test_what_was_chosen_by_hand_stays() -> None:
     tiny = options_to_json(size("tiny"))
-    given = PretrainConfig(["x"], options=tiny, vocabulary_size=123, epochs=3)
+    given = PretrainConfig(["x"], options=tiny, vocabulary_size=123, epochs=3, precision="fp32")
     assert settle(given, 10**9, 10**6, "cuda", 8) == (given, [])
     settled, lines = settle(PretrainConfig(["x"], epochs=3, dropout=0.3), 10**6, 20_000, "cpu", 1)
     assert (settled.epochs, settled.vocabulary_size) == (3, 20_000)
@@ -42,6 +43,16 @@ def test_what_was_chosen_by_hand_stays() -> None:
     assert [line.split(" (")[0] for line in lines] == ["--size compact", "--vocab-size 20000"]
     assert settle(settled, 10**9, 10**6, "cuda", 8) == (settled, [])
     assert settle(PretrainConfig(["x"], vocabulary="words.txt"), 1, 1, "cpu", 1)[0].vocabulary_size is None
+
+
+@pytest.mark.parametrize(("has_it", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_mixed_precision_where_a_gpu_has_it(monkeypatch: pytest.MonkeyPatch, has_it: bool, expected: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_it)
+    config = PretrainConfig(["x"], options=options_to_json(size("tiny")), vocabulary_size=123, epochs=3)
+    settled, lines = settle(config, 10**9, 10**6, "cuda", 8)
+    assert settled.precision == expected
+    assert lines == ["--precision bf16 (this GPU computes it)"] * has_it
+    assert settle(config, 10**9, 10**6, "cpu", 8)[0].precision == "fp32"
 
 
 def test_little_text_is_advised_to_start_from_a_model() -> None:

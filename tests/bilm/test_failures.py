@@ -106,8 +106,8 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     """Let the losses of some steps (from 0) be NaN."""
     gradients = Trainer._gradients
 
-    def poisoned(self: Trainer, sentences: Any, sample: Any) -> Any:
-        forward, backward = gradients(self, sentences, sample)
+    def poisoned(self: Trainer, *arguments: Any) -> Any:
+        forward, backward = gradients(self, *arguments)
         return (math.nan, backward) if self.step in steps else (forward, backward)
 
     monkeypatch.setattr(Trainer, "_gradients", poisoned)
