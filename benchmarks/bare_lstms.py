@@ -3,9 +3,10 @@
     python benchmarks/bare_lstms.py TEXT [--shape original] [--samples 8192] [--json FILE]
 
 The bare stack is :class:`torch.nn.LSTM` with ``proj_size``, both directions, forward and backward pass, on random
-vectors of the same positions and in the same numbers as the run's; no token encoder, no softmax, no optimizer. Both take
-the same batches in turn. Printed: tokens a second of each (median over the steps), their ratio, the share of the time in
-which pretraining waited for text, and the most memory it held. It runs on a CPU, too (``--device cpu --shape tiny``).
+vectors of the same positions and in the same numbers as the run's; no token encoder, no softmax, no optimizer. Both
+take the same batches in turn. Printed: tokens a second of each (median over the steps), their ratio, the share of the
+time in which pretraining waited for text, and the most memory it held. It runs on a CPU, too (``--device cpu --shape
+tiny``).
 """
 
 from __future__ import annotations
