@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -16,13 +14,6 @@ State = tuple[Tensor, Tensor]  # h (rows, width), c (rows, dim)
 BLOCK = 256
 # torch computes so many numbers at once, and what is left at the end in another way, whose last digit may be another.
 LANES = 32
-# Products of float32 over no more terms add up from the first to the last, if a thread has ``MANY_ROWS`` rows at least
-# (seen with MKL on processors of Intel and AMD); with more terms or fewer rows in an order that depends on the machine
-# and on the rows. So longer sums are made of such products, one after the other.
-LONGEST_SUM = 128
-MANY_ROWS = 4
-# Several threads have ``MANY_ROWS`` each for sure, however they share them, if there are so many for each.
-ROWS_A_THREAD = 6
 
 
 class Types(NamedTuple):
@@ -162,47 +153,3 @@ def update_cell(
         twice.clamp_(-2.0 * cell_clip, 2.0 * cell_clip)
     torch.sigmoid(twice, out=half)
     half.sub_(0.5).mul_(o)
-
-
-def of_inputs(x: Tensor, weights: Arranged) -> Tensor:
-    """What bias and inputs ``(directions, positions, width)`` give the gates, ``(directions, positions, 4 dim)``."""
-    n_positions = x.shape[1]
-    x = functional.pad(x, (0, 0, 0, max(0, MANY_ROWS - n_positions)))
-    of_input = x.new_empty(*x.shape[:2], 4 * weights.dim)
-    with in_order(n_positions):
-        for inputs, kernel, out in zip(x, weights.kernel, of_input, strict=True):
-            add_up(kernel[-1], in_parts(inputs, kernel[: weights.width]), out)
-    return of_input[:, :n_positions]
-
-
-@contextmanager
-def in_order(n_rows: int) -> Iterator[None]:
-    """Products of ``n_rows`` rows, ``MANY_ROWS`` or more, in one thread if they are too few to be shared."""
-    n_threads = torch.get_num_threads()
-    if n_threads == 1 or n_rows >= ROWS_A_THREAD * n_threads:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
-
-
-Products = list[tuple[Tensor, Tensor]]
-
-
-def in_parts(rows: Tensor, matrix: Tensor) -> Products:
-    """``rows @ matrix`` as products of few enough terms each."""
-    return list(zip(rows.split(LONGEST_SUM, dim=1), matrix.split(LONGEST_SUM), strict=True))
-
-
-def add_up(bias: Tensor | None, products: Products, out: Tensor) -> None:
-    """The sum of the bias and all products, one after the other."""
-    rows, matrix = products[0]
-    if bias is None:
-        torch.mm(rows, matrix, out=out)
-    else:
-        torch.addmm(bias, rows, matrix, out=out)
-    for rows, matrix in products[1:]:
-        out.addmm_(rows, matrix)

@@ -14,8 +14,10 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ner_elmo.bilm.cell import LONGEST_SUM, Arranged, Clips, of_inputs, update_cell
+from ner_elmo.bilm.cell import Arranged, Clips, update_cell
+from ner_elmo.bilm.products import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
 
 
 def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, twice: Tensor) -> Tensor:
@@ -31,10 +33,10 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, twice: Tensor
         ``(directions, steps, rows, width)``.
     """
     n_rows, width = x.shape[2:]
-    of_input = of_inputs(x.flatten(1, 2), weights).view(*x.shape[:3], -1)
-    of_state = _in_parts(weights.kernel, width, 2 * width, n_rows)
+    of_input = _of_inputs(x.flatten(1, 2), weights).view(*x.shape[:3], -1)
+    of_state = _parts_of(weights.kernel, width, 2 * width, n_rows)
     nothing = weights.kernel.new_empty(0)
-    projection = (nothing,) * 3 if weights.projection is None else _in_parts(weights.projection, 0, weights.dim, n_rows)
+    projection = (nothing,) * 3 if weights.projection is None else _parts_of(weights.projection, 0, weights.dim, n_rows)
     all_parts, first_parts = _places_of_parts(len(x) * n_rows, projection[2].shape[0])
     cell = twice.contiguous()
     y = _compiled_steps()(
@@ -44,12 +46,23 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, twice: Tensor
     return y
 
 
+def _of_inputs(x: Tensor, weights: Arranged) -> Tensor:
+    """What bias and inputs ``(directions, positions, width)`` give the gates, ``(directions, positions, 4 dim)``."""
+    n_positions = x.shape[1]
+    x = functional.pad(x, (0, 0, 0, max(0, MANY_ROWS - n_positions)))
+    of_input = x.new_empty(*x.shape[:2], 4 * weights.dim)
+    with in_order(n_positions):
+        for inputs, kernel, out in zip(x, weights.kernel, of_input, strict=True):
+            add_up(kernel[-1], in_parts(inputs, kernel[: weights.width]), out)
+    return of_input[:, :n_positions]
+
+
 # How rows meet the rows ``first`` to ``last`` of matrices ``(directions, height, n)``: all of the matrices' rows; the
 # index of those that are met, for each row of each direction; where the parts of the sums begin.
 _Parts = tuple[Tensor, Tensor, Tensor]
 
 
-def _in_parts(matrices: Tensor, first: int, last: int, n_rows: int) -> _Parts:
+def _parts_of(matrices: Tensor, first: int, last: int, n_rows: int) -> _Parts:
     n_directions, height, n = matrices.shape
     return matrices.reshape(-1, n), *_places(n_directions, height, first, last, n_rows)
 

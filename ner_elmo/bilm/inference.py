@@ -15,22 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ner_elmo.bilm.cell import (
-    LONGEST_SUM,
-    MANY_ROWS,
-    Arranged,
-    Clips,
-    State,
-    Types,
-    add_up,
-    gates_in_blocks,
-    in_blocks,
-    in_order,
-    in_parts,
-    twice_cells,
-    update_cell,
-)
+from ner_elmo.bilm.cell import Arranged, Clips, State, Types, gates_in_blocks, in_blocks, twice_cells, update_cell
 from ner_elmo.bilm.few_rows import run_few
+from ner_elmo.bilm.products import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
 
 # Gates of so many bytes are computed at once, if they are of one block at least (``cell.BLOCK``): what does not fit a
 # core's own cache is written and read for nothing.

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ner_elmo.bilm import cell, few_rows, inference
+from ner_elmo.bilm import few_rows, inference, products
 from ner_elmo.bilm.cell import Clips, Weights, arrange
 from ner_elmo.bilm.inference import run, run_both
 from ner_elmo.bilm.lstm import LstmLayer
@@ -66,7 +66,7 @@ def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
 def test_outputs_and_gradients_equal_the_slow_loop(
     clips: Clips, projection: bool, with_state: bool, longest_sum: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (cell, few_rows, inference):
+    for module in (products, few_rows, inference):
         monkeypatch.setattr(module, "LONGEST_SUM", longest_sum)
     few_rows._places.cache_clear()
     weights = make_weights(projection)
@@ -125,7 +125,7 @@ def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips
     _, batch_sizes = packed(sentences_of(lengths, width))
     x = torch.stack([inputs[0], inputs[1][: len(inputs[0])]])
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        for module in (cell, few_rows, inference):
+        for module in (products, few_rows, inference):
             patch.setattr(module, "LONGEST_SUM", 3)
         few_rows._places.cache_clear()
         patch.setattr(inference, "FEW_GATE_BYTES", 32 * DIM * 3)

@@ -1,0 +1,52 @@
+"""Products of float32 matrices whose sums are added up in one order, however many rows there are.
+
+So a sentence's vectors are the same to the bit alone and in any batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+# Products of float32 over no more terms add up from the first to the last, if a thread has ``MANY_ROWS`` rows at least
+# (seen with MKL on processors of Intel and AMD); with more terms or fewer rows in an order that depends on the machine
+# and on the rows. So longer sums are made of such products, one after the other.
+LONGEST_SUM = 128
+MANY_ROWS = 4
+# Several threads have ``MANY_ROWS`` each for sure, however they share them, if there are so many for each.
+ROWS_A_THREAD = 6
+
+Products = list[tuple[Tensor, Tensor]]
+
+
+@contextmanager
+def in_order(n_rows: int) -> Iterator[None]:
+    """Products of ``n_rows`` rows, ``MANY_ROWS`` or more, in one thread if they are too few to be shared."""
+    n_threads = torch.get_num_threads()
+    if n_threads == 1 or n_rows >= ROWS_A_THREAD * n_threads:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def in_parts(rows: Tensor, matrix: Tensor) -> Products:
+    """``rows @ matrix`` as products of few enough terms each."""
+    return list(zip(rows.split(LONGEST_SUM, dim=1), matrix.split(LONGEST_SUM), strict=True))
+
+
+def add_up(bias: Tensor | None, products: Products, out: Tensor) -> None:
+    """The sum of the bias and all products, one after the other."""
+    rows, matrix = products[0]
+    if bias is None:
+        torch.mm(rows, matrix, out=out)
+    else:
+        torch.addmm(bias, rows, matrix, out=out)
+    for rows, matrix in products[1:]:
+        out.addmm_(rows, matrix)
