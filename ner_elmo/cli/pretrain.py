@@ -557,7 +557,8 @@ def dry_run_lines(result: Mapping[str, Any]) -> list[str]:
         f"unknown       {result['unk_rate']:.2%} of held-out tokens",
         f"parameters    {result['parameters']:,}, and {result['softmax_parameters']:,} of the output layer",
         f"peak memory   {_size(peak) if peak else 'not known here'}" + (f"; GPU {_size(gpu)}" if gpu else ""),
-        f"speed         {result['tokens_per_second']:,.0f} tokens/s; {result['waiting']:.1%} of it waiting for text",
+        f"speed         {result['tokens_per_second']:,.0f} tokens/s"
+        f" (waiting for text {result['waiting']:.1%} of the time)",
         f"time          {about}{result['hours']:,.2f} hours for {result['total_tokens']:,} tokens",
         f"disk          {_size(result['disk_bytes'])} while it runs",
     ]
