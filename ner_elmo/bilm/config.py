@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -17,8 +18,9 @@ from ner_elmo.text.files import require_file
 class PretrainConfig:
     """Everything that decides the result. ``options`` is the dictionary of an ``options.json``.
 
-    ``options``, ``vocabulary_size`` and ``epochs`` may be left open (``None``) until the text is counted, and
-    ``precision`` (``auto``) until the device is known (:func:`ner_elmo.bilm.defaults.settle`). ``dropout`` takes the
+    ``options``, ``vocabulary_size``, ``epochs`` and ``heldout_tokens`` (of the sample for perplexity on the way) may be
+    left open (``None``) until the text is counted, and ``precision`` (``auto``) until the device is known
+    (:func:`ner_elmo.bilm.defaults.settle`). ``dropout`` takes the
     place of the options'. ``schedule``, ``layer_decay``, ``unfreeze`` and ``softmax_steps`` are those of
     :mod:`ner_elmo.bilm.schedule`. With ``carry_state`` a batch has ``batch_tokens // unroll_steps`` rows
     (:mod:`ner_elmo.bilm.running_text`).
@@ -52,7 +54,7 @@ class PretrainConfig:
     batch_tokens: int = 3072
     epochs: int | None = None
     max_tokens: int | None = None
-    heldout_tokens: int = 60_000
+    heldout_tokens: int | None = None
     evaluations: int = 10
     checkpoint_steps: int | None = 500
     checkpoint_minutes: float | None = None
@@ -64,6 +66,10 @@ class PretrainConfig:
     @property
     def bilm_options(self) -> BilmOptions:
         return parse_options(self.options or {})
+
+    def tokens_to_train_on(self, n_tokens: int) -> int:
+        """Of a text of ``n_tokens``: all epochs, or ``max_tokens``."""
+        return int(min(self.max_tokens or math.inf, (self.epochs or 1) * n_tokens))
 
 
 def read_config(path: str | Path) -> PretrainConfig:

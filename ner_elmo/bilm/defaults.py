@@ -18,6 +18,9 @@ FREQUENT = 10  # times that a word has to be seen for its output weights to be w
 VOCABULARY_LEAST = 10_000
 VOCABULARY_MOST = {"cpu": 50_000, "cuda": 200_000}
 EPOCHS_MOST = 10  # as published
+# Held-out tokens for perplexity on the way, whose exact softmax takes longer than a training step of as many tokens:
+# a hundredth of what is trained on, within these bounds.
+HELDOUT_LEAST, HELDOUT_MOST = 10_000, 60_000
 CPU_HOURS = 12
 CPU_SPEED = 2_000  # tokens/s of the compact size on one core
 
@@ -100,6 +103,9 @@ def settle(
     if config.epochs is None:
         config = replace(config, epochs=int(choice.epochs.value))
         lines.append(f"--epochs {choice.epochs.value} ({choice.epochs.reason})")
+    if config.heldout_tokens is None:
+        share = config.tokens_to_train_on(n_tokens) // 100
+        config = replace(config, heldout_tokens=min(HELDOUT_MOST, max(HELDOUT_LEAST, share)))
     if config.precision == "auto":
         config = replace(config, precision=best_precision(device))
         if config.precision != "fp32":

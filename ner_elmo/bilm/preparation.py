@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +50,7 @@ class Prepared:
     @property
     def total_tokens(self) -> int:
         """Tokens to train on."""
-        return int(min(self.config.max_tokens or math.inf, (self.config.epochs or 1) * self.n_tokens))
+        return self.config.tokens_to_train_on(self.n_tokens)
 
 
 def prepare(

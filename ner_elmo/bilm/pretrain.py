@@ -153,7 +153,7 @@ def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record:
         rates = describe_rates(config, trainer.parts, trainer.total_tokens, trainer.softmax_is_fresh)
         record({"event": "notice", "message": rates})
     if config.init is not None:
-        _evaluate(trainer, even_sample(prepared.heldout, config.heldout_tokens), checkpoints, record)
+        _evaluate(trainer, _sample(prepared), checkpoints, record)
 
 
 def _train(
@@ -166,7 +166,7 @@ def _train(
 ) -> bool:
     """The loop; true if it was stopped before its end."""
     config = trainer.config
-    sample = even_sample(prepared.heldout, config.heldout_tokens)
+    sample = _sample(prepared)
     evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
     started, tokens_at_start, tokens_before = time.monotonic(), trainer.tokens, trainer.tokens
     saved, waited = started, 0.0
@@ -205,6 +205,12 @@ def checkpoint_is_due(config: PretrainConfig, step: int, seconds: float) -> bool
     """Whether to save after ``step``, ``seconds`` after the checkpoint before: by steps, by minutes, or by either."""
     by_steps = config.checkpoint_steps is not None and step % config.checkpoint_steps == 0
     return by_steps or (config.checkpoint_minutes is not None and seconds >= 60 * config.checkpoint_minutes)
+
+
+def _sample(prepared: Prepared) -> list[list[str]]:
+    """The held-out sentences for perplexity on the way."""
+    assert prepared.config.heldout_tokens is not None  # settled
+    return even_sample(prepared.heldout, prepared.config.heldout_tokens)
 
 
 def even_sample(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
@@ -251,7 +257,7 @@ def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, reco
 def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLog) -> dict[str, Any]:
     """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
     checkpoints = directory / "checkpoints"
-    _evaluate(trainer, even_sample(prepared.heldout, trainer.config.heldout_tokens), checkpoints, record)
+    _evaluate(trainer, _sample(prepared), checkpoints, record)
     _take_best_weights(trainer, checkpoints / "best.pt")
     perplexity = _perplexity(trainer, prepared.heldout)
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, prepared.heldout)

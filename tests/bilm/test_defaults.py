@@ -35,7 +35,7 @@ def test_recommended(n_tokens: int, n_frequent: int, device: str, cores: int, ex
 
 def test_what_was_chosen_by_hand_stays() -> None:
     tiny = options_to_json(size("tiny"))
-    given = PretrainConfig(["x"], options=tiny, vocabulary_size=123, epochs=3, precision="fp32")
+    given = PretrainConfig(["x"], options=tiny, vocabulary_size=123, epochs=3, precision="fp32", heldout_tokens=9)
     assert settle(given, 10**9, 10**6, "cuda", 8) == (given, [])
     settled, lines = settle(PretrainConfig(["x"], epochs=3, dropout=0.3), 10**6, 20_000, "cpu", 1)
     assert (settled.epochs, settled.vocabulary_size) == (3, 20_000)
@@ -43,6 +43,14 @@ def test_what_was_chosen_by_hand_stays() -> None:
     assert [line.split(" (")[0] for line in lines] == ["--size compact", "--vocab-size 20000"]
     assert settle(settled, 10**9, 10**6, "cuda", 8) == (settled, [])
     assert settle(PretrainConfig(["x"], vocabulary="words.txt"), 1, 1, "cpu", 1)[0].vocabulary_size is None
+
+
+@pytest.mark.parametrize(("max_tokens", "expected"), [(None, 60_000), (2_500_000, 25_000), (50_000, 10_000)])
+def test_held_out_tokens_on_the_way_are_a_hundredth_of_the_training_within_bounds(
+    max_tokens: int | None, expected: int
+) -> None:
+    config = PretrainConfig(["x"], epochs=3, max_tokens=max_tokens)
+    assert settle(config, 10**9, 10**6, "cpu", 8)[0].heldout_tokens == expected
 
 
 @pytest.mark.parametrize(("has_it", "expected"), [(True, "bf16"), (False, "fp32")])
