@@ -9,5 +9,5 @@ corpus=${1:?folder with esp.train}
 runs=${2:?folder to write to}
 awk '!NF { if (line != "") print line; line = ""; next } { line = line (line == "" ? "" : " ") $1 }
     END { if (line != "") print line }' "$corpus/esp.train" > "$runs/es.train.txt"
-ner-elmo pretrain "$runs/es.train.txt" --init "$(dirname "$0")/../../models/en" --samples 2048 --epochs 4 \
+ner-elmo pretrain "$runs/es.train.txt" --init "$(dirname "$0")/../../models/en" --samples 2048 --epochs 3 \
     --checkpoint-minutes 5 --language es "${@:3}" -o "$runs/es-bilm" --resume

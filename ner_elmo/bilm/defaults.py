@@ -109,7 +109,7 @@ def settle(
     if config.precision == "auto":
         config = replace(config, precision=best_precision(device))
         if config.precision != "fp32":
-            lines.append(f"--precision {config.precision} (this GPU computes it)")
+            lines.append(f"--precision {config.precision} (this {'processor' if device == 'cpu' else 'GPU'} has it)")
     return config, lines
 
 

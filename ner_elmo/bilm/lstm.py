@@ -74,9 +74,8 @@ class LstmLayer(nn.Module):
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
-        if is_mixed(x.device.type):  # the recurrences that are ours compute in float32
-            with as_it_is(x.device.type):
-                return self.forward(x.float(), batch_sizes, state, types)
+        if is_mixed(x.device.type):
+            return self._mixed(x, batch_sizes, state)
         if torch.is_grad_enabled() and self._int8 is None and self._arranged is None:
             h, c = state if state is not None else (None, None)
             y, c = Recurrence.apply(x, *self.weights(), h, c, batch_sizes, self.clips)
@@ -93,6 +92,13 @@ class LstmLayer(nn.Module):
         if state is not None:
             return state[0], state[1].clone()
         return x.new_zeros(batch_sizes[0], self.width), x.new_zeros(batch_sizes[0], self.dim)
+
+    def _mixed(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
+        """By the recurrence that is ours, its products in bfloat16."""
+        h, c = state if state is not None else (None, None)
+        with as_it_is(x.device.type):
+            y, c = Recurrence.apply(x.float(), *self.weights(), h, c, batch_sizes, self.clips, torch.bfloat16)
+        return y, (last_outputs(y, batch_sizes), c)
 
     def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
         """By :func:`torch.lstm`. The outputs are of its type, the states float32."""

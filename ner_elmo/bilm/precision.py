@@ -1,8 +1,13 @@
-"""Mixed precision in pretraining: the network in bfloat16 on a GPU that computes it, everything else in float32.
+"""Mixed precision in pretraining: products in bfloat16 where the machine has it, everything else in float32.
 
-Weights, moments, the softmax, losses and all perplexities stay float32 (Micikevicius et al. 2018; bfloat16 has the
-range of float32, so nothing is scaled). The LSTMs are a case of their own: torch's autocast turns them into float16,
-whatever it was asked for, and cuDNN runs them in bfloat16 from 9.13 on. Before that they are computed in TF32.
+Weights, moments, losses and all perplexities stay float32 (Micikevicius et al. 2018; bfloat16 has the range of float32,
+so nothing is scaled). The token encoder is left to torch's autocast.
+
+On a GPU the LSTMs are a case of their own: autocast turns cuDNN's into float16, whatever it was asked for, and cuDNN
+runs them in bfloat16 from 9.13 on; before that they are computed in TF32, as are the products of the output layer.
+
+Processors with AVX512-BF16 or AMX multiply bfloat16 several times faster than float32; there the recurrence that is
+ours and the output layer make their products in it.
 """
 
 from __future__ import annotations
@@ -11,20 +16,35 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from torch import Tensor
 
 PRECISIONS = ("fp32", "bf16")
 CUDNN_WITH_BF16_LSTMS = 91300
 
 
 def best_precision(device_type: str) -> str:
-    """``bf16`` on a GPU that has it in hardware, otherwise ``fp32``."""
-    has_it = device_type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    """``bf16`` on a GPU or processor that has it in hardware, otherwise ``fp32``."""
+    if device_type == "cuda":
+        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_it = any(_has(name) for name in ("avx512_bf16", "amx_tile"))
     return "bf16" if has_it else "fp32"
+
+
+def _has(capability: str) -> bool:
+    """Whether the processor has it, as far as torch knows: these functions are not of its public ones."""
+    ask = getattr(torch.cpu, f"_is_{capability}_supported", None)
+    return ask is not None and bool(ask())
 
 
 def computing(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Within the block the network is computed in ``precision``."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def product_type(precision: str, device: torch.device) -> torch.dtype:
+    """In what numbers the output layer's products are computed: on a GPU TF32 is as fast (:func:`fast_products`)."""
+    return torch.bfloat16 if precision == "bf16" and device.type == "cpu" else torch.float32
 
 
 def is_mixed(device_type: str) -> bool:
@@ -61,3 +81,16 @@ def fast_products(precision: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """``a @ b`` in ``out``, whose numbers may be more exact than those of ``a`` and ``b``."""
+    return torch.mm(a, b, out=out) if a.dtype == out.dtype else out.copy_(torch.mm(a, b))
+
+
+def add_product(to: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add ``a @ b`` to ``to``, likewise."""
+    if a.dtype == to.dtype:
+        to.addmm_(a, b)
+    else:
+        to.add_(torch.mm(a, b))

@@ -3,6 +3,9 @@
 What :class:`torch.nn.LSTM` computes, and clips beside it (Sak et al. 2014; docs/elmo-format.md §5), arranged for a
 processor: input, state and bias meet the weights in one product a step, rows that have ended leave the batch, and the
 gradient of all weights is one product over all steps. :mod:`~ner_elmo.bilm.inference` says what packed means.
+
+In mixed precision the products, and the numbers that meet in them, are bfloat16 (sums within a product are float32);
+gates, cells and the gradients of both stay float32.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ner_elmo.bilm.cell import Clips, Gates, Weights, gates_of
+from ner_elmo.bilm.precision import add_product, product
 
 
 def last_outputs(y: Tensor, batch_sizes: Sequence[int]) -> Tensor:
@@ -30,7 +34,7 @@ def last_outputs(y: Tensor, batch_sizes: Sequence[int]) -> Tensor:
 class Recurrence(torch.autograd.Function):
     """The outputs with a gradient for the inputs and the weights; the state that they start from is taken as given.
 
-    A value that was clipped passes no gradient. The state is ``None`` for zeros.
+    A value that was clipped passes no gradient. The state is ``None`` for zeros. Products are computed in ``dtype``.
     """
 
     @staticmethod
@@ -43,34 +47,37 @@ class Recurrence(torch.autograd.Function):
         c: Tensor | None,
         batch_sizes: Sequence[int],
         clips: Clips,
+        dtype: torch.dtype = torch.float32,
     ) -> tuple[Tensor, Tensor]:
         """Outputs ``(positions, width)`` and each row's last cell ``(rows, dim)``, which has no gradient."""
         weights = Weights(kernel, projection)
         n_positions, dim, width = x.shape[0], weights.dim, weights.width
-        joined = x.new_empty(n_positions, 2 * width + 1)
+        kernel, projection = kernel.to(dtype), None if projection is None else projection.to(dtype)
+        joined = x.new_empty(n_positions, 2 * width + 1, dtype=dtype)
         joined[:, :width] = x
         joined[:, -1] = 1.0
         z = x.new_empty(n_positions, 4 * dim)
-        cells, shown, hidden = (x.new_empty(n_positions, dim) for _ in range(3))
-        y = hidden if projection is None else x.new_empty(n_positions, width)
+        cells, shown = (x.new_empty(n_positions, dim) for _ in range(2))
+        y = x.new_empty(n_positions, width)
+        hidden = y if projection is None else x.new_empty(n_positions, dim, dtype=dtype)
         last_cells = x.new_empty(batch_sizes[0], dim)
         before_h, before_c = h, c
         start = 0
         for step, n_rows in enumerate(batch_sizes):
             rows = slice(start, start + n_rows)
             joined[rows, width:-1] = 0.0 if before_h is None else before_h[:n_rows]
-            gates, cell = gates_of(torch.mm(joined[rows], kernel, out=z[rows])), cells[rows]
+            gates, cell = gates_of(product(joined[rows], kernel, z[rows])), cells[rows]
             gates.inner.sigmoid_()
-            gates.j.tanh_()
+            tanh_(gates.j)
             gates.o.sigmoid_()
             torch.mul(gates.i, gates.j, out=cell)
             if before_c is not None:
                 cell.addcmul_(gates.f, before_c[:n_rows])
             if clips.cell is not None:
                 cell.clamp_(-clips.cell, clips.cell)
-            torch.mul(gates.o, torch.tanh(cell, out=shown[rows]), out=hidden[rows])
+            torch.mul(gates.o, tanh_(shown[rows].copy_(cell)), out=hidden[rows])
             if projection is not None:
-                out = torch.mm(hidden[rows], projection, out=y[rows])
+                out = product(hidden[rows], projection, y[rows])
                 if clips.projection is not None:
                     out.clamp_(-clips.projection, clips.projection)
             n_going_on = batch_sizes[step + 1] if step + 1 < len(batch_sizes) else 0
@@ -89,8 +96,9 @@ class Recurrence(torch.autograd.Function):
         torch refuses a second pass."""
         kernel, projection, joined, z, cells, shown, hidden, y = ctx.saved_tensors
         batch_sizes, clips = ctx.batch_sizes, ctx.clips
-        dim, width = cells.shape[1], y.shape[1]
+        dim, width, dtype = cells.shape[1], y.shape[1], kernel.dtype
         d_y = d_y.clone(memory_format=torch.contiguous_format)
+        d_gates = z if dtype == z.dtype else torch.empty_like(z, dtype=dtype)
         to_state = kernel[width:-1].t().contiguous()
         to_hidden = None if projection is None else projection.t().contiguous()
         d_cells = y.new_zeros(batch_sizes[0], dim)
@@ -101,21 +109,28 @@ class Recurrence(torch.autograd.Function):
             n_rows = batch_sizes[step]
             rows = slice(end - n_rows, end)
             d_out, d_hidden, d_cell = d_y[rows], buffers[0][:n_rows], d_cells[:n_rows]
-            d_out[: following.stop - following.start].addmm_(z[following], to_state)
+            add_product(d_out[: following.stop - following.start], d_gates[following], to_state)
             if to_hidden is None:
                 d_hidden = d_out
             else:
                 if clips.projection is not None:
                     d_out.masked_fill_(y[rows].abs() >= clips.projection, 0.0)
-                torch.mm(d_out, to_hidden, out=d_hidden)
+                product(d_out.to(dtype), to_hidden, d_hidden)
             before = cells[rows.start - batch_sizes[step - 1] :][:n_rows] if step else ctx.first_c
             scratch = buffers[1][:n_rows], buffers[2][:n_rows]
             _cell_backward(gates_of(z[rows]), cells[rows], shown[rows], before, d_hidden, d_cell, scratch, clips.cell)
+            if d_gates is not z:
+                d_gates[rows] = z[rows]
             following = rows
             end -= n_rows
-        d_x = z @ kernel[:width].t() if ctx.needs_input_grad[0] else None
-        d_projection = None if projection is None else hidden.t() @ d_y
-        return d_x, joined.t() @ z, d_projection, None, None, None, None
+        d_x = (d_gates @ kernel[:width].t()).to(y.dtype) if ctx.needs_input_grad[0] else None
+        d_projection = None if projection is None else (hidden.t() @ d_y.to(dtype)).to(y.dtype)
+        return d_x, (joined.t() @ d_gates).to(y.dtype), d_projection, None, None, None, None, None
+
+
+def tanh_(x: Tensor) -> Tensor:
+    """tanh(x) = 2 σ(2x) − 1 in the place of ``x``: torch computes σ ten times faster than tanh on a CPU."""
+    return x.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
 
 
 def _cell_backward(

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ner_elmo.bilm.precision import add_product, product
+
 CHUNK_ELEMENTS = 1 << 19  # logits held at a time: 2 MiB of float32, which stays in a processor's cache
 CHUNK_ELEMENTS_GPU = 1 << 27
 LEAST_ROWS = 128  # but a matrix product of fewer rows spends its time on reading the weights
@@ -42,14 +44,24 @@ class Softmax(nn.Module):
                 parts.append(log_partition(part, self.weight, self.bias) - logits)
         return torch.cat(parts) if parts else y.new_empty(0)
 
-    def exact_loss(self, y: Tensor, targets: Tensor) -> Tensor:
-        """Mean negative log-likelihood in nats, with gradients, never holding all logits at once."""
-        return _ChunkedCrossEntropy.apply(y, self.weight, self.bias, targets)  # type: ignore[no-any-return]
+    def exact_loss(self, y: Tensor, targets: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Mean negative log-likelihood in nats, never holding all logits at once.
 
-    def sampled_loss(self, y: Tensor, targets: Tensor, sample: Sample) -> Tensor:
-        """Mean sampled-softmax loss in nats over ``y`` (n, dim), with gradients (Jean et al. 2015)."""
+        Args:
+            dtype: of the numbers that meet in the matrix products; everything else is float32.
+
+        Returns:
+            The mean ``()``, with gradients, and that of each prediction ``(n,)``, without.
+        """
+        return _ChunkedCrossEntropy.apply(y, self.weight, self.bias, targets, dtype)  # type: ignore[no-any-return]
+
+    def sampled_loss(
+        self, y: Tensor, targets: Tensor, sample: Sample, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor]:
+        """The same of the sampled softmax (Jean et al. 2015)."""
+        expected = sample.log_expected, sample.log_expected_of(targets)
         return _SampledCrossEntropy.apply(  # type: ignore[no-any-return]
-            y, self.weight, self.bias, targets, sample.ids, sample.log_expected, sample.log_expected_of(targets)
+            y, self.weight, self.bias, targets, sample.ids, *expected, dtype
         )
 
 
@@ -71,6 +83,13 @@ def exp_of_negative_(x: Tensor) -> Tensor:
     faster on a CPU, with an error of some 1e-6 of the value."""
     x.sigmoid_()
     return x.div_(1 - x)
+
+
+def _logits(y: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``y Wᵀ + b`` in float32, whatever ``y`` and ``W`` are; a tensor of its own."""
+    if y.dtype == bias.dtype:
+        return torch.addmm(bias, y, weight.t())
+    return torch.mm(y, weight.t()).to(bias.dtype).add_(bias)
 
 
 def tie(softmax: Softmax, table: nn.Embedding) -> None:
@@ -145,9 +164,10 @@ class _SampledCrossEntropy(torch.autograd.Function):
         ids: Tensor,
         log_q: Tensor,
         log_q_true: Tensor,
-    ) -> Tensor:
-        n = y.shape[0]
-        sample_weight, sample_bias = weight[ids], bias[ids] - log_q
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        n, met = y.shape[0], y.to(dtype)
+        sample_weight, sample_bias = weight[ids].to(dtype), bias[ids] - log_q
         true_weight = weight[targets]
         column_of = torch.full((weight.shape[0],), -1, dtype=torch.long, device=ids.device)
         column_of[ids] = torch.arange(len(ids), device=ids.device)
@@ -158,11 +178,11 @@ class _SampledCrossEntropy(torch.autograd.Function):
         grad_y = torch.empty_like(y)
         # The last column is the gradient of the biases: rows of y are extended by a 1.
         grad_sample = y.new_zeros(len(ids), y.shape[1] + 1)
-        loss = y.new_zeros(())
+        losses = torch.empty_like(true_logits)
         rows = rows_at_a_time(len(ids), y.device)
         for start in range(0, n, rows):
             part = slice(start, start + rows)
-            logits = torch.addmm(sample_bias, y[part], sample_weight.t())
+            logits = _logits(met[part], sample_weight, sample_bias)
             hits = (columns[part] >= 0).nonzero().squeeze(1)
             logits[hits, columns[part][hits]] = -math.inf
             own = true_logits[part]
@@ -171,18 +191,20 @@ class _SampledCrossEntropy(torch.autograd.Function):
             p = exp_of_negative_(logits.sub_(greatest.unsqueeze(1)))
             log_z = (p.sum(1) + (own - greatest).exp()).log_() + greatest
             share = (greatest - log_z).exp_().unsqueeze(1)
-            loss += (log_z - own).sum()
-            torch.mm(p, sample_weight, out=grad_y[part]).mul_(share)
-            grad_sample.addmm_(p.t(), torch.cat([y[part] * share, share], dim=1))
+            losses[part] = log_z - own
             grad_true[part] = (own - log_z).expm1()
+            p = p.to(dtype)
+            product(p, sample_weight, grad_y[part]).mul_(share)
+            add_product(grad_sample, p.t(), torch.cat([y[part] * share, share], dim=1).to(dtype))
         grad_y.addcmul_(grad_true.unsqueeze(1), true_weight)
         ctx.n_words = weight.shape[0]
         ctx.save_for_backward(y, targets, ids, grad_y, grad_true, grad_sample)
-        return loss / n
+        ctx.mark_non_differentiable(losses)
+        return losses.sum() / n, losses
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, _grad_losses: Tensor) -> tuple[Tensor | None, ...]:
         y, targets, ids, grad_y, grad_true, grad_sample = ctx.saved_tensors
         # Scaled before they are spread over the table, which is larger by far than all that stands in it.
         scale = grad / y.shape[0]
@@ -190,37 +212,41 @@ class _SampledCrossEntropy(torch.autograd.Function):
         grad_weight, grad_bias = y.new_zeros(ctx.n_words, y.shape[1]), y.new_zeros(ctx.n_words)
         grad_weight.index_add_(0, ids, grad_sample[:, :-1] * scale).index_add_(0, targets, own.unsqueeze(1) * y)
         grad_bias.index_add_(0, ids, grad_sample[:, -1] * scale).index_add_(0, targets, own)
-        return grad_y * scale, grad_weight, grad_bias, None, None, None, None
+        return grad_y * scale, grad_weight, grad_bias, None, None, None, None, None
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Mean over rows of the exact cross-entropy; gradients beside the loss, as above."""
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        n = y.shape[0]
+    def forward(
+        ctx: Any, y: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        n, met, weight_met = y.shape[0], y.to(dtype), weight.to(dtype)
         grad_y, grad_weight, grad_bias = torch.empty_like(y), torch.zeros_like(weight), torch.zeros_like(bias)
-        loss = y.new_zeros(())
+        losses = y.new_empty(n)
         rows = rows_at_a_time(weight.shape[0], y.device)
         for start in range(0, n, rows):
             part = slice(start, start + rows)
-            logits = torch.addmm(bias, y[part], weight.t())
+            logits = _logits(met[part], weight_met, bias)
             wanted = targets[part].unsqueeze(1)
             own = logits.gather(1, wanted)
             greatest = logits.amax(1, keepdim=True)
             p = exp_of_negative_(logits.sub_(greatest))
             total = p.sum(1, keepdim=True)
-            loss += (total.log() + greatest - own).sum()
+            losses[part] = (total.log() + greatest - own).squeeze(1)
             p.div_(total)
             p.scatter_add_(1, wanted, torch.full_like(own, -1.0))
-            torch.mm(p, weight, out=grad_y[part])
-            grad_weight.addmm_(p.t(), y[part])
             grad_bias += p.sum(0)
+            p = p.to(dtype)
+            product(p, weight_met, grad_y[part])
+            add_product(grad_weight, p.t(), met[part])
         ctx.gradients = [gradient.div_(n) for gradient in (grad_y, grad_weight, grad_bias)]
-        return loss / n
+        ctx.mark_non_differentiable(losses)
+        return losses.sum() / n, losses
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, _grad_losses: Tensor) -> tuple[Tensor | None, ...]:
         grad_y, grad_weight, grad_bias = (gradient.mul_(grad) for gradient in ctx.gradients)
         ctx.gradients = None
-        return grad_y, grad_weight, grad_bias, None
+        return grad_y, grad_weight, grad_bias, None, None

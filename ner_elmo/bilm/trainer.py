@@ -27,7 +27,7 @@ from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.optimizers import gradient_scale, make_optimizer
 from ner_elmo.bilm.perplexity import directions
-from ner_elmo.bilm.precision import computing, fast_products
+from ner_elmo.bilm.precision import computing, fast_products, product_type
 from ner_elmo.bilm.read_ahead import read_ahead
 from ner_elmo.bilm.running_text import RunningText, running_directions
 from ner_elmo.bilm.schedule import Part, Place, learning_rate, learns_by_parts, parts_of_network, rate_factor
@@ -214,17 +214,18 @@ class Trainer:
     ) -> tuple[float, float]:
         """Add the gradients of outputs and targets (:func:`directions`); what they add to the losses of a batch."""
         y_forward, y_backward, wanted_forward, wanted_backward = predicted
+        # Both directions at once: the gradient of the whole output layer, nearly all of it zeros, is made once.
+        y, wanted = torch.cat([y_forward, y_backward]).float(), torch.cat([wanted_forward, wanted_backward])
+        weight = len(wanted_forward) / n_predictions
+        dtype = product_type(self.config.precision, self.device)
         with fast_products(self.config.precision):
-            forward = self._loss(y_forward, wanted_forward, sample)
-            backward = self._loss(y_backward, wanted_backward, sample)
-            weight = len(wanted_forward) / n_predictions
-            ((forward + backward) * (weight / 2 * gradient_scale(self.config))).backward()
-        return forward.item() * weight, backward.item() * weight
-
-    def _loss(self, y: Tensor, wanted: Tensor, sample: Sample | None) -> Tensor:
-        if sample is None:
-            return self.softmax.exact_loss(y.float(), wanted)
-        return self.softmax.sampled_loss(y.float(), wanted, sample)
+            if sample is None:
+                loss, losses = self.softmax.exact_loss(y, wanted, dtype)
+            else:
+                loss, losses = self.softmax.sampled_loss(y, wanted, sample, dtype)
+            (loss * (weight * gradient_scale(self.config))).backward()
+        forward, backward = losses.view(2, -1).mean(1).tolist()
+        return forward * weight, backward * weight
 
     def _take_smaller_parts(self, failed: list[list[str]]) -> None:
         """Halve what is computed at a time after ``failed`` did not fit.

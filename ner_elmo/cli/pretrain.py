@@ -267,7 +267,7 @@ def command(
         str,
         typer.Option(
             "--precision",
-            help="auto, fp32 or bf16: the network in bfloat16, on a GPU that computes it (auto)",
+            help="auto, fp32 or bf16: products in bfloat16, on a GPU or processor that has it (auto)",
             rich_help_panel="Machine",
         ),
     ] = "auto",
@@ -440,16 +440,18 @@ def _check_adaptation(config: PretrainConfig) -> None:
 
 
 def _with_precision_of(config: PretrainConfig, device: torch.device, asked: str) -> PretrainConfig:
-    """The settings with a precision that ``device`` has: a run from a GPU goes on in float32 on a CPU.
+    """The settings with a precision that ``device`` has: a run from another machine may have to go on in float32.
 
     Raises:
         UsageError: another one was asked for.
     """
-    if device.type == "cuda" or config.precision != "bf16":
+    from ner_elmo.bilm.precision import best_precision
+
+    if config.precision != "bf16" or best_precision(device.type) == "bf16":
         return config
     if asked == "bf16":
-        raise UsageError("--precision bf16: needs a GPU (--device cuda); on a CPU everything is float32")
-    shared.note("this run was in bfloat16; on a CPU it goes on in float32")
+        raise UsageError("--precision bf16: this machine computes no bfloat16; try --precision fp32")
+    shared.note("this run was in bfloat16, which this machine does not compute; it goes on in float32")
     return dataclasses.replace(config, precision="fp32")
 
 

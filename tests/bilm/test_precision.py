@@ -77,13 +77,27 @@ def test_the_fused_lstm_computes_in_bfloat16_and_its_gradients_come_back_in_floa
     assert torch.nn.functional.cosine_similarity(layer.lstm.weight_hh_l0.grad.flatten(), exact.flatten(), 0) > 0.99
 
 
-def test_clips_are_computed_in_float32_whatever_is_around_them() -> None:
-    layer = layer_of(clip=0.1)
-    x = torch.randn(sum(BATCH_SIZES), layer.width).bfloat16()
-    expected, _ = layer(x.float(), BATCH_SIZES)
-    with precision.computing("bf16", torch.device("cpu")):
-        found, _ = layer(x, BATCH_SIZES)
-    assert torch.equal(found, expected)
+@pytest.mark.parametrize("clip", [None, 0.1])
+@pytest.mark.parametrize("with_state", [True, False])
+def test_the_recurrence_in_bfloat16_is_nearly_the_one_in_float32(clip: float | None, with_state: bool) -> None:
+    layer = layer_of(clip)
+    state = (torch.randn(3, layer.width), torch.randn(3, layer.dim)) if with_state else None
+    values = torch.randn(sum(BATCH_SIZES), layer.width)
+    found = []
+    for numbers in ("fp32", "bf16"):
+        layer.zero_grad()
+        x = values.clone().requires_grad_(True)
+        with precision.computing(numbers, torch.device("cpu")):
+            y, (h, c) = layer(x, BATCH_SIZES, state)
+        (y.sin().sum()).backward()
+        assert {y.dtype, h.dtype, c.dtype} == {torch.float32}
+        found.append((y, h, c, [x.grad, *(p.grad for p in layer.parameters() if p.requires_grad)]))
+    (y, h, c, gradients), (*nearly, mixed) = found
+    for a, b in zip(nearly, (y, h, c), strict=True):
+        torch.testing.assert_close(a, b, atol=0.02, rtol=0.02)
+        assert not torch.equal(a, b)
+    for a, b in zip(mixed, gradients, strict=True):
+        assert torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), 0) > 0.99
 
 
 @pytest.mark.parametrize(
@@ -106,5 +120,10 @@ def test_products_are_exact_again_after_the_block() -> None:
         assert torch.get_float32_matmul_precision() == before
 
 
-def test_auto_is_float32_on_a_cpu() -> None:
-    assert precision.best_precision("cpu") == "fp32"
+@pytest.mark.parametrize(
+    ("capabilities", "expected"), [(["avx512_bf16"], "bf16"), (["amx_tile"], "bf16"), ([], "fp32")]
+)
+def test_auto_asks_the_processor(monkeypatch: pytest.MonkeyPatch, capabilities: list[str], expected: str) -> None:
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name in capabilities, raising=False)
+    assert precision.best_precision("cpu") == expected

@@ -35,8 +35,9 @@ def test_exact_loss_and_gradients() -> None:
     y, targets = torch.randn(11, 6, requires_grad=True), torch.randint(30, (11,))
     wanted = functional.cross_entropy(y @ softmax.weight.t() + softmax.bias, targets)
     gradients = torch.autograd.grad(wanted, [y, softmax.weight, softmax.bias])
-    found = softmax.exact_loss(y, targets)
+    found, each = softmax.exact_loss(y, targets)
     torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(each, softmax.losses(y, targets))
     torch.testing.assert_close(softmax.losses(y, targets).mean(), wanted)
     for a, b in zip(torch.autograd.grad(found, [y, softmax.weight, softmax.bias]), gradients, strict=True):
         torch.testing.assert_close(a, b)
@@ -53,10 +54,31 @@ def test_sampled_loss_and_gradients() -> None:
     others = others.masked_fill(targets.unsqueeze(1) == sample.ids, -math.inf)
     wanted = functional.cross_entropy(torch.cat([own.unsqueeze(1), others], 1), torch.zeros(11, dtype=torch.long))
     gradients = torch.autograd.grad(wanted, [y, softmax.weight, softmax.bias])
-    found = softmax.sampled_loss(y, targets, sample)
+    found, each = softmax.sampled_loss(y, targets, sample)
     torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(each.mean(), wanted)
     for a, b in zip(torch.autograd.grad(found, [y, softmax.weight, softmax.bias]), gradients, strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("_chunks")
+@pytest.mark.parametrize("sampled", [True, False])
+def test_products_in_bfloat16_change_losses_and_gradients_little(sampled: bool) -> None:
+    softmax = make_softmax()
+    sample = draw_sample(8, 30, torch.Generator().manual_seed(3))
+    y, targets = torch.randn(40, 6, requires_grad=True), torch.randint(30, (40,))
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        loss, each = (
+            softmax.sampled_loss(y, targets, sample, dtype) if sampled else softmax.exact_loss(y, targets, dtype)
+        )
+        found.append((each, torch.autograd.grad(loss, [y, softmax.weight, softmax.bias])))
+    (exact, gradients), (mixed, nearly) = found
+    torch.testing.assert_close(mixed, exact, atol=0.02, rtol=0.0)
+    assert not torch.equal(mixed, exact)
+    for a, b in zip(nearly, gradients, strict=True):
+        assert a.dtype == torch.float32
+        assert functional.cosine_similarity(a.flatten(), b.flatten(), 0) > 0.999
 
 
 def test_sampled_loss_equals_the_reference(goldens: Path) -> None:
@@ -77,7 +99,8 @@ def test_sampled_loss_equals_the_reference(goldens: Path) -> None:
             sample.log_expected_of(targets).exp(), expected[f"{k}.true_expected_count"].reshape(-1), rtol=1e-4
         )
         y = torch.from_numpy(expected["x"]).requires_grad_()
-        loss = softmax.sampled_loss(y, targets, sample)
+        loss, losses = softmax.sampled_loss(y, targets, sample)
+        np.testing.assert_allclose(losses.numpy(), expected[f"{k}.loss"].reshape(-1), atol=1e-4)
         np.testing.assert_allclose(loss.item(), expected[f"{k}.loss"].mean(), atol=1e-4)
         gradients = torch.autograd.grad(loss, [softmax.weight, softmax.bias, y])
         for name, gradient in zip(("dW", "db", "dx"), gradients, strict=True):
