@@ -129,7 +129,7 @@ def test_shares_divide_a_batch_without_overlap(n: int) -> None:
 
 
 def test_two_processes_train_as_one_does(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ("--dropout", "0", "--softmax", "exact", "--epochs", "1", "--json")
+    flags = ("--dropout", "0", "--softmax", "exact", "--precision", "fp32", "--epochs", "1", "--json")
     # With both ways of adding up gradients: those of more than ten rows without the rows that are zero.
     program = "import sys; from ner_elmo.bilm import distributed; distributed.SPARSE_ROWS = 10; "
     program += "from ner_elmo.cli.main import main; sys.exit(main(sys.argv[1:]))"
