@@ -105,7 +105,7 @@ class LstmLayer(nn.Module):
         lstm = self.lstm
         dtype = lstm_type(x.device.type)
         with as_it_is(x.device.type):
-            weights = [weight.to(dtype) for weight in lstm._flat_weights]
+            weights = [weight.to(dtype) for weight in lstm.all_weights[0]]
             if state is None:
                 zeros = x.new_zeros(2, 1, batch_sizes[0], max(self.width, self.dim), dtype=dtype)
                 h, c = zeros[0, ..., : self.width].contiguous(), zeros[1, ..., : self.dim].contiguous()
