@@ -11,9 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ner_elmo.bilm.directory import find_bilm
 from ner_elmo.text.conll import is_break
 from ner_elmo.text.files import read_lines, replace_file, sha256_of_file
 from ner_elmo.text.heldout import sentence_digest
@@ -32,11 +34,15 @@ class Row:
 
     def identity(self, seeds: Sequence[int]) -> dict[str, Any]:
         """What makes a finished row this one; without folders, the machine and how it is stored."""
-        return {
+        identity = {
             "flags": [Path(flag).name if os.sep in flag else flag for flag in that_matter(self.flags)],
             "seeds": list(seeds),
             "data": {part: sha256_of_file(path) for part, path in self.data.items()},
         }
+        bilms = [Path(path) for flag, path in pairwise(self.flags) if flag == "--bilm"]
+        if bilms and bilms[-1].exists():
+            identity["bilm"] = sha256_of_file(find_bilm(bilms[-1]).weights)
+        return identity
 
 
 def that_matter(flags: Sequence[str]) -> list[str]:
@@ -67,10 +73,10 @@ def run_row(row: Row, seeds: Sequence[int], runs: Path, results: Path) -> dict[s
         done: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         if done["row"] == identity:
             return done
-        return f"{report} is of another run (other flags, seeds or data): move it away to run this one"
+        return f"{report} is of another run (other flags, seeds, data or biLM): move it away to run this one"
     folder, mark = runs / row.name, runs / f"{row.name}.row.json"
     if folder.is_dir() and mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) != identity:
-        return f"{folder} is of another run (other flags, seeds or data): move it away to run this one"
+        return f"{folder} is of another run (other flags, seeds, data or biLM): move it away to run this one"
     runs.mkdir(parents=True, exist_ok=True)
     mark.write_text(json.dumps(identity), encoding="utf-8")
     command = [sys.executable, "-m", "ner_elmo", "train-tagger", "-o", str(folder), "--resume", "--json", *row.flags]

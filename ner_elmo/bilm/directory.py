@@ -64,6 +64,17 @@ class BilmFiles:
         return str(self.info.get("text", {}).get("tokens", "whitespace"))
 
 
+def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
+    """Tokens that a biLM of ``bilm.json`` has seen, those of the models that it went on from included; ``None`` where
+    it does not say."""
+    own = info.get("tokens_seen")
+    if own is None:
+        return None
+    before = info.get("parent") or {}
+    # An earlier version recorded of a parent only what it had seen itself.
+    return int(own) + int(before.get("tokens_seen_in_all") or before.get("tokens_seen") or 0)
+
+
 def find_bilm(path: str | Path) -> BilmFiles:
     """Find a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
     beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there); a directory

@@ -26,7 +26,7 @@ from ner_elmo.bilm.checkpoint import (
     write_tensors,
 )
 from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.directory import find_bilm, write_bilm
+from ner_elmo.bilm.directory import find_bilm, tokens_seen_in_all, write_bilm
 from ner_elmo.bilm.distributed import Processes
 from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.preparation import Prepared, count_facts, prepare
@@ -302,7 +302,12 @@ def _parent(path: Path) -> dict[str, Any]:
     if not path.exists():  # a run that is resumed no longer needs it
         return {"name": name}
     files = find_bilm(path)
-    return {"name": name, "tokens_seen": files.info.get("tokens_seen"), "weights_sha256": sha256_of_file(files.weights)}
+    return {
+        "name": name,
+        "tokens_seen": files.info.get("tokens_seen"),
+        "tokens_seen_in_all": tokens_seen_in_all(files.info),
+        "weights_sha256": sha256_of_file(files.weights),
+    }
 
 
 def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> dict[str, Any]:

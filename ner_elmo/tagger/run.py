@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from ner_elmo import __version__
-from ner_elmo.bilm.directory import find_bilm
+from ner_elmo.bilm.directory import find_bilm, tokens_seen_in_all
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
+from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, bilm_digest, counted
 from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.tagger.analysis import (
     ERRORS,
@@ -524,6 +524,17 @@ def choose_text(wanted: str, bilm_text: str | None, sentences: Sequence[Sequence
     return "characters-words" if bilm_text == "characters-words" and keeps_words else "characters"
 
 
+def _bilm_facts(elmo: Elmo) -> dict[str, Any]:
+    """Which biLM it was; ``tokens_seen`` in pretraining, its parents' included, where its maker says so."""
+    return {
+        "digest": bilm_digest(elmo),
+        "tokens_seen": tokens_seen_in_all(elmo.files.info),
+        "text": elmo.text,
+        "layers": elmo.n_layers,
+        "dim": elmo.dim,
+    }
+
+
 def _protocol(
     config: TaggerConfig, corpora: dict[str, Corpus], parts: dict[str, list[LabelledSentence]], elmo: Elmo | None
 ) -> dict[str, Any]:
@@ -547,7 +558,7 @@ def _protocol(
         "dev": _origin_of_dev(config),
         "trained_on_dev": config.train_with_dev,
         "seeds": list(config.seeds),
-        "bilm": None if elmo is None else {"text": elmo.text, "layers": elmo.n_layers, "dim": elmo.dim},
+        "bilm": None if elmo is None else _bilm_facts(elmo),
         "word_vectors": None
         if config.word_vectors is None
         else {

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -48,6 +48,21 @@ def test_where_a_row_runs_does_not_make_it_another(rows: ModuleType, tmp_path: P
     other = rows.Row("a", {"train": train}, ("--bilm", "/elsewhere/en", "--epochs", "3"))
     assert row.identity([1]) == other.identity([1])
     assert row.identity([1])["flags"] == ["--bilm", "en", "--epochs", "3"]
+
+
+def test_another_bilm_of_the_same_name_makes_another_row(
+    rows: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_toy(tmp_path / "train.conll", 5, 1)
+    identities = []
+    for place in ("one", "other"):
+        weights = tmp_path / place / "en" / "weights.hdf5"
+        weights.parent.mkdir(parents=True)
+        weights.write_text(place)
+        monkeypatch.setattr(rows, "find_bilm", lambda path: SimpleNamespace(weights=path / "weights.hdf5"))
+        identities.append(rows.Row("a", {"train": train}, ("--bilm", str(weights.parent))).identity([1]))
+    assert identities[0]["flags"] == identities[1]["flags"]
+    assert identities[0]["bilm"] != identities[1]["bilm"]
 
 
 def test_the_recipes_name_each_row_once(repository: Path) -> None:

@@ -21,6 +21,7 @@ from ner_elmo.bilm.directory import (
     find_bilm,
     load_bilm,
     load_options,
+    tokens_seen_in_all,
     write_bilm,
     write_published_pair,
 )
@@ -378,3 +379,17 @@ def test_float32_after_float16_is_the_same_numbers(model_folder: Path, tmp_path:
     half, whole = (load_bilm(find_bilm(tmp_path / name)) for name in ("half", "whole"))
     for (name, a), (_, b) in zip(half.named_parameters(), whole.named_parameters(), strict=True):
         assert torch.equal(a, b), name
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ({}, None),
+        ({"tokens_seen": 5, "parent": None}, 5),
+        ({"tokens_seen": 5, "parent": {"name": "published"}}, 5),
+        ({"tokens_seen": 5, "parent": {"tokens_seen": 7}}, 12),
+        ({"tokens_seen": 5, "parent": {"tokens_seen": 7, "tokens_seen_in_all": 20}}, 25),
+    ],
+)
+def test_tokens_seen_in_all_count_the_parents(info: dict[str, Any], expected: int | None) -> None:
+    assert tokens_seen_in_all(info) == expected
