@@ -1,13 +1,22 @@
 """``python -m ner_elmo`` is ``ner-elmo``."""
 
+import os
 import sys
 
 
 def run() -> None:
     """Run the command line and leave with its exit status."""
+    from ner_elmo.bilm.launch import is_launched
     from ner_elmo.cli.main import main
 
-    sys.exit(main())
+    status = main()
+    if is_launched():
+        # Everything is written and closed, and the processes have parted. What is left is to tear down torch, whose
+        # threads now and then abort one of several processes there, and its exit status with it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

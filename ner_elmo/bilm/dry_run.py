@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -107,11 +108,12 @@ def _speed(trainer: Trainer, prepared: Prepared) -> tuple[float, float]:
     """Tokens a second of ``TIMED_STEPS`` steps after some to warm up (of fewer, where there is little to train on), and
     the share of the time in which the network waited for its data."""
     start, tokens_before, waited = time.perf_counter(), 0, 0.0
-    for step in islice(training_steps(trainer, prepared.source), WARM_UP_STEPS + TIMED_STEPS):
-        waited += step.waited
-        if step.step <= WARM_UP_STEPS and step.tokens < trainer.total_tokens:
-            start, tokens_before, waited = time.perf_counter(), step.tokens, 0.0
-    seconds = time.perf_counter() - start
+    with closing(training_steps(trainer, prepared.source)) as steps:
+        for step in islice(steps, WARM_UP_STEPS + TIMED_STEPS):
+            waited += step.waited
+            if step.step <= WARM_UP_STEPS and step.tokens < trainer.total_tokens:
+                start, tokens_before, waited = time.perf_counter(), step.tokens, 0.0
+        seconds = time.perf_counter() - start
     return (trainer.tokens - tokens_before) / seconds, min(1.0, waited / seconds)
 
 

@@ -10,6 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -170,34 +171,36 @@ def _train(
     evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
     started, tokens_at_start, tokens_before = time.monotonic(), trainer.tokens, trainer.tokens
     saved, waited = started, 0.0
-    for step in training_steps(trainer, prepared.source):
-        seconds = time.monotonic() - started
-        waited += step.waited
-        speed = (step.tokens - tokens_at_start) / seconds
-        figures = {
-            "total_tokens": trainer.total_tokens,
-            "tokens_per_second": round(speed, 1),
-            "seconds": round(seconds, 1),
-            "waiting": round(waited / seconds, 4),
-        }
-        if step.finite:
-            record({"event": "step", **step._asdict(), **figures})
-        else:
-            record({"event": "skipped", "step": step.step, "tokens": step.tokens, "in_all": trainer.skipped_in_all})
-        if trainer.skipped >= BAD_STEPS_MOST:
-            path = save_checkpoint(trainer, checkpoints)
-            raise NerElmoError(
-                f"the loss was not finite in {trainer.skipped} steps in a row (up to step {step.step}); {path} holds "
-                "the weights from before them: go on with --resume and a smaller --learning-rate or --clip-norm"
-            )
-        if step.tokens // evaluate_every > tokens_before // evaluate_every and step.tokens < trainer.total_tokens:
-            _evaluate(trainer, sample, checkpoints, record)
-        tokens_before = step.tokens
-        if checkpoint_is_due(config, step.step, time.monotonic() - saved):
-            save_checkpoint(trainer, checkpoints)
-            saved = time.monotonic()
-        if trainer.processes.any(should_stop() or (max_minutes is not None and seconds > 60 * max_minutes)):
-            return trainer.tokens < trainer.total_tokens
+    with closing(training_steps(trainer, prepared.source)) as steps:
+        for step in steps:
+            seconds = time.monotonic() - started
+            waited += step.waited
+            speed = (step.tokens - tokens_at_start) / seconds
+            figures = {
+                "total_tokens": trainer.total_tokens,
+                "tokens_per_second": round(speed, 1),
+                "seconds": round(seconds, 1),
+                "waiting": round(waited / seconds, 4),
+            }
+            if step.finite:
+                record({"event": "step", **step._asdict(), **figures})
+            else:
+                record({"event": "skipped", "step": step.step, "tokens": step.tokens, "in_all": trainer.skipped_in_all})
+            if trainer.skipped >= BAD_STEPS_MOST:
+                path = save_checkpoint(trainer, checkpoints)
+                raise NerElmoError(
+                    f"the loss was not finite in {trainer.skipped} steps in a row (up to step {step.step}); {path} "
+                    "holds the weights from before them: go on with --resume and a smaller --learning-rate or "
+                    "--clip-norm"
+                )
+            if step.tokens // evaluate_every > tokens_before // evaluate_every and step.tokens < trainer.total_tokens:
+                _evaluate(trainer, sample, checkpoints, record)
+            tokens_before = step.tokens
+            if checkpoint_is_due(config, step.step, time.monotonic() - saved):
+                save_checkpoint(trainer, checkpoints)
+                saved = time.monotonic()
+            if trainer.processes.any(should_stop() or (max_minutes is not None and seconds > 60 * max_minutes)):
+                return trainer.tokens < trainer.total_tokens
     return False
 
 

@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -336,8 +336,11 @@ def describe_softmax(config: PretrainConfig, n_words: int) -> str:
     return chosen
 
 
-def training_steps(trainer: Trainer, source: TextSource) -> Iterator[Step]:
-    """Train until ``total_tokens`` have been seen, yielding after every step; goes on where the trainer stands."""
+def training_steps(trainer: Trainer, source: TextSource) -> Generator[Step, None, None]:
+    """Train until ``total_tokens`` have been seen, yielding after every step; goes on where the trainer stands.
+
+    Close it (:func:`contextlib.closing`) to stop before: a thread makes batches ahead.
+    """
     config = trainer.config
     while trainer.running_text is not None and trainer.tokens < trainer.total_tokens:
         yield trainer.train_on_running_text()

@@ -208,7 +208,7 @@ def test_a_killed_process_ends_the_run_which_resumes_to_the_bit(toy: Path, tmp_p
 
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_and_one_alone_goes_on(toy: Path, tmp_path: Path) -> None:
-    flags = ("--dropout", "0", "--softmax", "exact")
+    flags = ("--dropout", "0", "--softmax", "exact", "--precision", "fp32")
     processes = start_processes(2, *command(toy, tmp_path / "run", *flags))
     wait_for_steps(tmp_path / "run" / "log.jsonl", 2, processes[0])
     processes[1].send_signal(signal.SIGTERM)
