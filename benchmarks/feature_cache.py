@@ -25,8 +25,9 @@ import torch
 
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import FeatureCache, compute_features
+from ner_elmo.tagger.config import TaggerConfig
 from ner_elmo.tagger.features import Example, batches_by_length
-from ner_elmo.tagger.run import Prepared, TaggerConfig, new_model, prepare
+from ner_elmo.tagger.preparation import Prepared, new_model, prepare
 from ner_elmo.tagger.training import TrainingData, TrainingOptions, start, train
 
 Features = Sequence[Any]

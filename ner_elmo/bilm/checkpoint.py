@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ import torch
 
 from ner_elmo.bilm.trainer import Trainer
 from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.events import Report, warning
 from ner_elmo.text.files import replace_file
 
 CHECKPOINTS_KEPT = 2
-
-Report = Callable[[Mapping[str, Any]], None]
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
@@ -66,7 +65,7 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
             raise
         except Exception as error:  # whatever a torn or foreign file makes of torch.load
             message = f"{path}: not a sound checkpoint ({type(error).__name__}); trying the one before"
-            report({"event": "warning", "message": message})
+            warning(report, message)
             continue
         found = True
         before, now = values.get("processes", 1), trainer.processes.size
@@ -74,7 +73,7 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
             report({"event": "processes", "before": before, "now": now})
         break
     if paths and not found:
-        report({"event": "warning", "message": f"{folder}: found no sound checkpoint; starting anew"})
+        warning(report, f"{folder}: found no sound checkpoint; starting anew")
     if trainer.processes.sum([trainer.step])[0] != trainer.step * trainer.processes.size:
         raise NerElmoError(f"{folder}: the processes found different checkpoints; -o must be a folder they all share")
     return found

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 
-from ner_elmo.bilm.checkpoint import CHECKPOINTS_KEPT, Report
+from ner_elmo.bilm.checkpoint import CHECKPOINTS_KEPT
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import find_files
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.preparation import Prepared, count_facts, prepare
 from ner_elmo.bilm.pretrain import even_sample
 from ner_elmo.bilm.trainer import Trainer, new_trainer, training_steps
+from ner_elmo.events import Report
 from ner_elmo.text.files import characters_in_file
 from ner_elmo.text.vocabulary import Vocabulary
 

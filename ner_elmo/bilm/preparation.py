@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from ner_elmo.bilm.adaptation import find_parent, keeps_words, vocabulary_from_parent
-from ner_elmo.bilm.checkpoint import Report
 from ner_elmo.bilm.config import PretrainConfig
 from ner_elmo.bilm.corpus import HELDOUT_MOST, TEXT_KINDS, TextSource, describe, find_files, read_sentences
 from ner_elmo.bilm.defaults import FREQUENT, advice, settle
 from ner_elmo.bilm.directory import BilmFiles, load_vocabulary
 from ner_elmo.bilm.running_text import require_enough_text
 from ner_elmo.errors import DataError
+from ner_elmo.events import Report, warning
 from ner_elmo.text.counting import TextCount, count_text
 from ner_elmo.text.examination import examine, is_spaced_out, read_samples
 from ner_elmo.text.heldout import Split, sentence_digest
@@ -143,7 +143,7 @@ def examine_text(config: PretrainConfig, report: Report, force: bool = False) ->
         more = f" (and {len(problems) - 1} more files)" if len(problems) > 1 else ""
         raise DataError(f"{problems[0]}{more}; --force trains on it as it is")
     for problem in problems:
-        report({"event": "warning", "message": problem})
+        warning(report, problem)
     if config.text == "characters":
         for sample in read_samples(files, config.encoding):
             if is_spaced_out(sample.lines):

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from ner_elmo.bilm.checkpoint import (
-    Report,
     load_checkpoint,
     mend_log,
     read_tensors,
@@ -36,6 +35,7 @@ from ner_elmo.bilm.running_text import running_text
 from ner_elmo.bilm.schedule import describe_rates
 from ner_elmo.bilm.trainer import BAD_STEPS_MOST, Trainer, describe_softmax, new_trainer, training_steps
 from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.events import Report, warning
 from ner_elmo.text.files import replace_file, sha256_of_file
 from ner_elmo.text.vocabulary import write_vocabulary
 
@@ -108,7 +108,7 @@ def _warner(processes: Processes, record: Report, report: Report) -> Callable[[s
         if processes.is_first:
             record({"event": "warning", "message": message})
         else:
-            report({"event": "warning", "message": f"process {processes.rank}: {message}"})
+            warning(report, f"process {processes.rank}: {message}")
 
     return warn
 

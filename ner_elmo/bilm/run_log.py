@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ner_elmo.bilm.checkpoint import Report
 from ner_elmo.bilm.curve import draw_curve
+from ner_elmo.events import Report
 from ner_elmo.text.files import replace_file
 
 EVERY_STEP_UNTIL = 100  # steps that are logged one by one

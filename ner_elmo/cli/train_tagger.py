@@ -17,7 +17,7 @@ from ner_elmo.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-    from ner_elmo.tagger.run import TaggerConfig
+    from ner_elmo.tagger.config import TaggerConfig
 
 NAME = "train-tagger"
 # Panels of --help.
@@ -282,7 +282,8 @@ def command(
     chosen_seeds = (seed,) if seeds is None else _numbers("--seeds", seeds)
 
     from ner_elmo.elmo.feature_cache import default_folder
-    from ner_elmo.tagger.run import TaggerConfig, run
+    from ner_elmo.tagger.config import TaggerConfig
+    from ner_elmo.tagger.run import run
     from ner_elmo.text.tag_scheme import canonical_name
 
     config = TaggerConfig(
@@ -379,7 +380,7 @@ def _quick_check(config: TaggerConfig, device: torch.device, minutes: float | No
 
 
 def _dev_score(found: Mapping[str, Any]) -> str:
-    from ner_elmo.tagger.run import figure_name
+    from ner_elmo.tagger.evaluation import figure_name
 
     if found["protocol"]["trained_on_dev"]:
         return f"no dev score: {found['protocol']['dev'].removeprefix('none: ')}"

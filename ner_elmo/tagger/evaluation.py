@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ner_elmo.text.tag_scheme import Span, tags
+from ner_elmo.text.tag_scheme import TOKEN, Span, tags
 
 
 class Counts(NamedTuple):
@@ -113,3 +113,8 @@ def seqeval_report(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[
 def counts_as_data(sentences: Sequence[SentenceCounts]) -> list[dict[str, list[int]]]:
     """For ``report.json``: a dict per sentence, label → [gold, predicted, correct]."""
     return [{label: list(counts) for label, counts in sentence.items()} for sentence in sentences]
+
+
+def figure_name(options: Mapping[str, Any]) -> str:
+    """What the one figure of a tagger with these options is called: F1, or accuracy where each token has a tag."""
+    return "accuracy" if options["scheme"] == TOKEN else "F1"

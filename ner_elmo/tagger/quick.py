@@ -12,8 +12,10 @@ from typing import Any
 import torch
 
 from ner_elmo.errors import NerElmoError
-from ner_elmo.tagger.evaluation import count, total
-from ner_elmo.tagger.run import Report, TaggerConfig, figure_name, new_model, prepare
+from ner_elmo.events import Report
+from ner_elmo.tagger.config import TaggerConfig
+from ner_elmo.tagger.evaluation import count, figure_name, total
+from ner_elmo.tagger.preparation import new_model, prepare
 from ner_elmo.tagger.training import TrainingData, start, train
 from ner_elmo.text.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import OUTSIDE, TOKEN, Span, read_tags, tags
@@ -44,7 +46,7 @@ def quick_check(
         The ``verdict``, the figures behind it (as fractions of 1), and the sizes of the samples.
 
     Raises:
-        UsageError, DataError, ModelError: as :func:`ner_elmo.tagger.run.prepare`.
+        UsageError, DataError, ModelError: as :func:`ner_elmo.tagger.preparation.prepare`.
     """
     sizes: dict[str, int] = {}
 

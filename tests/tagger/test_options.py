@@ -20,8 +20,9 @@ from ner_elmo.tagger.features import Example, make_words
 from ner_elmo.tagger.inference import predict_scored
 from ner_elmo.tagger.model import TaggerModel, TaggerOptions
 from ner_elmo.tagger.prediction import Tagger
+from ner_elmo.tagger.preparation import prepare
 from ner_elmo.tagger.quick import look_up, quick_check, spread, verdict
-from ner_elmo.tagger.run import prepare, run
+from ner_elmo.tagger.run import run
 from ner_elmo.tagger.store import load_tagger
 from ner_elmo.tagger.training import TrainingOptions, load_checkpoint, train
 from ner_elmo.text.corpus import LabelledSentence

@@ -8,7 +8,8 @@ import torch
 
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, NerElmoError, UsageError
-from ner_elmo.tagger.run import choose_text, new_model, prepare, run
+from ner_elmo.tagger.preparation import choose_text, new_model, prepare
+from ner_elmo.tagger.run import run
 from ner_elmo.tagger.store import copy_tagger
 from ner_elmo.tagger.training import (
     TrainingData,
@@ -323,7 +324,7 @@ def test_with_and_without_a_cache_the_same_bytes(
 
     monkeypatch.setattr(Elmo, "embed", fail)
     run(config, tmp_path / "second", device=CPU, cache=tmp_path / "cache")
-    monkeypatch.setattr("ner_elmo.tagger.run.IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("ner_elmo.tagger.preparation.IN_MEMORY_BYTES", 0)
     run(config, tmp_path / "disk", device=CPU, cache=tmp_path / "cache", report=events)
     assert "each batch read from disk" in events.text()
     for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll", "report.json"):
