@@ -20,7 +20,7 @@ tagger() {
 }
 
 english=(--train "$conll/eng.train" --dev "$conll/eng.testa" --test "$conll/eng.testb" --bilm "$models/en"
-    --word-vectors "$runs/en.vectors.txt" --epochs 12 --patience 3)
+    --word-vectors "$runs/en.vectors.txt" --epochs 8 --patience 3)
 tagger conll2003-pos.with "${english[@]}" --column 1 --scheme none
 tagger conll2003-chunks.with "${english[@]}" --column 2 --scheme iob1
 
