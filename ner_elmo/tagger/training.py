@@ -33,7 +33,8 @@ class TrainingOptions:
         epochs: at most so many.
         learning_rate: Adam's.
         lr_patience: epochs without a better dev F1 before the learning rate is multiplied by ``lr_factor``.
-        patience: epochs without a better dev F1 before training stops.
+        patience: epochs without a better dev F1 before training stops. Both count from the first epoch that finds
+            anything: on little data many pass before.
         clip_norm: the gradient's norm is cut to this.
         batch_sentences, batch_tokens: a batch holds no more of either, padding included.
         mix_l2: weight of the penalty Σw² on the scalar mix, which pulls its layers towards equal shares.
@@ -172,7 +173,7 @@ def train(
 def _reason_to_stop(state: TrainingState, options: TrainingOptions) -> str:
     if state.epoch >= options.epochs:
         return "epochs"
-    return "patience" if state.epoch - state.best_epoch >= options.patience else ""
+    return "patience" if state.best_f1 > 0 and state.epoch - state.best_epoch >= options.patience else ""
 
 
 def _run_epoch(
@@ -212,7 +213,8 @@ def _run_epoch(
 def _score(state: TrainingState, data: TrainingData, device: torch.device | str) -> Counts:
     """Score the epoch on dev, keep its weights if they are the best so far, and let the learning rate follow."""
     counts = total(count(data.dev_spans, predict(state.model, data.dev, device)))
-    state.scheduler.step(counts.f1)
+    if max(counts.f1, state.best_f1) > 0:
+        state.scheduler.step(counts.f1)
     if counts.f1 > state.best_f1:
         state.best_f1, state.best_epoch = counts.f1, state.epoch
         state.best_weights = copy.deepcopy(state.model.state_dict())

@@ -111,6 +111,16 @@ def test_the_model_keeps_its_best_epoch_and_training_stops_by_patience(toy: Path
     assert all(torch.equal(value, state.model.state_dict()[name]) for name, value in state.best_weights.items())
 
 
+def test_patience_counts_from_the_first_epoch_that_finds_anything(toy: Path) -> None:
+    options = TrainingOptions(epochs=5, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8)
+    state, data = begin(toy, options)
+    data.dev_spans = [[] for _ in data.dev]  # whatever is found is wrong: F1 is 0
+    records = list(train(state, data, options))
+    assert [record.f1 for record in records] == [0.0] * 5
+    assert {record.learning_rate for record in records} == {0.02}
+    assert state.stopped == "epochs"
+
+
 def test_minutes_only_stop(toy: Path) -> None:
     options = TrainingOptions(epochs=3, learning_rate=0.02, max_minutes=0.0)
     state, data = begin(toy, options)
