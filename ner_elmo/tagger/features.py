@@ -228,6 +228,8 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
 
 def drop_singletons(batch: Batch, words: Words, probability: float = 0.5) -> Batch:
     """A training batch in which words seen once are unknown with ``probability``: so the unknown word is learned."""
+    if not len(words):  # a tagger without word vectors has no words to look up
+        return batch
     once = torch.from_numpy(words.singletons)[batch.word_ids]
     dropped = once & (torch.rand(once.shape) < probability)
     word_ids = batch.word_ids.masked_fill(dropped, UNKNOWN_INDEX)

@@ -333,3 +333,13 @@ def test_the_baseline_looks_tokens_up() -> None:
     assert look_up(tagged, [["a", "new"]], "token") == [[Span(0, 1, "X"), Span(1, 2, "Y")]]
     ten = [LabelledSentence((str(i),), ()) for i in range(10)]
     assert [sentence.tokens[0] for sentence in spread(ten, 4)] == ["0", "2", "5", "7"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"char_dim": 0}])
+def test_a_tagger_without_word_vectors_learns_and_tags(
+    toy: Path, bilm: Path, tmp_path: Path, changes: dict[str, int]
+) -> None:
+    config = toy_config(toy, bilm=str(bilm), word_dim=0, epochs=1, **changes)
+    run(config, tmp_path, device=torch.device("cpu"))
+    tagger = Tagger.load(tmp_path)
+    assert tagger.tag("Anna lives in Rome .").text == "Anna lives in Rome ."
