@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import tomllib
+from accuracy import WITH, WITHOUT
 from rows import figure, shown, table
 
 HERE = Path(__file__).parent
 RESULTS, RECIPES = HERE / "results", HERE / "recipes"
-WITH, WITHOUT = "with-bilm", "without-bilm"
 PLACE = re.compile(r"(?<=<!-- table )([\w-]+)( -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
 
 Report = dict[str, Any]
+
+HEAD = ["dev without", "dev with", "test without", "test with", "fewer errors"]
 
 # name of the report without .with or .without, title, and which figure counts
 OTHER = (
@@ -74,19 +76,13 @@ def accuracy() -> str:
     for corpus in recipe("accuracy")["corpus"]:
         reports = [read(RESULTS / "accuracy" / f"{corpus['name']}.{kind}.json") for kind in (WITHOUT, WITH)]
         if any(reports):
-            cells = figures(reports, n_seeds(*reports))
-            lines.append([f"{corpus['title']} (`{corpus['name']}`)", str(n_seeds(*reports)), *cells])
+            lines.append([f"{corpus['title']} (`{corpus['name']}`)", str(n_seeds(*reports)), *figures(reports)])
     return table(["corpus", "seeds", *HEAD], lines)
 
 
-HEAD = ["dev without", "dev with", "test without", "test with", "fewer errors"]
-
-
-def figures(reports: list[Report | None], seeds: int) -> list[str]:
+def figures(reports: list[Report | None]) -> list[str]:
     """Dev and test of a pair of reports, and what the second saves."""
-    cells = [
-        shown(report and figure(report, part), seeds if report else 1) for part in ("dev", "test") for report in reports
-    ]
+    cells = [shown(report and figure(report, part), n_seeds(report)) for part in ("dev", "test") for report in reports]
     return [*cells, fewer_errors(*reports)]
 
 
@@ -97,7 +93,7 @@ def curve() -> str:
         lines.append([read(RESULTS / "curve" / f"{row}.{share:g}.json") for row in ("no-bilm", "default")])
     lines.append([read(RESULTS / "accuracy" / f"conll2003.{kind}.json") for kind in (WITHOUT, WITH)])
     rows = [
-        [f"{next(r for r in pair if r)['protocol']['data']['train']['sentences']:,}", *figures(pair, n_seeds(*pair))]
+        [f"{next(r for r in pair if r)['protocol']['data']['train']['sentences']:,}", *figures(pair)]
         for pair in lines
         if any(pair)
     ]

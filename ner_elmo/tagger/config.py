@@ -50,7 +50,7 @@ class TaggerConfig:
     mix: str = LEARNED_MIX
     gamma: bool = True
     mix_layer_norm: bool = False
-    mix_l2: float = 0.001
+    mix_l2: float = TrainingOptions.mix_l2
     elmo_at: str = INPUT
     text: str = "auto"
     licence: str = ""
@@ -67,14 +67,14 @@ class TaggerConfig:
     lstm_layers: int = 1
     dropout: float = 0.5
     elmo_dropout: float = 0.5
-    epochs: int = 50
-    learning_rate: float = 1e-3
-    lr_patience: int = 2
-    lr_factor: float = 0.5
-    patience: int = 8
-    clip_norm: float = 5.0
-    batch_sentences: int = 32
-    batch_tokens: int = 2048
+    epochs: int = TrainingOptions.epochs
+    learning_rate: float = TrainingOptions.learning_rate
+    lr_patience: int = TrainingOptions.lr_patience
+    lr_factor: float = TrainingOptions.lr_factor
+    patience: int = TrainingOptions.patience
+    clip_norm: float = TrainingOptions.clip_norm
+    batch_sentences: int = TrainingOptions.batch_sentences
+    batch_tokens: int = TrainingOptions.batch_tokens
 
     def training_options(self, seed: int, max_minutes: float | None) -> TrainingOptions:
         """The part that the training loop needs."""

@@ -18,6 +18,8 @@ from ner_elmo.tagger.store import INFO, REPORT
 from ner_elmo.tagger.training import TrainingState, load_checkpoint
 from ner_elmo.text.files import require_file, sha256_of_file
 
+_DEFAULTS = asdict(TaggerConfig(train=""))
+
 
 def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | None:
     """``report.json`` of a run that needs no more epochs, or None."""
@@ -68,6 +70,7 @@ def settings_now(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]
 
 
 def refuse_changes(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise UsageError if settings that must not change have."""
     before, now = _options(_DEFAULTS) | before, _options(_DEFAULTS) | now  # an older run lacks newer settings
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if changed:
@@ -92,6 +95,3 @@ def restore(state: TrainingState, folder: Path, device: torch.device, report: Re
         raise ModelError(f"{folder / CHECKPOINTS}: does not fit this data; begin anew with --force") from None
     note(report, f"{folder}: resuming after epoch {state.epoch}")
     return True
-
-
-_DEFAULTS = asdict(TaggerConfig(train=""))
