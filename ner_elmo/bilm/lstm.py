@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ner_elmo.bilm.cell import Arranged, Clips, State, Types, Weights, arrange
+from ner_elmo.bilm.dropout import Dropout
 from ner_elmo.bilm.inference import run
 from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
@@ -153,7 +154,7 @@ class LstmStack(nn.Module):
         super().__init__()
         self.use_skip_connections = options.use_skip_connections
         self.layers = nn.ModuleList(LstmLayer(options) for _ in range(options.n_layers))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def reset_parameters(self) -> None:
         for layer in self.layers:

@@ -118,7 +118,7 @@ class Recurrence(torch.autograd.Function):
                 product(d_out.to(dtype), to_hidden, d_hidden)
             before = cells[rows.start - batch_sizes[step - 1] :][:n_rows] if step else ctx.first_c
             scratch = buffers[1][:n_rows], buffers[2][:n_rows]
-            _cell_backward(gates_of(z[rows]), cells[rows], shown[rows], before, d_hidden, d_cell, scratch, clips.cell)
+            cell_backward(gates_of(z[rows]), cells[rows], shown[rows], before, d_hidden, d_cell, scratch, clips.cell)
             if d_gates is not z:
                 d_gates[rows] = z[rows]
             following = rows
@@ -133,7 +133,7 @@ def tanh_(x: Tensor) -> Tensor:
     return x.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
 
 
-def _cell_backward(
+def cell_backward(
     gates: Gates,
     cell: Tensor,
     shown: Tensor,

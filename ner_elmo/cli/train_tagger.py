@@ -211,6 +211,14 @@ def command(
             "--batch-tokens", min=1, help="most tokens of a batch, padding included", rich_help_panel=_TRAINING
         ),
     ] = 2048,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            help="auto, fp32 or bf16: of the products in training; bf16 on processors that have it",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "auto",
     max_minutes: Annotated[
         float | None,
         typer.Option("--max-minutes", min=0.0, help="begin no epoch that would end later", rich_help_panel=_TRAINING),
@@ -282,10 +290,11 @@ def command(
     chosen_seeds = (seed,) if seeds is None else _numbers("--seeds", seeds)
 
     from ner_elmo.elmo.feature_cache import default_folder
-    from ner_elmo.tagger.config import TaggerConfig
+    from ner_elmo.tagger.config import TaggerConfig, chosen_precision
     from ner_elmo.tagger.run import run
     from ner_elmo.text.tag_scheme import canonical_name
 
+    torch_device = options.set_up_torch(device, threads)
     config = TaggerConfig(
         train=str(train),
         dev=_string(dev),
@@ -327,8 +336,8 @@ def command(
         clip_norm=clip_norm,
         batch_sentences=batch_sentences,
         batch_tokens=batch_tokens,
+        precision=chosen_precision(precision, torch_device.type),
     )
-    torch_device = options.set_up_torch(device, threads)
     if quick:
         _quick_check(config, torch_device, max_minutes, json)
         return

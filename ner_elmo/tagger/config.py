@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ner_elmo.bilm.precision import PRECISIONS, best_precision
 from ner_elmo.errors import UsageError
 from ner_elmo.tagger.model import BOTH, INPUT, LEARNED_MIX, MEAN_MIX, OUTPUT
 from ner_elmo.tagger.training import TrainingOptions
@@ -32,6 +33,7 @@ class TaggerConfig:
         seeds: one training for each; the best on dev is kept.
         train_with_dev: dev is training data: ``epochs`` epochs are trained, the last is kept, and nothing is scored on
             dev. Without ``dev`` nothing is held out.
+        precision: ``fp32`` or ``bf16`` (:func:`chosen_precision`).
     """
 
     train: str
@@ -75,6 +77,7 @@ class TaggerConfig:
     clip_norm: float = TrainingOptions.clip_norm
     batch_sentences: int = TrainingOptions.batch_sentences
     batch_tokens: int = TrainingOptions.batch_tokens
+    precision: str = TrainingOptions.precision
 
     def training_options(self, seed: int, max_minutes: float | None) -> TrainingOptions:
         """The part that the training loop needs."""
@@ -88,9 +91,25 @@ class TaggerConfig:
             mix_l2=self.mix_l2,
             batch_sentences=self.batch_sentences,
             batch_tokens=self.batch_tokens,
+            precision=self.precision,
             max_minutes=max_minutes,
             seed=seed,
         )
+
+
+def chosen_precision(asked: str, device_type: str) -> str:
+    """What ``auto``, ``fp32`` or ``bf16`` means for training on this machine.
+
+    Raises:
+        UsageError: there is no such precision, or not here.
+    """
+    if asked not in ("auto", *PRECISIONS):
+        raise UsageError(f"--precision {asked}: unknown; expected auto, fp32 or bf16")
+    # A GPU computes so little of a tagger at a time that its products are not what takes long.
+    best = best_precision(device_type) if device_type == "cpu" else "fp32"
+    if asked == "bf16" != best:
+        raise UsageError("--precision bf16: needs a processor that multiplies bfloat16; try --precision fp32")
+    return best if asked == "auto" else asked
 
 
 def check_config(config: TaggerConfig) -> tuple[list[int], str]:

@@ -5,13 +5,15 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``tags`` tags.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torchcrf import CRF
 
+from ner_elmo.tagger.lattice import LogPartition, Transitions, messages_after, messages_before
 from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, tags
 
 # What an illegal transition costs. Emissions are kept within ±EMISSION_LIMIT, so no detour through an illegal
@@ -35,7 +37,7 @@ class ConstrainedCrf(nn.Module):
         super().__init__()
         self.tag_set = list(tag_set)
         self.scheme = scheme
-        self.crf = _Lattice(len(self.tag_set), batch_first=True)
+        self.crf = _Decoder(len(self.tag_set), batch_first=True)
         starts = [_penalty(None, tag, scheme) for tag in self.tag_set]
         ends = [_penalty(tag, None, scheme) for tag in self.tag_set]
         moves = [[_penalty(previous, tag, scheme) for tag in self.tag_set] for previous in self.tag_set]
@@ -52,13 +54,20 @@ class ConstrainedCrf(nn.Module):
         Shapes: emissions ``(batch, time, tags)``; tag_ids ``(batch, time)`` int64, anything at padding; mask
         ``(batch, time)`` bool, True = real; returns ``(batch,)``.
         """
-        result = emissions.new_zeros(len(emissions))
-        real = mask.any(dim=1)
-        if not real.any():
-            return result
+        if not mask.shape[1]:
+            return emissions.new_zeros(len(emissions))
+        weights = _bounded(emissions.double())
+        likelihood = self._path_score(weights, tag_ids, mask) - self._log_partition(weights, mask)
+        return -likelihood.to(emissions.dtype)
+
+    def _path_score(self, weights: Tensor, tag_ids: Tensor, mask: Tensor) -> Tensor:
+        """The weight of one path through each sentence, ``(batch,)``."""
+        starts, ends, moves = self._transitions(weights.dtype)
         tag_ids = tag_ids.masked_fill(~mask, 0)
-        likelihood = self._call(_bounded(emissions[real]), tag_ids[real], mask[real])
-        return result.masked_scatter(real, -likelihood)
+        emitted = weights.gather(2, tag_ids.unsqueeze(2)).squeeze(2).masked_fill(~mask, 0.0).sum(dim=1)
+        moved = moves[tag_ids[:, :-1], tag_ids[:, 1:]].masked_fill(~mask[:, 1:], 0.0).sum(dim=1)
+        last = tag_ids.gather(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
+        return emitted + moved + (starts[tag_ids[:, 0]] + ends[last]) * mask.any(dim=1)
 
     def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
         """The most probable legal tag sequence of each sentence, without padding (``[]`` for an empty one).
@@ -68,7 +77,9 @@ class ConstrainedCrf(nn.Module):
         real = mask.any(dim=1)
         if not real.any():
             return [[] for _ in emissions]
-        found = iter(self._call(_bounded(emissions[real]), None, mask[real]))
+        starts, ends, moves = self._transitions(emissions.dtype)
+        legal = {"start_transitions": starts, "end_transitions": ends, "transitions": moves}
+        found = iter(functional_call(self.crf, legal, (_bounded(emissions[real]), mask[real])))
         return [next(found) if is_real else [] for is_real in real.tolist()]
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
@@ -76,14 +87,14 @@ class ConstrainedCrf(nn.Module):
 
         Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool; returns ``(batch,)``.
         """
-        # The first tag, outside, everywhere is a legal path whose score is quickly added up: log Z = its score − its
-        # log-likelihood.
-        outside = torch.zeros(mask.shape, dtype=torch.long, device=mask.device)
-        emitted = (_bounded(emissions)[:, :, 0] * mask).sum(dim=1)
-        moved = self.crf.transitions[0, 0] * (mask.sum(dim=1) - 1)
-        ended = self.crf.start_transitions[0] + self.crf.end_transitions[0]
-        score = (emitted + moved + ended) * mask.any(dim=1)
-        return score + self.neg_log_likelihood(emissions, outside, mask)  # type: ignore[no-any-return]
+        if not mask.shape[1]:
+            return emissions.new_zeros(len(emissions))
+        return self._log_partition(_bounded(emissions.double()), mask).to(emissions.dtype)
+
+    def _log_partition(self, weights: Tensor, mask: Tensor) -> Tensor:
+        transitions = self._transitions(weights.dtype)
+        are_small = self._are_small(weights.detach().masked_fill(~mask.unsqueeze(2), 0.0), transitions)
+        return LogPartition.apply(weights, mask, *transitions, are_small)  # type: ignore[no-any-return]
 
     def token_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """P(tag at token | sentence) ``(batch, time, tags)``, 0 at padding: the gradient of log Z in the emissions."""
@@ -108,25 +119,26 @@ class ConstrainedCrf(nn.Module):
         if not any(spans):
             return [[] for _ in spans]
         with torch.no_grad():
-            # Differences of log-weights of long sentences need more digits than float32 has.
             weights = _bounded(emissions.double()) / temperature
-            parameters = {name: value / temperature for name, value in self._legal_parameters(torch.double).items()}
-            before, after = _messages(weights, mask, parameters, self._are_small(weights, parameters))
+            transitions = Transitions(*(one / temperature for one in self._transitions(torch.double)))
+            are_small = self._are_small(weights, transitions)
+            before = messages_before(weights, transitions, are_small)
+            after = messages_after(weights, mask, transitions, are_small)
             log_z = torch.logsumexp(before[:, 0] + after[:, 0], dim=1)
             lattice = _Messages(weights, before, after, log_z, mask.sum(dim=1))
-            found = iter(self._spans(lattice, parameters["transitions"], spans).clamp(max=0.0).tolist())
+            found = iter(self._spans(lattice, transitions.moves, spans).clamp(max=0.0).tolist())
         return [[next(found) for _ in sentence] for sentence in spans]
 
-    def _are_small(self, weights: Tensor, parameters: Mapping[str, Tensor]) -> bool:
+    def _are_small(self, weights: Tensor, transitions: Transitions) -> bool:
         """Whether no legal path's weight can underflow beside another's when they meet in a token.
 
         Reaching one tag instead of another changes the tags of a token and the two before it at most, so log-weights of
         a token's tags lie within 8 times the largest numbers of each kind, a transition aside; float64 has exp(−700).
         """
         size = weights.abs().amax()
-        penalties = {"start_transitions": self.start_penalties, "end_transitions": self.end_penalties}
-        for name, penalty in {**penalties, "transitions": self.penalties}.items():
-            size = size + parameters[name].masked_fill(penalty < 0, 0.0).abs().amax()
+        penalties = Transitions(self.start_penalties, self.end_penalties, self.penalties)
+        for values, penalty in zip(transitions, penalties, strict=True):
+            size = size + values.detach().masked_fill(penalty < 0, 0.0).abs().amax()
         return bool(10 * size < 700)
 
     def _spans(self, lattice: _Messages, moves: Tensor, spans: Sequence[Sequence[Span]]) -> Tensor:
@@ -174,17 +186,13 @@ class ConstrainedCrf(nn.Module):
             torch.tensor(goes_on, device=device),
         )
 
-    def _call(self, emissions: Tensor, tag_ids: Tensor | None, mask: Tensor):  # type: ignore[no-untyped-def]
-        """pytorch-crf with the penalties in its parameters, computed in the precision of the emissions."""
-        return torch.func.functional_call(self.crf, self._legal_parameters(emissions.dtype), (emissions, tag_ids, mask))
-
-    def _legal_parameters(self, dtype: torch.dtype) -> dict[str, Tensor]:
+    def _transitions(self, dtype: torch.dtype) -> Transitions:
         """pytorch-crf's parameters with the penalties added."""
-        return {
-            "start_transitions": (self.crf.start_transitions + self.start_penalties).to(dtype),
-            "end_transitions": (self.crf.end_transitions + self.end_penalties).to(dtype),
-            "transitions": (self.crf.transitions + self.penalties).to(dtype),
-        }
+        return Transitions(
+            (self.crf.start_transitions + self.start_penalties).to(dtype),
+            (self.crf.end_transitions + self.end_penalties).to(dtype),
+            (self.crf.transitions + self.penalties).to(dtype),
+        )
 
 
 class _Messages(NamedTuple):
@@ -195,40 +203,11 @@ class _Messages(NamedTuple):
     lengths: Tensor  # (batch,)
 
 
-def _messages(
-    weights: Tensor, mask: Tensor, parameters: Mapping[str, Tensor], are_small: bool
-) -> tuple[Tensor, Tensor]:
-    """Log-weights, ``(batch, time, tags)``: of all paths up to a token with a tag, and of all paths onwards.
+class _Decoder(CRF):  # type: ignore[misc]
+    """pytorch-crf whose ``forward`` decodes, since ``functional_call`` reaches nothing else."""
 
-    If weights ``are_small``, a step is a product of matrices, which needs far fewer exponentials.
-    """
-    moves, ends = parameters["transitions"], parameters["end_transitions"].expand(len(weights), -1)
-    exp_moves = moves.exp() if are_small else None
-    before = [parameters["start_transitions"] + weights[:, 0]]
-    for t in range(1, weights.shape[1]):
-        before.append(_log_product(before[-1], moves, exp_moves) + weights[:, t])
-    after = [ends]
-    for t in range(weights.shape[1] - 1, 0, -1):
-        on = _log_product(weights[:, t] + after[-1], moves.T, None if exp_moves is None else exp_moves.T)
-        after.append(torch.where(mask[:, t].unsqueeze(1), on, ends))  # the last real token meets the end
-    return torch.stack(before, dim=1), torch.stack(after[::-1], dim=1)
-
-
-def _log_product(values: Tensor, moves: Tensor, exp_moves: Tensor | None) -> Tensor:
-    """``log Σ_a exp(values[:, a] + moves[a, b])``, ``(batch, b)``."""
-    if exp_moves is None:
-        return torch.logsumexp(values.unsqueeze(2) + moves, dim=1)
-    top = values.amax(dim=1, keepdim=True)
-    return top + torch.log(torch.exp(values - top) @ exp_moves)
-
-
-class _Lattice(CRF):  # type: ignore[misc]
-    """pytorch-crf whose ``forward`` also decodes (without tags), since ``functional_call`` reaches nothing else."""
-
-    def forward(self, emissions: Tensor, tags: Tensor | None, mask: Tensor):  # type: ignore[no-untyped-def]
-        if tags is None:
-            return self.decode(emissions, mask)
-        return super().forward(emissions, tags, mask, reduction="none")
+    def forward(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+        return self.decode(emissions, mask)  # type: ignore[no-any-return]
 
 
 def _penalty(previous: str | None, current: str | None, scheme: str) -> float:

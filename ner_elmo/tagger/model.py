@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ner_elmo.bilm.dropout import Dropout
 from ner_elmo.elmo.scalar_mix import ScalarMix
+from ner_elmo.tagger.bilstm import BiLstm
+from ner_elmo.tagger.character_cnn import CharacterCnn
 from ner_elmo.tagger.crf import ConstrainedCrf
 from ner_elmo.tagger.features import PAD_INDEX, UNKNOWN_INDEX, Batch
-from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
 
 LEARNED_MIX = "learned"
 MEAN_MIX = "mean"
@@ -96,9 +98,11 @@ class TaggerModel(nn.Module):
         self.mix = None if options.elmo_at == OUTPUT else _new_mix(options)
         self.output_mix = None if options.elmo_at == INPUT else _new_mix(options)
         self.words = WordVectors(options) if options.n_words else None
-        self.characters = CharacterCnn(options) if options.char_dim else None
-        self.elmo_dropout = nn.Dropout(options.elmo_dropout)
-        self.dropout = nn.Dropout(options.dropout)
+        self.characters = None
+        if options.char_dim:
+            self.characters = CharacterCnn(options.char_dim, options.char_filters, options.char_width)
+        self.elmo_dropout = Dropout(options.elmo_dropout)
+        self.dropout = Dropout(options.dropout)
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
         self.output = nn.Linear(options.output_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
@@ -117,12 +121,15 @@ class TaggerModel(nn.Module):
                 if name.startswith("bias_ih"):
                     parameter.data.chunk(4)[1].fill_(1.0)  # torch's gate order is input, forget, cell, output
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Emissions ``(batch, time, tags)``; what stands at padding means nothing."""
+    def forward(self, batch: Batch, in_bfloat16: bool = False) -> Tensor:
+        """Emissions ``(batch, time, tags)``; what stands at padding means nothing.
+
+        ``in_bfloat16`` is for training: see :class:`~ner_elmo.tagger.bilstm.BiLstm`.
+        """
         if not batch.mask.any():
             return self.output.weight.new_zeros(*batch.mask.shape, len(self.options.tags))
         inputs = torch.cat(self._inputs(batch), dim=2)
-        outputs = self.lstm(self.dropout(inputs), batch.mask)
+        outputs = self.lstm(self.dropout(inputs), batch.mask, in_bfloat16)
         if self.options.elmo_dim and self.options.elmo_at != INPUT:
             outputs = torch.cat([outputs, self._mixed(batch, self.output_mix)], dim=2)
         return self.output(self.dropout(outputs))  # type: ignore[no-any-return]
@@ -143,10 +150,10 @@ class TaggerModel(nn.Module):
             parts.append(self.characters(batch.char_ids)[batch.type_ids])
         return parts
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Batch, in_bfloat16: bool = False) -> Tensor:
         """Mean negative log-likelihood of a sentence of the batch, ``()``."""
         assert batch.tag_ids is not None
-        return self.crf.neg_log_likelihood(self(batch), batch.tag_ids, batch.mask).mean()
+        return self.crf.neg_log_likelihood(self(batch, in_bfloat16), batch.tag_ids, batch.mask).mean()
 
     def mix_penalty(self) -> Tensor:
         """Σw² over the mixes' weights (γ is free), ``()``."""
@@ -176,31 +183,6 @@ def _new_mix(options: TaggerOptions) -> ScalarMix | None:
     if not options.elmo_dim or options.mix != LEARNED_MIX:
         return None
     return ScalarMix(options.n_mixed_layers, "sentence" if options.mix_layer_norm else False, options.gamma)
-
-
-class BiLstm(nn.Module):
-    """Stacked bidirectional LSTMs that never see padding.
-
-    Each direction is an LSTM of its own over padded sentences, the backward one over sentences turned round within
-    their own lengths: torch is much faster so than on packed sequences.
-    """
-
-    def __init__(self, input_dim: int, hidden_dim: int, n_layers: int, dropout: float) -> None:
-        super().__init__()
-        dims = [input_dim] + [2 * hidden_dim] * (n_layers - 1)
-        self.forwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
-        self.backwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``(batch, time, dim)`` → ``(batch, time, 2 · hidden_dim)``."""
-        lengths, steps = mask.sum(dim=1, keepdim=True), torch.arange(mask.shape[1], device=mask.device)
-        turned = torch.where(mask, lengths - 1 - steps, steps).unsqueeze(2)  # (batch, time, 1), its own inverse
-        for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
-            x = self.dropout(x) if number else x
-            backward, _ = back(x.gather(1, turned.expand_as(x)))
-            x = torch.cat([ahead(x)[0], backward.gather(1, turned.expand_as(backward))], dim=2)
-        return x
 
 
 class WordVectors(nn.Module):
@@ -234,18 +216,3 @@ class WordVectors(nn.Module):
         tuned = self.tuned(word_ids.masked_fill(is_fixed, UNKNOWN_INDEX))
         fixed = self.fixed[(word_ids - n_tuned).clamp(min=0)]
         return torch.where(is_fixed.unsqueeze(2), fixed, tuned)
-
-
-class CharacterCnn(nn.Module):
-    """What a token's spelling says: a convolution over its bytes, the maximum over the token, relu."""
-
-    def __init__(self, options: TaggerOptions) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(N_CHARACTERS, options.char_dim, padding_idx=PADDING_ID)
-        self.convolution = nn.Conv1d(options.char_dim, options.char_filters, options.char_width, padding="same")
-
-    def forward(self, char_ids: Tensor) -> Tensor:
-        """``(types, width)`` raw ids → ``(types, char_filters)``. Padding counts for nothing."""
-        spelled = self.embedding(char_ids).transpose(1, 2)
-        found = self.convolution(spelled).masked_fill((char_ids == PADDING_ID).unsqueeze(1), -torch.inf)
-        return torch.relu(found.amax(dim=2))

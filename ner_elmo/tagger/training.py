@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ner_elmo.errors import NerElmoError
 from ner_elmo.tagger.evaluation import Counts, count, total
-from ner_elmo.tagger.features import Example, Words, batches_by_length, collate, drop_singletons
+from ner_elmo.tagger.features import Batch, Example, Words, batches_by_length, collate, drop_singletons
 from ner_elmo.tagger.inference import predict
 from ner_elmo.tagger.model import TaggerModel
 from ner_elmo.text.files import replace_file
@@ -39,6 +40,7 @@ class TrainingOptions:
         batch_sentences, batch_tokens: a batch holds no more of either, padding included.
         mix_l2: weight of the penalty Σw² on the scalar mix, which pulls its layers towards equal shares.
         singleton_dropout: how often a word seen once is taken for unknown.
+        precision: ``fp32``, or ``bf16``: the LSTMs' products in bfloat16 (:mod:`ner_elmo.tagger.bilstm`).
         max_minutes: no epoch is begun that would probably end later than this.
         seed: fixes everything on CPU.
     """
@@ -53,6 +55,7 @@ class TrainingOptions:
     batch_tokens: int = 2048
     mix_l2: float = 0.001
     singleton_dropout: float = 0.5
+    precision: str = "fp32"
     max_minutes: float | None = None
     seed: int = 1
 
@@ -232,7 +235,7 @@ def _train_once(
     """One pass over the training examples: mean loss of a sentence, and how many tokens were read."""
     state.model.train()
     lengths = [len(example.tokens) for example in data.train]
-    losses, done = 0.0, 0
+    losses, done, total_tokens = 0.0, 0, sum(lengths)
     for indices in batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng):
         batch = collate([data.train[index] for index in indices])
         batch = drop_singletons(batch, data.words, options.singleton_dropout).to(device)
@@ -242,20 +245,32 @@ def _train_once(
         losses += loss * len(indices)
         done += sum(lengths[index] for index in indices)
         if progress is not None:
-            progress(done, sum(lengths))
+            progress(done, total_tokens)
     return losses / max(1, len(data.train)), done
 
 
-def _step(state: TrainingState, batch: Any, options: TrainingOptions) -> float:
-    loss = state.model.loss(batch)
+def _step(state: TrainingState, batch: Batch, options: TrainingOptions) -> float:
+    loss = state.model.loss(batch, options.precision == "bf16")
     objective = loss
     if state.model.mix is not None or state.model.output_mix is not None:
         objective = loss + options.mix_l2 * state.model.mix_penalty()
     state.optimizer.zero_grad()
     objective.backward()
-    torch.nn.utils.clip_grad_norm_(state.model.parameters(), options.clip_norm)
+    _clip(list(state.model.parameters()), options.clip_norm)
     state.optimizer.step()
     return float(loss.detach())
+
+
+def _clip(parameters: list[nn.Parameter], most: float) -> None:
+    """Cut the norm of all gradients together to ``most``.
+
+    torch's own function multiplies them in any case, mostly by 1, so as not to wait for a GPU to say how large they
+    are; on a CPU that is a pass over memory for nothing.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = get_total_norm(gradients)
+    if norm.device.type != "cpu" or not norm <= most:
+        clip_grads_with_norm_(parameters, most, norm)
 
 
 def save_checkpoint(folder: Path, state: TrainingState) -> None:

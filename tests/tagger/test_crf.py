@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchcrf import CRF
 
 from ner_elmo.tagger.crf import ConstrainedCrf
 from ner_elmo.text.tag_scheme import Span, allowed, spans, tag_set, tags
@@ -112,6 +113,36 @@ def test_span_probabilities_are_the_same_by_products_and_by_sums(
     by_sums = crf.span_log_probabilities(emissions, mask, wanted)
     for one, other in zip(by_products, by_sums, strict=True):
         assert one == pytest.approx(other, abs=1e-9)
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, "token"])
+@pytest.mark.parametrize("size", [1.0, 60.0], ids=["products", "sums"])
+def test_likelihood_and_gradient_are_those_of_pytorch_crf(scheme: str, size: float) -> None:
+    """Which records every step and lets torch find the gradient; sentences of several lengths, one of them empty."""
+    crf = make_crf(scheme)
+    lengths = [9, 0, 1, 5]
+    mask = torch.arange(9) < torch.tensor(lengths)[:, None]
+    emissions = (size * torch.randn(4, 9, len(crf.tag_set), dtype=torch.double)).requires_grad_()
+    tag_ids = torch.randint(0, len(crf.tag_set), mask.shape)  # mostly illegal sequences: they have their weight, too
+    share = torch.rand(4, dtype=torch.double)
+    leaves = [emissions, *crf.parameters()]
+
+    ours = crf.neg_log_likelihood(emissions.masked_fill(~mask.unsqueeze(2), torch.nan), tag_ids, mask)
+    found = torch.autograd.grad((share * ours).sum(), leaves)
+
+    plain = CRF(len(crf.tag_set), batch_first=True)
+    penalties = {"start_transitions": "start_penalties", "end_transitions": "end_penalties", "transitions": "penalties"}
+    legal = {name: getattr(crf.crf, name) + getattr(crf, penalty) for name, penalty in penalties.items()}
+    real = mask.any(dim=1)
+    theirs = -torch.func.functional_call(
+        plain, legal, (emissions[real], tag_ids[real], mask[real]), {"reduction": "none"}
+    )
+    expected = torch.autograd.grad((share[real] * theirs).sum(), leaves)
+
+    assert ours[1] == 0
+    torch.testing.assert_close(ours[real], theirs, rtol=1e-9, atol=1e-9)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-8)
 
 
 def test_extreme_scores_still_give_probabilities() -> None:

@@ -18,7 +18,7 @@ from ner_elmo.tagger.features import (
     make_examples,
     make_words,
 )
-from ner_elmo.tagger.model import CharacterCnn, TaggerModel, TaggerOptions, WordVectors
+from ner_elmo.tagger.model import TaggerModel, TaggerOptions, WordVectors
 from ner_elmo.text.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span, tag_set
 
@@ -109,22 +109,6 @@ def test_padding_and_neighbours_change_nothing(layers: int) -> None:
         torch.testing.assert_close(found[0], emissions[row, : len(one.tokens)])
         torch.testing.assert_close(model.crf.neg_log_likelihood(found, alone.tag_ids, alone.mask)[0], losses[row])
     assert model.loss(together).isfinite()
-
-
-def test_the_character_cnn_is_a_convolution_over_bytes_and_a_maximum() -> None:
-    cnn = CharacterCnn(TaggerOptions(tags=TAGS, char_dim=3, char_filters=2)).eval()
-    batch = collate([example("ab", "abcdefgh")])
-    found = cnn(batch.char_ids)
-    begin, a, b, end = (cnn.embedding.weight[i] for i in (258, ord("a"), ord("b"), 259))
-    nothing = torch.zeros(3)
-    windows = [(nothing, begin, a), (begin, a, b), (a, b, end), (b, end, nothing)]
-    slow = torch.stack([
-        torch.stack([(cnn.convolution.weight[f] * torch.stack(w, dim=1)).sum() + cnn.convolution.bias[f] for w in windows])  # noqa: E501
-        .max()
-        .relu()
-        for f in range(2)
-    ])  # fmt: skip
-    torch.testing.assert_close(found[0], slow)
 
 
 def test_vectors_beyond_the_tuned_ones_stay_as_they_are() -> None:

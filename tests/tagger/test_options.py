@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
+from ner_elmo.bilm.dropout import Dropout
 from ner_elmo.bilm.inference import run_both as run_few
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.scalar_mix import ScalarMix, normalise_layer
@@ -169,14 +169,12 @@ def test_what_no_layer_needs_is_not_computed(
 def test_no_dropout_when_tagging(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither while tagging nor while an epoch is scored on dev."""
     tagger = Tagger.load(trained)
-    assert any(isinstance(module, nn.Dropout) and module.p > 0 for module in tagger.model.modules())
-    dropped = nn.functional.dropout
+    assert any(isinstance(module, Dropout) and module.p > 0 for module in tagger.model.modules())
 
-    def refuse(x: torch.Tensor, p: float, training: bool, inplace: bool) -> torch.Tensor:
-        assert not training
-        return dropped(x, p, training, inplace)
+    def refuse(*_: object) -> torch.Tensor:
+        raise AssertionError("dropout")
 
-    monkeypatch.setattr("torch.nn.functional.dropout", refuse)
+    monkeypatch.setattr("ner_elmo.bilm.dropout._factors", refuse)
     texts = [["Ann", "Smith", "sees", "Rome"]] * 3
     first, *others = [document.entities for document in tagger.tag(texts)]
     assert first
@@ -185,6 +183,8 @@ def test_no_dropout_when_tagging(trained: Path, monkeypatch: pytest.MonkeyPatch)
     layers = np.zeros((3, 2, 8), dtype=np.float16)
     assert predict_scored(tagger.model, [Example(("a", "b"), np.array([1, 1]), layers)])
     assert tagger.model.training
+    with pytest.raises(AssertionError, match="dropout"):
+        tagger.model(collate([Example(("a", "b"), np.array([1, 1]), layers)]))
 
 
 def test_vectors_that_stay_as_they_are(toy: Path, tmp_path: Path) -> None:

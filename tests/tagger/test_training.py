@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, NerElmoError, UsageError
+from ner_elmo.tagger.config import chosen_precision
 from ner_elmo.tagger.preparation import choose_text, new_model, prepare
 from ner_elmo.tagger.run import run
+from ner_elmo.tagger.run_directory import CONFIG
 from ner_elmo.tagger.store import copy_tagger
 from ner_elmo.tagger.training import (
     TrainingData,
     TrainingOptions,
     TrainingState,
+    _clip,
     checkpoint_files,
     load_checkpoint,
     start,
@@ -56,8 +60,11 @@ def timeless(record: object) -> dict:  # type: ignore[type-arg]
 
 
 @pytest.mark.parametrize("elmo", [False, True])
-def test_a_resumed_run_equals_an_unbroken_one(toy: Path, bilm: Path, tmp_path: Path, elmo: bool) -> None:
-    options = TrainingOptions(epochs=4, learning_rate=0.02, lr_patience=0, batch_sentences=8)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resumed_run_equals_an_unbroken_one(
+    toy: Path, bilm: Path, tmp_path: Path, elmo: bool, precision: str
+) -> None:
+    options = TrainingOptions(epochs=4, learning_rate=0.02, lr_patience=0, batch_sentences=8, precision=precision)
     extra = {"bilm": str(bilm)} if elmo else {}
     whole, data = begin(toy, options, **extra)
     expected = [timeless(record) for record in train(whole, data, options)]
@@ -129,6 +136,66 @@ def test_minutes_only_stop(toy: Path) -> None:
     list(train(state, data, TrainingOptions(epochs=3, learning_rate=0.02)))
     assert state.epoch == 3
     assert state.stopped == "epochs"
+
+
+def test_precision_changes_digits_and_what_is_learned_stays(toy: Path, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        options = TrainingOptions(epochs=5, learning_rate=0.02, batch_sentences=8, precision=precision)
+        state, data = begin(toy, options)
+        *_, last = train(state, data, options)
+        losses[precision] = last.loss
+        assert state.best_f1 == 1
+    assert losses["fp32"] != losses["bf16"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "has_it", "expected"),
+    [
+        ("auto", "cpu", True, "bf16"),
+        ("auto", "cpu", False, "fp32"),
+        ("auto", "cuda", True, "fp32"),
+        ("fp32", "cpu", True, "fp32"),
+        ("bf16", "cpu", True, "bf16"),
+        ("bf16", "cpu", False, "needs a processor that multiplies bfloat16; try --precision fp32"),
+        ("bf16", "cuda", True, "needs a processor"),
+        ("fp16", "cpu", True, "--precision fp16: unknown; expected auto, fp32 or bf16"),
+    ],
+)
+def test_the_precision_that_is_chosen(
+    asked: str, device: str, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ner_elmo.tagger.config.best_precision", lambda _: "bf16" if has_it else "fp32")
+    if expected in ("fp32", "bf16"):
+        assert chosen_precision(asked, device) == expected
+    else:
+        with pytest.raises(UsageError, match=expected):
+            chosen_precision(asked, device)
+
+
+def test_a_run_from_before_there_was_a_precision_goes_on_in_float32(toy: Path, tmp_path: Path) -> None:
+    run(toy_config(toy, epochs=1), tmp_path, device=CPU)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    del config["precision"]
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(UsageError, match=r"other settings \(precision\)"):
+        run(toy_config(toy, epochs=2, precision="bf16"), tmp_path, device=CPU, resume=True)
+    run(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
+
+
+@pytest.mark.parametrize("most", [1e-3, 1e3])
+def test_the_gradient_is_cut_as_torch_cuts_it(most: float) -> None:
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in ((3,), (2, 2), (1,))] for _ in range(2))
+    for parameters in (ours, theirs):
+        for number, parameter in enumerate(parameters[:2], start=1):
+            parameter.grad = torch.full_like(parameter, float(number))
+    _clip(ours, most)
+    nn.utils.clip_grad_norm_(theirs, most)
+    for one, other in zip(ours[:2], theirs[:2], strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_a_loss_that_is_no_number_is_an_error(toy: Path) -> None:
