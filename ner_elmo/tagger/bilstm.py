@@ -62,10 +62,17 @@ class BiLstm(nn.Module):
         packing = packed(mask)
 
         def layer(x: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
-            weights = [weight for lstm in (ahead, back) for weight in lstm.all_weights[0]]
+            weights = [*joined_weights(ahead), *joined_weights(back)]
             return BiRecurrence.apply(x, packing, torch.bfloat16, *weights)  # type: ignore[no-any-return]
 
         return layer
+
+
+def joined_weights(lstm: nn.LSTM) -> tuple[Tensor, Tensor, Tensor]:
+    """Of one layer: to the gates from the input ``(4 · units, dim)`` and from the state ``(4 · units, units)``, and the
+    sum of torch's two biases ``(4 · units,)``."""
+    of_input, of_state, bias, other = lstm.all_weights[0]
+    return of_input, of_state, bias + other
 
 
 class BiRecurrence(torch.autograd.Function):
@@ -76,19 +83,18 @@ class BiRecurrence(torch.autograd.Function):
     The products, and the numbers that meet in them, are of ``dtype``; gates, cells and their gradients are of the type
     of ``x``.
 
-    Weights are those of torch's two LSTMs, the forward one's first: to the gates from the input ``(4 · units, dim)``
-    and from the state ``(4 · units, units)``, and two biases ``(4 · units,)``.
+    Weights are those of torch's two LSTMs (:func:`joined_weights`), the forward one's first.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, packing: Packing, dtype: torch.dtype, *weights: Tensor) -> Tensor:
         batch, time, dim = x.shape
-        of_input = torch.cat([one.to(dtype) for one in weights[0::4]])  # (2 · 4 · units, dim)
-        of_state = torch.stack([one.to(dtype) for one in weights[1::4]])  # (2, 4 · units, units)
+        of_input = torch.cat([one.to(dtype) for one in weights[0::3]])  # (2 · 4 · units, dim)
+        of_state = torch.stack([one.to(dtype) for one in weights[1::3]])  # (2, 4 · units, units)
         inputs = x.view(-1, dim).index_select(0, packing.ahead).to(dtype)
         n_positions, units = len(inputs), of_state.shape[2]
         z = _directions(inputs @ of_input.T, packing, x.dtype)
-        z += torch.stack([one + other for one, other in zip(weights[2::4], weights[3::4], strict=True)]).unsqueeze(1)
+        z += torch.stack(weights[2::3]).unsqueeze(1)
         y, cells, shown = (x.new_empty(2, n_positions, units) for _ in range(3))
         to_gates = of_state.transpose(1, 2)
         before = slice(0, 0)
@@ -149,7 +155,7 @@ class BiRecurrence(torch.autograd.Function):
         met = y.index_select(1, packing.previous()).to(dtype)
         d_of_state = torch.bmm(d_gates[:, packing.sizes[0] :].transpose(1, 2), met).to(y.dtype)
         d_bias = z.sum(dim=1)
-        d_weights = [one for d in (0, 1) for one in (d_of_input[d], d_of_state[d], d_bias[d], d_bias[d])]
+        d_weights = [one for both in zip(d_of_input, d_of_state, d_bias, strict=True) for one in both]
         return d_x, None, None, *d_weights
 
 

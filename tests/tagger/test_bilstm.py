@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ner_elmo.tagger.bilstm import BiLstm, BiRecurrence
+from ner_elmo.tagger.bilstm import BiLstm, BiRecurrence, joined_weights
 from ner_elmo.tagger.packing import packed
 
 LENGTHS = [[4], [1], [3, 9, 1, 9, 4], [2, 0, 5], [1, 1, 1]]
@@ -46,7 +46,7 @@ def test_the_recurrence_is_that_of_torch(lengths: list[int]) -> None:
     share = torch.randn(*mask.shape, 10, dtype=torch.double)
     slow = outputs_and_gradients(lstm, x, one_by_one(lstm, x, lengths), share)
     given = x.masked_fill(~mask.unsqueeze(2), torch.nan)  # what stands at padding means nothing
-    weights = [weight for part in (lstm.forwards[0], lstm.backwards[0]) for weight in part.all_weights[0]]
+    weights = [weight for part in (lstm.forwards[0], lstm.backwards[0]) for weight in joined_weights(part)]
     fast = outputs_and_gradients(lstm, x, BiRecurrence.apply(given, packed(mask), torch.double, *weights), share)
     for one, other in zip(fast, slow, strict=True):
         torch.testing.assert_close(one, other)
@@ -67,6 +67,19 @@ def test_both_ways_are_near_to_torch(n_layers: int, in_bfloat16: bool) -> None:
         difference = (one - other).norm() / other.norm()
         assert difference < (0.02 if in_bfloat16 else 1e-6)
         assert difference > 0 or not in_bfloat16  # bfloat16 has three digits
+
+
+def test_each_gradient_has_its_own_place() -> None:
+    """They are changed in place, by clipping: one that two parameters shared would be changed twice."""
+    lstm = BiLstm(6, 5, 2, 0.0)
+    mask = mask_of([3, 2])
+    lstm(torch.randn(*mask.shape, 6), mask, True).sum().backward()
+    gradients = [parameter.grad for parameter in lstm.parameters()]
+    before = [one.clone() for one in gradients if one is not None]
+    assert len(before) == len(gradients)
+    torch._foreach_mul_(gradients, 0.5)
+    for one, other in zip(gradients, before, strict=True):
+        torch.testing.assert_close(one, other / 2)
 
 
 @settings(max_examples=40, deadline=None)
