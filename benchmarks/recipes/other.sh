@@ -19,10 +19,15 @@ tagger() {
     ner-elmo train-tagger "$@" --resume -o "$runs/$name"
 }
 
-english=(--train "$conll/eng.train" --dev "$conll/eng.testa" --test "$conll/eng.testb" --bilm "$models/en"
+english=(--train "$conll/eng.train" --dev "$conll/eng.testa" --test "$conll/eng.testb"
     --word-vectors "$runs/en.vectors.txt" --epochs 8 --patience 3)
-tagger conll2003-pos.with "${english[@]}" --column 1 --scheme none
-tagger conll2003-chunks.with "${english[@]}" --column 2 --scheme iob1
+for with in without "with --bilm $models/en"; do
+    read -r name bilm <<< "$with"
+    # shellcheck disable=SC2086  # two words, or none
+    tagger "conll2003-pos.$name" "${english[@]}" $bilm --column 1 --scheme none
+    # shellcheck disable=SC2086
+    tagger "conll2003-chunks.$name" "${english[@]}" $bilm --column 2 --scheme iob1
+done
 
 for kind in segmentation lexical; do
     for part in train dev test; do
