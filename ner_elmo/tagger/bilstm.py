@@ -1,7 +1,7 @@
 """Stacked bidirectional LSTMs (Graves and Schmidhuber 2005) over padded sentences, which never see the padding.
 
 In float32 each direction is torch's own LSTM. Training may take :class:`BiRecurrence` with products in bfloat16, most
-of them before and after the steps instead of within: twice as fast where a processor multiplies bfloat16
+of them before and after the steps instead of within: up to twice as fast where a processor multiplies bfloat16
 (:mod:`ner_elmo.bilm.precision`).
 
 Letters in shapes: ``batch`` sentences, ``time`` tokens, ``positions`` real tokens of all, ``units`` LSTM units in each

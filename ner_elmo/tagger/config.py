@@ -105,7 +105,7 @@ def chosen_precision(asked: str, device_type: str) -> str:
     """
     if asked not in ("auto", *PRECISIONS):
         raise UsageError(f"--precision {asked}: unknown; expected auto, fp32 or bf16")
-    # A GPU computes so little of a tagger at a time that its products are not what takes long.
+    # On a GPU nothing but float32 has been tried.
     best = best_precision(device_type) if device_type == "cpu" else "fp32"
     if asked == "bf16" != best:
         raise UsageError("--precision bf16: needs a processor that multiplies bfloat16; try --precision fp32")

@@ -3,7 +3,7 @@
 A lattice has a node for each tag at each token. The weight of a path is the sum of its emissions, its transitions, a
 start and an end; log Z is the log of the summed exponentials of all paths. Its gradient is how often a path is expected
 to pass: a node (the marginals) or a transition. So it follows from the messages (Rabiner 1989, equations 19-25, 37) and
-nothing need be recorded on the way, which takes a quarter of the time that a gradient through every step does.
+nothing need be recorded on the way, which takes half the time that a gradient through every step does.
 
 Everything is float64: differences of log-weights of long sentences need more digits than float32 has.
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -20,11 +21,8 @@ import tomllib
 
 
 @pytest.fixture
-def rows(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(repository / "benchmarks")
-    import rows
-
-    return rows
+def rows(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("rows")
 
 
 def test_a_sample_is_a_part_of_every_larger_one(rows: ModuleType, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,11 +14,8 @@ if sys.version_info < (3, 11):
 
 
 @pytest.fixture
-def tables(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(repository / "benchmarks")
-    import tables
-
-    return tables
+def tables(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("tables")
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/accuracy.md"])
