@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ner_elmo.bilm.model import packing
+
 
 class Packing(NamedTuple):
     """The real elements of a batch: the first of all rows, the longest row first, then the second of those that have
@@ -34,19 +36,18 @@ class Packing(NamedTuple):
     def previous(self) -> Tensor:
         """The packed element of the step before, for all but those of the first step."""
         pairs = zip(self.starts(), self.sizes[1:], strict=False)
-        before = [torch.arange(start, start + size, device=self.ahead.device) for start, size in pairs]
+        before = [torch.arange(start, start + size) for start, size in pairs]
         return torch.cat(before) if before else self.ahead[:0]
 
 
 def packed(mask: Tensor) -> Packing:
-    """How the elements where ``mask`` ``(batch, time)`` is True stand when packed; in each row they come first."""
-    n_rows, time = mask.shape
+    """How the elements where ``mask`` ``(batch, time)``, on a CPU, is True stand when packed; in each row they come
+    first."""
+    time = mask.shape[1]
     lengths, order = mask.sum(dim=1).sort(descending=True, stable=True)
-    steps = torch.arange(time, device=mask.device).unsqueeze(1)
-    is_real = steps < lengths  # (time, batch)
-    ahead = (order * time + steps)[is_real]
-    back = (order * time + lengths - 1 - steps)[is_real]
-    position = torch.zeros(n_rows * time, dtype=torch.int64, device=mask.device)
-    position[ahead] = torch.arange(len(ahead), device=mask.device)
-    sizes = [size for size in is_real.sum(dim=1).tolist() if size]
-    return Packing(sizes, order, ahead, back, position[back])
+    sizes, forward, backward = packing(lengths.tolist() or [0])
+    # Of the real elements, the longest row's first, row after row: where each stands in the batch.
+    places = (order.unsqueeze(1) * time + torch.arange(time))[mask[order]]
+    position = torch.empty_like(forward)
+    position[forward] = torch.arange(len(forward))
+    return Packing(sizes, order, places[forward], places[backward], position[backward])
