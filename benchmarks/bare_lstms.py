@@ -24,12 +24,12 @@ import torch
 from torch import nn
 
 from benchmarks.pretraining import padded_vocabulary, summary
-from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.corpus import TextSource, training_batches
+from ner_elmo.bilm.data.corpus import TextSource, training_batches
+from ner_elmo.bilm.data.read_ahead import read_ahead
 from ner_elmo.bilm.options import LstmOptions, options_to_json, size
-from ner_elmo.bilm.precision import PRECISIONS, best_precision, computing, fast_products, lstm_type
-from ner_elmo.bilm.read_ahead import read_ahead
-from ner_elmo.bilm.trainer import BATCHES_AHEAD, Ready, new_trainer
+from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.trainer import BATCHES_AHEAD, Ready, new_trainer
+from ner_elmo.nn.precision import PRECISIONS, best_precision, computing, fast_products, lstm_type
 
 WARM_UP = 3
 

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from worker import Worker
 
-from ner_elmo.bilm.hdf5 import write_weights
+from ner_elmo.bilm.files.weights import write_weights
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import SIZES, options_to_json
 from ner_elmo.text.files import read_lines

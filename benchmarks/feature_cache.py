@@ -27,14 +27,14 @@ import numpy as np
 import torch
 from encoder import write_random_model
 
-from ner_elmo.bilm.precision import best_precision
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import FeatureCache, compute_features
-from ner_elmo.tagger import training
-from ner_elmo.tagger.config import TaggerConfig
-from ner_elmo.tagger.features import Example, batches_by_length
-from ner_elmo.tagger.preparation import Prepared, new_model, prepare
-from ner_elmo.tagger.training import TrainingData, TrainingOptions, start, train
+from ner_elmo.nn.precision import best_precision
+from ner_elmo.tagger.network.inputs import Example, batches_by_length
+from ner_elmo.tagger.training.config import TaggerConfig
+from ner_elmo.tagger.training.loop import TrainingData, TrainingOptions, start, train
+from ner_elmo.tagger.training.loop import loop as training
+from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
 
 Features = Sequence[Any]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from worker import peak_bytes, serve
 
-from ner_elmo.bilm.corpus import by_length
+from ner_elmo.bilm.data.corpus import by_length
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from worker import peak_bytes, serve
 
-from ner_elmo.bilm.directory import find_bilm, load_bilm
+from ner_elmo.bilm.files.directory import find_bilm, load_bilm
 from ner_elmo.bilm.lstm import LstmLayer, LstmStack
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 

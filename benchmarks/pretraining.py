@@ -23,11 +23,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.plain_bilm import PlainBilm
-from ner_elmo.bilm.config import PretrainConfig
-from ner_elmo.bilm.corpus import TextSource, make_batch, training_batches
-from ner_elmo.bilm.precision import PRECISIONS, best_precision
+from ner_elmo.bilm.data.corpus import TextSource, make_batch, training_batches
+from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import draw_sample
-from ner_elmo.bilm.trainer import new_trainer
+from ner_elmo.nn.precision import PRECISIONS, best_precision
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, most_frequent
 

@@ -60,10 +60,10 @@ def work(arguments: argparse.Namespace) -> None:
     """One process: train some steps; the first prints the speed of all together."""
     import torch
 
-    from ner_elmo.bilm.config import PretrainConfig
-    from ner_elmo.bilm.corpus import TextSource, training_batches
-    from ner_elmo.bilm.distributed import joined
-    from ner_elmo.bilm.trainer import new_trainer
+    from ner_elmo.bilm.data.corpus import TextSource, training_batches
+    from ner_elmo.bilm.pretraining.config import PretrainConfig
+    from ner_elmo.bilm.pretraining.distributed import joined
+    from ner_elmo.bilm.pretraining.trainer import new_trainer
     from ner_elmo.text.counting import count_text
     from ner_elmo.text.vocabulary import most_frequent, read_vocabulary
 

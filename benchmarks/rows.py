@@ -15,9 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ner_elmo.bilm.directory import find_bilm
-from ner_elmo.text.conll import is_break
+from ner_elmo.bilm.files.directory import find_bilm
 from ner_elmo.text.files import read_lines, replace_file, sha256_of_file
+from ner_elmo.text.formats.conll import is_break
 from ner_elmo.text.heldout import sentence_digest
 
 ASIDE = ("--threads", "--device", "--storage", "--licence")  # with what follows each

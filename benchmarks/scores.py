@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
-from ner_elmo.tagger.features import Example, elmo_layers
-from ner_elmo.tagger.inference import decode, emission_batches
-from ner_elmo.tagger.model import MEAN_MIX
-from ner_elmo.tagger.prediction import Tagger
-from ner_elmo.text.corpus import load_corpus
+from ner_elmo.tagger.decoding import decode, emission_batches
+from ner_elmo.tagger.network.inputs import Example, elmo_layers
+from ner_elmo.tagger.network.model import MEAN_MIX
+from ner_elmo.tagger.tagger import Tagger
+from ner_elmo.text.formats.corpus import load_corpus
 
 
 def main() -> None:

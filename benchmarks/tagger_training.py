@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torchcrf import CRF
 
-from ner_elmo.bilm.dropout import Dropout
-from ner_elmo.bilm.precision import best_precision
-from ner_elmo.tagger import training
-from ner_elmo.tagger.config import TaggerConfig
-from ner_elmo.tagger.crf import ConstrainedCrf
-from ner_elmo.tagger.model import TaggerModel
-from ner_elmo.tagger.preparation import Prepared, new_model, prepare
+from ner_elmo.nn.dropout import Dropout
+from ner_elmo.nn.precision import best_precision
+from ner_elmo.tagger.network.crf import ConstrainedCrf
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.training.config import TaggerConfig
+from ner_elmo.tagger.training.loop import loop as training
+from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
 
 LAYERS = 3
 

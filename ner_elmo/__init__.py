@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ner_elmo.elmo.encoder import Elmo
-    from ner_elmo.tagger.prediction import Tagger
+    from ner_elmo.tagger.tagger import Tagger
     from ner_elmo.text.documents import Document, Entity
 
 __version__ = "0.1.0"
 __all__ = ["Document", "Elmo", "Entity", "Tagger", "__version__"]
 
 _HOMES = {
-    "Tagger": "ner_elmo.tagger.prediction",
+    "Tagger": "ner_elmo.tagger.tagger",
     "Elmo": "ner_elmo.elmo.encoder",
     "Document": "ner_elmo.text.documents",
     "Entity": "ner_elmo.text.documents",

@@ -6,8 +6,8 @@ import sys
 
 def run() -> None:
     """Run the command line and leave with its exit status."""
-    from ner_elmo.bilm.launch import is_launched
     from ner_elmo.cli.main import main
+    from ner_elmo.runs.launch import is_launched
 
     status = main()
     if is_launched():

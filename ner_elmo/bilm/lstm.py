@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ner_elmo.bilm.cell import Arranged, Clips, State, Types, Weights, arrange
-from ner_elmo.bilm.dropout import Dropout
-from ner_elmo.bilm.inference import run
-from ner_elmo.bilm.int8 import Int8Weights, run_int8
 from ner_elmo.bilm.options import LstmOptions
-from ner_elmo.bilm.precision import as_it_is, is_mixed, lstm_type
-from ner_elmo.bilm.recurrence import Recurrence, last_outputs
+from ner_elmo.nn.cell import Arranged, Clips, State, Types, Weights, arrange
+from ner_elmo.nn.dropout import Dropout
+from ner_elmo.nn.inference import run
+from ner_elmo.nn.int8 import Int8Weights, run_int8
+from ner_elmo.nn.precision import as_it_is, is_mixed, lstm_type
+from ner_elmo.nn.recurrence import Recurrence, last_outputs
 
 FORGET_BIAS = 1.0
 
@@ -71,7 +71,7 @@ class LstmLayer(nn.Module):
         ``types`` says which inputs are the same, if that is known.
 
         On a GPU torch's own code runs what has no clips. Everything else is
-        :mod:`ner_elmo.bilm.recurrence`, and without a gradient :mod:`ner_elmo.bilm.inference`.
+        :mod:`ner_elmo.nn.recurrence`, and without a gradient :mod:`ner_elmo.nn.inference`.
         """
         if x.device.type == "cuda" and self.cell_clip is None and self.proj_clip is None:
             return self._fused(x, batch_sizes, state)
@@ -140,7 +140,7 @@ class LstmLayer(nn.Module):
         return Clips(self.cell_clip, self.proj_clip)
 
     def weights(self) -> Weights:
-        """Kernel and projection as :mod:`ner_elmo.bilm.recurrence` trains them."""
+        """Kernel and projection as :mod:`ner_elmo.nn.recurrence` trains them."""
         lstm = self.lstm
         projection = lstm.weight_hr_l0.t() if lstm.proj_size else None
         bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).unsqueeze(0)
@@ -199,7 +199,7 @@ class LstmStack(nn.Module):
 
 
 def join(forward: LstmStack, backward: LstmStack) -> list[Arranged]:
-    """The weights of both directions, layer by layer, for :func:`~ner_elmo.bilm.inference.run_both`; from now on the
+    """The weights of both directions, layer by layer, for :func:`~ner_elmo.nn.inference.run_both`; from now on the
     stacks read theirs from there."""
     joined = []
     with torch.no_grad():

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ner_elmo.bilm.at_once import at_once
-from ner_elmo.bilm.cell import Arranged, Clips, State, Types
-from ner_elmo.bilm.inference import run_both
 from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
-from ner_elmo.bilm.products import MANY_ROWS
 from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
+from ner_elmo.nn.cell import Arranged, Clips, State, Types
+from ner_elmo.nn.inference import run_both
+from ner_elmo.nn.ordered_sums import MANY_ROWS
+from ner_elmo.nn.two_threads import at_once
 
 # The states that the layers of each direction begin with, forward and backward.
 Starts = tuple[list[State], list[State]]

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ner_elmo.bilm.corpus import Batch, Sentence, by_length, in_chunks, make_batch
+from ner_elmo.bilm.data.corpus import Batch, Sentence, by_length, in_chunks, make_batch
+from ner_elmo.bilm.data.running_text import RunningBatch, States, one_row, running_directions
 from ner_elmo.bilm.model import BiLm, reversal, reverse
-from ner_elmo.bilm.running_text import RunningBatch, States, one_row, running_directions
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
 from ner_elmo.text.vocabulary import Vocabulary

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ner_elmo.bilm.precision import add_product, product
+from ner_elmo.nn.precision import add_product, product
 
 CHUNK_ELEMENTS = 1 << 19  # logits held at a time: 2 MiB of float32, which stays in a processor's cache
 CHUNK_ELEMENTS_GPU = 1 << 27

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ner_elmo.cli import options
+from ner_elmo.cli import flags
 from ner_elmo.errors import UsageError
 
 if TYPE_CHECKING:
-    from ner_elmo.text.check import FileReport
-    from ner_elmo.text.conll import Reading
+    from ner_elmo.text.formats.check import FileReport
+    from ner_elmo.text.formats.conll import Reading
 
 NAME = "check"
 _SHOWN = 3  # problems of a kind; --json has all
@@ -23,60 +23,60 @@ def command(
         list[str],
         typer.Argument(metavar="FILES...", help="CoNLL or .jsonl files, train first; - is standard input"),
     ],
-    column: options.Column = -1,
-    scheme: options.Scheme = "auto",
-    comments: options.Comments = None,
-    strip_token: options.StripToken = None,
-    text: options.RawText = None,
-    encoding: options.Encoding = "utf-8",
+    column: flags.Column = -1,
+    scheme: flags.Scheme = "auto",
+    comments: flags.Comments = None,
+    strip_token: flags.StripToken = None,
+    text: flags.RawText = None,
+    encoding: flags.Encoding = "utf-8",
     fix: Annotated[
         Path | None, typer.Option("--fix", help="write the file with its ill-formed tags repaired", metavar="FILE")
     ] = None,
-    force: options.Force = False,
-    json: options.Json = False,
-    debug: options.Debug = False,
+    force: flags.Force = False,
+    json: flags.Json = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Check labelled files, each by itself and later ones (dev, test) against the first (train).
 
     Errors, with which nothing can be trained, end with exit status 3; warnings do not. Problems are told as
     file:line: what was found, what was expected.
     """
-    from ner_elmo.text.check import check_files
-    from ner_elmo.text.conll import Reading
-    from ner_elmo.text.jsonl import is_jsonl
+    from ner_elmo.text.formats.check import check_files
+    from ner_elmo.text.formats.conll import Reading
+    from ner_elmo.text.formats.jsonl import is_jsonl
 
     if fix is not None:
         if len(files) > 1 or is_jsonl(files[0]) or files[0] == "-":
             raise UsageError("--fix: repairs one CoNLL file at a time; give one, not from standard input")
-        options.refuse_existing(fix, force)
+        flags.refuse_existing(fix, force)
     reading = Reading(column, scheme, encoding, comments, strip_token, text)
     reports = check_files(files, reading)
     if json:
-        options.print_json({"files": [report.as_dict() for report in reports]})
+        flags.print_json({"files": [report.as_dict() for report in reports]})
     else:
         for report in reports:
             print("\n".join(_lines(report)))
     n_errors = sum(len(report.errors) for report in reports)
     if n_errors:
         unrepaired = f"; {fix} is not written, as these cannot be repaired without you" if fix is not None else ""
-        options.note(f"ner-elmo: {_count(n_errors, 'error')} in {_count(len(files), 'file')}{unrepaired}")
+        flags.note(f"ner-elmo: {_count(n_errors, 'error')} in {_count(len(files), 'file')}{unrepaired}")
         raise typer.Exit(3)
     if fix is not None:
         _fix(files[0], reading, fix)
 
 
 def _fix(file: str, reading: Reading, fix: Path) -> None:
-    from ner_elmo.text.conll import ConllFile
-    from ner_elmo.text.conversion import retag
     from ner_elmo.text.files import output_stream
+    from ner_elmo.text.formats.conll import ConllFile
+    from ner_elmo.text.formats.conversion import retag
 
     with output_stream(fix) as stream:
         n_changed = retag(ConllFile(file, reading), None, stream)
-    options.note(f"{fix}: written, {_count(n_changed, 'tag')} repaired")
+    flags.note(f"{fix}: written, {_count(n_changed, 'tag')} repaired")
 
 
 def _lines(report: FileReport) -> list[str]:
-    from ner_elmo.text.problems import summary
+    from ner_elmo.text.formats.problems import summary
 
     n_entities = sum(report.entities.values())
     labels = ", ".join(f"{label} {count:,}" for label, count in sorted(report.entities.items()))

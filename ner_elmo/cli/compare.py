@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ner_elmo.cli import options
+from ner_elmo.cli import flags
 from ner_elmo.errors import UsageError
 
 NAME = "compare"
@@ -21,9 +21,9 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="file for the Markdown [default: standard output]")
     ] = None,
-    force: options.Force = False,
-    json: options.Json = False,
-    debug: options.Debug = False,
+    force: flags.Force = False,
+    json: flags.Json = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Compare runs of train-tagger (F1), or biLMs (perplexity), with the first one.
 
@@ -32,9 +32,9 @@ def command(
 
     Figures over different data or vocabularies are refused (status 3). No model is read.
     """
-    from ner_elmo.tagger import comparison
+    from ner_elmo.pages.page import to_html, to_markdown
+    from ner_elmo.tagger.report import comparison
     from ner_elmo.text.files import output_stream, replace_file
-    from ner_elmo.text.pages import to_html, to_markdown
 
     if len(reports) < 2:
         raise UsageError("found one report to compare, expected two or more")
@@ -42,7 +42,7 @@ def command(
         raise UsageError("-o takes the Markdown and --json prints none; expected one of them")
     for path in (html, output):
         if path is not None:
-            options.refuse_existing(path, force)
+            flags.refuse_existing(path, force)
             if path.is_dir():
                 raise UsageError(f"{path}: is a directory; expected the name of a file")
     runs = comparison.read_runs(reports)
@@ -54,7 +54,7 @@ def command(
         with replace_file(html) as temporary:
             temporary.write_text(to_html(title, blocks + pictures), encoding="utf-8")
     if json:
-        options.print_json(found)
+        flags.print_json(found)
         return
     with output_stream(output) as stream:
         stream.write(to_markdown(title, blocks))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ner_elmo.cli import options as shared
+from ner_elmo.cli import flags
 from ner_elmo.errors import UsageError
 
 NAME = "convert"
@@ -32,14 +32,14 @@ def command(
             "float32, bilm-tf",
         ),
     ],
-    column: shared.Column = -1,
-    scheme: shared.Scheme = "auto",
-    comments: shared.Comments = None,
-    strip_token: shared.StripToken = None,
-    text: shared.RawText = None,
-    encoding: shared.Encoding = "utf-8",
-    force: shared.Force = False,
-    debug: shared.Debug = False,
+    column: flags.Column = -1,
+    scheme: flags.Scheme = "auto",
+    comments: flags.Comments = None,
+    strip_token: flags.StripToken = None,
+    text: flags.RawText = None,
+    encoding: flags.Encoding = "utf-8",
+    force: flags.Force = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Write labelled data, or a biLM, in another format.
 
@@ -52,34 +52,34 @@ def command(
     if to in MODEL_FORMATS:
         _convert_bilm(Path(source), target, to, force)
         return
-    from ner_elmo.text.brat import files_of
-    from ner_elmo.text.conll import Reading
-    from ner_elmo.text.conll_sidecar import sidecar_of
-    from ner_elmo.text.conversion import TARGETS, Job, convert
+    from ner_elmo.text.formats.brat import files_of
+    from ner_elmo.text.formats.conll import Reading
+    from ner_elmo.text.formats.conll_sidecar import sidecar_of
+    from ner_elmo.text.formats.conversion import TARGETS, Job, convert
 
     if to not in TARGETS:
         raise UsageError(f"--to {to}: unknown; expected {', '.join((*TARGETS, *MODEL_FORMATS))}")
     for file in files_of(target) if to == "brat" else (target, sidecar_of(target)):
         if str(target) != "-":
-            shared.refuse_existing(file, force)
+            flags.refuse_existing(file, force)
     if to != "brat" and target.is_dir():
         raise UsageError(f"{target}: is a directory; expected the name of a file")
     reading = Reading(column, scheme, encoding, comments, strip_token, text)
     for line in convert(Job(source, target, to, reading)):
-        shared.note(line)
+        flags.note(line)
     if str(target) != "-":
-        shared.note(f"{target}: written as {to}")
+        flags.note(f"{target}: written as {to}")
 
 
 def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
-    shared.refuse_existing(target, force)
-    from ner_elmo.bilm.directory import convert_bilm, write_published_pair
+    flags.refuse_existing(target, force)
+    from ner_elmo.bilm.files.directory import convert_bilm, write_published_pair
 
     if to == "bilm-tf":
         limits = write_published_pair(source, target)
     else:
         limits = []
         convert_bilm(source, target, to)
-    shared.note(f"{target}: written as {to}")
+    flags.note(f"{target}: written as {to}")
     for line in limits:
-        shared.note(f"{target}: {line}")
+        flags.note(f"{target}: {line}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ner_elmo.cli import options as shared
+from ner_elmo.cli import flags
 from ner_elmo.errors import UsageError
 from ner_elmo.text.files import STANDARD_STREAM, read_lines, replace_file, require_file
 
@@ -27,14 +27,14 @@ def command(
     bilm: Annotated[Path, typer.Option("--bilm", help="biLM, run or tagger directory, or a weights file")],
     output: Annotated[Path, typer.Option("-o", "--output", help="HDF5 file to write")],
     layers: Annotated[str, typer.Option("--layers", help="all, mean, top, or numbers such as 0,1")] = "all",
-    precision: shared.Precision = "fp32",
-    encoding: shared.Encoding = "utf-8",
-    device: shared.Device = "auto",
-    threads: shared.Threads = None,
-    batch_tokens: shared.BatchTokens = None,
-    force: shared.Force = False,
-    as_json: shared.Json = False,
-    debug: shared.Debug = False,
+    precision: flags.Precision = "fp32",
+    encoding: flags.Encoding = "utf-8",
+    device: flags.Device = "auto",
+    threads: flags.Threads = None,
+    batch_tokens: flags.BatchTokens = None,
+    force: flags.Force = False,
+    as_json: flags.Json = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Write the vectors of every line: a float32 dataset a line, named by its number from 0.
 
@@ -45,18 +45,18 @@ def command(
     from ner_elmo.elmo.encoder import Elmo
 
     wanted = parse_layers(layers)
-    shared.refuse_existing(output, force)
+    flags.refuse_existing(output, force)
     for path in inputs:
         if str(path) != STANDARD_STREAM:
             require_file(path, "text file")
-    torch_device = shared.set_up_torch(device, threads)
+    torch_device = flags.set_up_torch(device, threads)
     elmo = Elmo.load(bilm, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     with replace_file(output) as temporary:
-        lines, tokens = write_embeddings(elmo, _all_lines(inputs, encoding), temporary, wanted, shared.note)
+        lines, tokens = write_embeddings(elmo, _all_lines(inputs, encoding), temporary, wanted, flags.note)
     if as_json:
-        shared.print_json({"output": str(output), "lines": lines, "tokens": tokens, "layers": layers})
+        flags.print_json({"output": str(output), "lines": lines, "tokens": tokens, "layers": layers})
     else:
-        shared.note(f"{output}: {lines:,} lines, {tokens:,} tokens")
+        flags.note(f"{output}: {lines:,} lines, {tokens:,} tokens")
 
 
 def _all_lines(inputs: Iterable[Path], encoding: str) -> Iterator[str]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ner_elmo.cli import options
+from ner_elmo.cli import flags
 from ner_elmo.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from ner_elmo.tagger.prediction import Tagger
-    from ner_elmo.text.corpus import Corpus, LabelledSentence
+    from ner_elmo.tagger.tagger import Tagger
+    from ner_elmo.text.formats.corpus import Corpus, LabelledSentence
     from ner_elmo.text.tag_scheme import Span
 
 NAME = "evaluate"
@@ -29,17 +29,17 @@ def command(
         Path | None,
         typer.Option("--predictions", help="score this file's entities instead of a model's; it has the same tokens"),
     ] = None,
-    column: options.Column = -1,
-    scheme: options.Scheme = "auto",
-    comments: options.Comments = None,
-    strip_token: options.StripToken = None,
-    encoding: options.Encoding = "utf-8",
-    precision: options.Precision = "fp32",
-    json: options.Json = False,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    batch_tokens: options.BatchTokens = None,
-    debug: options.Debug = False,
+    column: flags.Column = -1,
+    scheme: flags.Scheme = "auto",
+    comments: flags.Comments = None,
+    strip_token: flags.StripToken = None,
+    encoding: flags.Encoding = "utf-8",
+    precision: flags.Precision = "fp32",
+    json: flags.Json = False,
+    device: flags.Device = "auto",
+    threads: flags.Threads = None,
+    batch_tokens: flags.BatchTokens = None,
+    debug: flags.Debug = False,
 ) -> None:
     """Compare a tagger's entities, or those of a file, with those of labelled files, all files together.
 
@@ -47,9 +47,9 @@ def command(
     for a tagger that gives each token a tag of its own (--scheme none). The tag scheme of the files need not be the
     tagger's. In raw text (.jsonl) the tagger's tokenizer finds the tokens.
     """
-    from ner_elmo.text.corpus import load_corpus
-    from ner_elmo.text.jsonl import is_jsonl
-    from ner_elmo.text.problems import summary
+    from ner_elmo.text.formats.corpus import load_corpus
+    from ner_elmo.text.formats.jsonl import is_jsonl
+    from ner_elmo.text.formats.problems import summary
 
     if predictions is not None and model is not None:
         raise UsageError("--predictions scores a file and -m a model; expected one of them")
@@ -60,18 +60,18 @@ def command(
     def load(file: str) -> Corpus:
         corpus = load_corpus(file, column, scheme, encoding, comments=comments, strip_token=strip_token, text=text)
         for line in summary(corpus.name, corpus.warnings):
-            options.note(f"warning: {line}")
+            flags.note(f"warning: {line}")
         return corpus
 
     corpora = [load(file) for file in files]
     gold = [sentence for corpus in corpora for sentence in corpus.sentences]
     begun = time.monotonic()
     if predictions is None and model is None:
-        options.note(f"no -m: using the model that ships, {_find(None).name}")
+        flags.note(f"no -m: using the model that ships, {_find(None).name}")
     if predictions is None:
-        from ner_elmo.tagger.prediction import Tagger
+        from ner_elmo.tagger.tagger import Tagger
 
-        torch_device = options.set_up_torch(device, threads)
+        torch_device = flags.set_up_torch(device, threads)
         tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
         found, seconds = _predict(gold, tagger)
     else:
@@ -82,7 +82,7 @@ def command(
 
 
 def _find(model: str | None) -> Path:
-    from ner_elmo.tagger.prediction import find_model
+    from ner_elmo.tagger.tagger import find_model
 
     return find_model(model)
 
@@ -104,7 +104,7 @@ def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Seq
     unknown = sorted({span.label for sentence in gold for span in sentence.spans} - set(tagger.labels))
     if unknown:
         names, known = ", ".join(unknown), ", ".join(tagger.labels)
-        options.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
+        flags.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
     found: list[Sequence[Span]] = [
         [span for span, _ in found_spans]
@@ -141,14 +141,14 @@ def _show(
     seconds: float,
     json: bool,
 ) -> None:
-    from ner_elmo.tagger.evaluation import accuracy, count, scores, seqeval_report
+    from ner_elmo.tagger.report.scores import accuracy, count, scores, seqeval_report
 
     figures = scores(count(gold, predicted)) | {"accuracy": accuracy(gold, predicted, lengths)}
     n_tokens, speed = sum(lengths), sum(lengths) / max(seconds, 1e-9)
     if json:
         sizes = {"sentences": len(gold), "tokens": n_tokens, "tokens_per_second": speed}
         micro = {name: figures[name] for name in ("precision", "recall", "f1", "accuracy")}
-        options.print_json(micro | sizes | {"labels": figures["labels"]})
+        flags.print_json(micro | sizes | {"labels": figures["labels"]})
     else:
         print(seqeval_report(gold, predicted, lengths))
         print(f"accuracy {figures['accuracy']:.4f} (of tags, by token)")

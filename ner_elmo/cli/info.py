@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ner_elmo.cli import options as shared
+from ner_elmo.cli import flags
 
 NAME = "info"
 
@@ -17,13 +17,13 @@ def command(
     model: Annotated[
         Path, typer.Argument(help="a tagger, run or biLM directory, a weights file, or a shipped model's name")
     ],
-    as_json: shared.Json = False,
-    debug: shared.Debug = False,
+    as_json: flags.Json = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Say what a model is: its shape, its training, its figures. Its files are checked against their digests."""
-    from ner_elmo.bilm.directory import describe_options, find_bilm, load_options
+    from ner_elmo.bilm.files.directory import describe_options, find_bilm, load_options
     from ner_elmo.tagger import store
-    from ner_elmo.tagger.prediction import find_model
+    from ner_elmo.tagger.tagger import find_model
 
     facts: dict[str, Any] = {}
     path = model if model.exists() else find_model(str(model))
@@ -34,7 +34,7 @@ def command(
         files = find_bilm(path)
         facts["bilm"] = {"shape": describe_options(load_options(files)), **files.info}
     if as_json:
-        shared.print_json(facts)
+        flags.print_json(facts)
         return
     for part, values in facts.items():
         print(part)

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from ner_elmo import __version__
-from ner_elmo.bilm.launch import is_first
 from ner_elmo.cli import check, compare, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
 from ner_elmo.cli.panels import PanelledCommand
 from ner_elmo.errors import DataError, NerElmoError, UsageError, is_out_of_memory
+from ner_elmo.runs.launch import is_first
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]

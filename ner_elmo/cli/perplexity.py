@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ner_elmo.cli import options as shared
+from ner_elmo.cli import flags
 
 NAME = "perplexity"
 
@@ -22,12 +22,12 @@ def command(
             help="a sentence is read from the state that the one before left, or from zero [default: as in training]",
         ),
     ] = None,
-    encoding: shared.Encoding = "utf-8",
-    device: shared.Device = "auto",
-    threads: shared.Threads = None,
-    batch_tokens: shared.BatchTokens = None,
-    as_json: shared.Json = False,
-    debug: shared.Debug = False,
+    encoding: flags.Encoding = "utf-8",
+    device: flags.Device = "auto",
+    threads: flags.Threads = None,
+    batch_tokens: flags.BatchTokens = None,
+    as_json: flags.Json = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Measure the perplexity of a biLM on held-out text, by the exact softmax.
 
@@ -35,12 +35,12 @@ def command(
     text). Sentences start from the zero state, or where the model was trained with --carry-state, from the state that
     the sentence before left, the whole text being one reading.
     """
-    from ner_elmo.bilm.corpus import find_files, read_sentences
-    from ner_elmo.bilm.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
+    from ner_elmo.bilm.data.corpus import find_files, read_sentences
+    from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
     from ner_elmo.bilm.perplexity import DEFAULT_BATCH_TOKENS, held_out_perplexity
 
     paths = find_files(text)
-    chosen = shared.set_up_torch(device, threads)
+    chosen = flags.set_up_torch(device, threads)
     files = find_bilm(bilm)
     model = load_bilm(files)
     vocabulary = load_vocabulary(files)
@@ -54,7 +54,7 @@ def command(
         files.info.get("state") == "carried" if carry_state is None else carry_state,
     )
     if as_json:
-        shared.print_json(result.to_json())
+        flags.print_json(result.to_json())
         return
     print(f"perplexity {result.mean:.2f} (forward {result.forward:.2f}, backward {result.backward:.2f})")
     print(

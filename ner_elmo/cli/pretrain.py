@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ner_elmo.bilm.launch import is_launched
-from ner_elmo.cli import options as shared
-from ner_elmo.cli.progress import Progress
+from ner_elmo.cli import flags
+from ner_elmo.cli.show import Progress
 from ner_elmo.errors import DataError, NerElmoError, UsageError
+from ner_elmo.runs.launch import is_launched
 
 if TYPE_CHECKING:
     import torch
 
-    from ner_elmo.bilm.config import PretrainConfig
     from ner_elmo.bilm.options import BilmOptions
+    from ner_elmo.bilm.pretraining.config import PretrainConfig
 
 NAME = "pretrain"
 # What a resumed run may change: when it stops, how often it looks up, and what helps where losses are not finite.
@@ -147,7 +147,7 @@ def command(
         Path | None,
         typer.Option("--heldout", help="text for perplexity [default: 0.5 % of the corpus]", rich_help_panel="Text"),
     ] = None,
-    encoding: shared.Encoding = "utf-8",
+    encoding: flags.Encoding = "utf-8",
     language: Annotated[
         str | None, typer.Option("--language", help="recorded in the model, such as en", rich_help_panel="Text")
     ] = None,
@@ -247,7 +247,7 @@ def command(
         float | None,
         typer.Option("--checkpoint-minutes", help="minutes between checkpoints instead", rich_help_panel="Training"),
     ] = None,
-    seed: shared.Seed = 1,
+    seed: flags.Seed = 1,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the newest checkpoint in the output")] = False,
     dry_run: Annotated[
         bool,
@@ -262,7 +262,7 @@ def command(
     force: Annotated[
         bool, typer.Option("--force", help="replace an output that exists; train on text that looks wrong")
     ] = False,
-    device: shared.Device = "auto",
+    device: flags.Device = "auto",
     precision: Annotated[
         str,
         typer.Option(
@@ -271,9 +271,9 @@ def command(
             rich_help_panel="Machine",
         ),
     ] = "auto",
-    threads: shared.Threads = None,
-    as_json: shared.Json = False,
-    debug: shared.Debug = False,
+    threads: flags.Threads = None,
+    as_json: flags.Json = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Train a bidirectional language model on raw text.
 
@@ -307,16 +307,17 @@ def command(
     if output is None and not dry_run:
         raise UsageError("Missing option '-o' / '--output'. (try ner-elmo pretrain --help)")
     if output is not None and not resume and not dry_run:
-        shared.refuse_existing(output, force)
+        flags.refuse_existing(output, force)
 
-    from ner_elmo.bilm import preparation, pretrain
-    from ner_elmo.bilm.adaptation import find_parent
-    from ner_elmo.bilm.config import PretrainConfig, read_config
-    from ner_elmo.bilm.corpus import find_files
-    from ner_elmo.bilm.distributed import joined
-    from ner_elmo.bilm.optimizers import DEFAULTS, WEIGHT_DECAY
+    from ner_elmo.bilm.data.corpus import find_files
     from ner_elmo.bilm.options import options_to_json, read_options
     from ner_elmo.bilm.options import size as size_options
+    from ner_elmo.bilm.pretraining import preparation
+    from ner_elmo.bilm.pretraining import run as pretrain
+    from ner_elmo.bilm.pretraining.adaptation import find_parent
+    from ner_elmo.bilm.pretraining.config import PretrainConfig, read_config
+    from ner_elmo.bilm.pretraining.distributed import joined
+    from ner_elmo.bilm.pretraining.optimizers import DEFAULTS, WEIGHT_DECAY
 
     earlier = _earlier_config(output) if resume and output is not None else None
     base = earlier or (read_config(config_file) if config_file else None)
@@ -377,13 +378,13 @@ def command(
     _check_adaptation(config)
     find_files([*config.corpus, *filter(None, (config.heldout, config.vocabulary))])
     if earlier is not None and output is not None and (finished := _agree_with_earlier_run(output, earlier, config)):
-        shared.note(f"{output}: this run is finished; nothing to resume")
+        flags.note(f"{output}: this run is finished; nothing to resume")
         if as_json:
-            shared.print_json(finished)
+            flags.print_json(finished)
         return
-    chosen = shared.set_up_torch(device, threads)
+    chosen = flags.set_up_torch(device, threads)
     config = _with_precision_of(config, chosen, precision)
-    count_processes = threads or shared.available_cores()
+    count_processes = threads or flags.available_cores()
     if dry_run or output is None:
         if earlier is None:
             preparation.examine_text(config, Reporter(), force)
@@ -407,13 +408,13 @@ def command(
         if not result["finished"]:  # a signal to one process stops them all
             stop.received = processes.highest(stop.received)
     if as_json:
-        shared.print_json(result)
+        flags.print_json(result)
     if stop.received is not None and not result["finished"]:
-        shared.note(f"stopped; the run goes on with: ner-elmo pretrain -o {output} --resume")
+        flags.note(f"stopped; the run goes on with: ner-elmo pretrain -o {output} --resume")
         raise typer.Exit(128 + stop.received)
     if result["finished"] and not as_json:
         perplexity = result["perplexity"]
-        shared.note(
+        flags.note(
             f"{output / 'bilm'}: held-out perplexity {perplexity['mean']:.1f} (forward {perplexity['forward']:.1f}, "
             f"backward {perplexity['backward']:.1f}; a unigram model's: {result['unigram_perplexity']:.1f})"
         )
@@ -445,13 +446,13 @@ def _with_precision_of(config: PretrainConfig, device: torch.device, asked: str)
     Raises:
         UsageError: another one was asked for.
     """
-    from ner_elmo.bilm.precision import best_precision
+    from ner_elmo.nn.precision import best_precision
 
     if config.precision != "bf16" or best_precision(device.type) == "bf16":
         return config
     if asked == "bf16":
         raise UsageError("--precision bf16: this machine computes no bfloat16; try --precision fp32")
-    shared.note("this run was in bfloat16, which this machine does not compute; it goes on in float32")
+    flags.note("this run was in bfloat16, which this machine does not compute; it goes on in float32")
     return dataclasses.replace(config, precision="fp32")
 
 
@@ -493,11 +494,11 @@ def _with_flags(base: PretrainConfig, flags: PretrainConfig, given: set[str]) ->
 
 def _earlier_config(output: Path) -> PretrainConfig | None:
     """The settings of the run to resume, if there is one."""
-    from ner_elmo.bilm.config import read_config
+    from ner_elmo.bilm.pretraining.config import read_config
 
     path = output / "config.json"
     if not path.is_file():
-        shared.note(f"{output}: found no run to resume; starting anew")
+        flags.note(f"{output}: found no run to resume; starting anew")
         return None
     try:
         return read_config(path)
@@ -533,14 +534,14 @@ def _dry_run(
     as_json: bool,
 ) -> None:
     """Print what lies ahead; with ``quick_minutes`` the exit status is 1 if training does not help."""
-    from ner_elmo.bilm.dry_run import dry_run
+    from ner_elmo.bilm.pretraining.dry_run import dry_run
 
     with Reporter() as report:
         result = dry_run(
             config, device=device, count_processes=count_processes, quick_minutes=quick_minutes, report=report
         )
     if as_json:
-        shared.print_json(result)
+        flags.print_json(result)
     else:
         print("\n".join(dry_run_lines(result)))
     if "quick" in result and result["quick"]["verdict"] == "does not learn":
@@ -602,7 +603,7 @@ class StopSignals:
                 return  # torchrun passes on what a terminal has sent already, and ends by force what does not stop
             raise KeyboardInterrupt
         self.received = number
-        shared.note("stopping after this step; a checkpoint is written first (again: stop at once)")
+        flags.note("stopping after this step; a checkpoint is written first (again: stop at once)")
 
 
 class Reporter:
@@ -627,7 +628,7 @@ class Reporter:
             if self._progress is not None:
                 self._progress.line(message)
             else:
-                shared.note(message)
+                flags.note(message)
 
     def _step(self, event: Mapping[str, Any]) -> None:
         if self._progress is None:

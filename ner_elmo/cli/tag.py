@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from ner_elmo.cli import options
+from ner_elmo.cli import flags
 from ner_elmo.errors import UsageError
 
 if TYPE_CHECKING:
-    from ner_elmo.tagger.prediction import Failure
+    from ner_elmo.tagger.tagger import Failure
     from ner_elmo.text.documents import Document
 
 NAME = "tag"
@@ -41,13 +41,13 @@ def command(
     offsets: Annotated[
         str, typer.Option("--offsets", help="what -f jsonl counts in: char (code points), utf16 or byte")
     ] = "char",
-    precision: options.Precision = "fp32",
-    encoding: options.Encoding = "utf-8",
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    batch_tokens: options.BatchTokens = None,
-    force: options.Force = False,
-    debug: options.Debug = False,
+    precision: flags.Precision = "fp32",
+    encoding: flags.Encoding = "utf-8",
+    device: flags.Device = "auto",
+    threads: flags.Threads = None,
+    batch_tokens: flags.BatchTokens = None,
+    force: flags.Force = False,
+    debug: flags.Debug = False,
 ) -> None:
     """Find the entities of text files, each with its probability.
 
@@ -55,7 +55,7 @@ def command(
     {"text", "entities": [{"start", "end", "label", "text", "score"}]}, offsets in Unicode code points.
     """
     from ner_elmo.text.files import output_stream, require_file
-    from ner_elmo.text.writers import FORMATS, OFFSETS
+    from ner_elmo.text.formats.writers import FORMATS, OFFSETS
 
     if format not in FORMATS:
         raise UsageError(f"-f {format}: unknown; expected one of {', '.join(FORMATS)}")
@@ -73,15 +73,15 @@ def command(
         if path != "-":
             require_file(path, "text file")
     if output is not None and str(output) != "-":
-        options.refuse_existing(output, force)
+        flags.refuse_existing(output, force)
         if output.is_dir():
             raise UsageError(f"{output}: is a directory; expected the name of a file")
 
-    torch_device = options.set_up_torch(device, threads)
-    from ner_elmo.tagger.prediction import Tagger, find_model
+    torch_device = flags.set_up_torch(device, threads)
+    from ner_elmo.tagger.tagger import Tagger, find_model
 
     if model is None:
-        options.note(f"no -m: using the model that ships, {find_model(None).name}")
+        flags.note(f"no -m: using the model that ships, {find_model(None).name}")
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     units = _shown(read_units(inputs, unit, encoding))
     n_failed = 0
@@ -89,19 +89,19 @@ def command(
         for result in tagger.tag_each(units, tokenized=tokenized, scores=not no_scores):
             n_failed += not _write(result, stream, format, min_score, offsets)
     if n_failed:
-        options.note(f"{n_failed} units could not be tagged")
+        flags.note(f"{n_failed} units could not be tagged")
         raise typer.Exit(1)
 
 
 def _write(result: Document | Failure, stream: IO[str], format: str, min_score: float, offsets: str) -> bool:
     """Write one result; False if it is a failure."""
-    from ner_elmo.tagger.prediction import Failure
-    from ner_elmo.text.writers import FORMATS, with_offsets
+    from ner_elmo.tagger.tagger import Failure
+    from ner_elmo.text.formats.writers import FORMATS, with_offsets
 
     if isinstance(result, Failure):
         if format == "jsonl":
             stream.write(json.dumps({"text": result.text, "error": result.error}, ensure_ascii=False) + "\n")
-        options.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
+        flags.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
         return False
     result.entities = [entity for entity in result.entities if entity.score is None or entity.score >= min_score]
     FORMATS[format](result if offsets == "char" else with_offsets(result, offsets), stream)

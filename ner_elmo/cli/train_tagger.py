@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ner_elmo.cli import options
+from ner_elmo.cli import flags
 from ner_elmo.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-    from ner_elmo.tagger.config import TaggerConfig
+    from ner_elmo.tagger.training.config import TaggerConfig
 
 NAME = "train-tagger"
 # Panels of --help.
@@ -265,9 +265,9 @@ def command(
         bool,
         typer.Option("--json", help="one JSON object on standard output, nothing else", rich_help_panel=_OUTPUT),
     ] = False,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    debug: options.Debug = False,
+    device: flags.Device = "auto",
+    threads: flags.Threads = None,
+    debug: flags.Debug = False,
 ) -> None:
     """Train a tagger on CoNLL files: frozen biLM layers, words and characters → BiLSTM → CRF.
 
@@ -290,11 +290,11 @@ def command(
     chosen_seeds = (seed,) if seeds is None else _numbers("--seeds", seeds)
 
     from ner_elmo.elmo.feature_cache import default_folder
-    from ner_elmo.tagger.config import TaggerConfig, chosen_precision
-    from ner_elmo.tagger.run import run
+    from ner_elmo.tagger.training.config import TaggerConfig, chosen_precision
+    from ner_elmo.tagger.training.run import run
     from ner_elmo.text.tag_scheme import canonical_name
 
-    torch_device = options.set_up_torch(device, threads)
+    torch_device = flags.set_up_torch(device, threads)
     config = TaggerConfig(
         train=str(train),
         dev=_string(dev),
@@ -359,7 +359,7 @@ def command(
             display.line(f"stopped; what was saved after the last whole epoch stays in {output}: go on with --resume")
             raise typer.Exit(143 if terminated else 130) from None
     if json:
-        options.print_json({name: value for name, value in found.items() if not name.startswith("sentences")})
+        flags.print_json({name: value for name, value in found.items() if not name.startswith("sentences")})
     else:
         print(f"{output}: tagger written; {_dev_score(found)}", flush=True)
 
@@ -370,18 +370,18 @@ def _checked_output(output: Path | None, resume: bool, force: bool) -> Path:
     if output.is_file():
         raise UsageError(f"{output}: is a file; expected the name of a directory")
     if not resume:
-        options.refuse_existing(output, force)
+        flags.refuse_existing(output, force)
     return output
 
 
 def _quick_check(config: TaggerConfig, device: torch.device, minutes: float | None, json: bool) -> None:
     """Print the verdict; the exit status is 1 if this does not learn."""
-    from ner_elmo.tagger.quick import DOES_NOT_LEARN, quick_check, quick_lines
+    from ner_elmo.tagger.training.quick_check import DOES_NOT_LEARN, quick_check, quick_lines
 
     with Display(tables=False) as display:
         found = quick_check(config, device=device, minutes=minutes, report=display.show)
     if json:
-        options.print_json({"quick": found})
+        flags.print_json({"quick": found})
     else:
         print("\n".join(quick_lines(found)))
     if found["verdict"] == DOES_NOT_LEARN:
@@ -389,7 +389,7 @@ def _quick_check(config: TaggerConfig, device: torch.device, minutes: float | No
 
 
 def _dev_score(found: Mapping[str, Any]) -> str:
-    from ner_elmo.tagger.evaluation import figure_name
+    from ner_elmo.tagger.report.scores import figure_name
 
     if found["protocol"]["trained_on_dev"]:
         return f"no dev score: {found['protocol']['dev'].removeprefix('none: ')}"
@@ -444,12 +444,12 @@ class Display:
     def line(self, message: str) -> None:
         """One line for the person at the terminal."""
         if self.bar is None:
-            options.note(message)
+            flags.note(message)
         else:
             self.bar.console.print(message, markup=False, highlight=False)
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Show one event of :func:`ner_elmo.tagger.run.run`."""
+        """Show one event of :func:`ner_elmo.tagger.training.run.run`."""
         kind = event["event"]
         if kind == "note":
             self.line(event["message"])

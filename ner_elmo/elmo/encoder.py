@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ner_elmo.bilm import many_langs
-from ner_elmo.bilm.cell import Types
-from ner_elmo.bilm.corpus import by_length, in_chunks
-from ner_elmo.bilm.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
-from ner_elmo.bilm.hdf5 import open_hdf5, read_array
-from ner_elmo.bilm.many_langs import ManyLangsEncoder
+from ner_elmo.bilm.data.corpus import by_length, in_chunks
+from ner_elmo.bilm.files import many_langs
+from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
+from ner_elmo.bilm.files.many_langs import ManyLangsEncoder
+from ner_elmo.bilm.files.weights import open_hdf5, read_array
 from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.nn.cell import Types
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -135,7 +135,7 @@ class Elmo:
         precision: str = "fp32",
         batch_tokens: int | None = None,
     ) -> Elmo:
-        """Load a biLM from any place that :func:`ner_elmo.bilm.directory.find_bilm` knows.
+        """Load a biLM from any place that :func:`ner_elmo.bilm.files.directory.find_bilm` knows.
 
         Raises:
             UsageError: nothing is there, or the precision is unknown.

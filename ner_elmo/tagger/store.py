@@ -15,11 +15,11 @@ import h5py
 import numpy as np
 import torch
 
-from ner_elmo.bilm.directory import SOFTMAX, copy_bilm
-from ner_elmo.bilm.hdf5 import find_dataset, open_hdf5, read_array, write_array
+from ner_elmo.bilm.files.directory import SOFTMAX, copy_bilm
+from ner_elmo.bilm.files.weights import find_dataset, open_hdf5, read_array, write_array
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.tagger.features import Words
-from ner_elmo.tagger.model import TaggerModel, TaggerOptions
+from ner_elmo.tagger.network.inputs import Words
+from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
 from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file
 from ner_elmo.text.tag_scheme import labels_of, tag_set
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ner_elmo.bilm.hdf5 import read_weights, write_weights
+from ner_elmo.bilm.files.weights import read_weights, write_weights
 from ner_elmo.bilm.model import BiLm, reversal, reverse
 from ner_elmo.bilm.options import BilmOptions, options_to_json, parse_options
 from ner_elmo.errors import ModelError

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from ner_elmo.bilm.directory import copy_bilm, encode_tokens
-from ner_elmo.bilm.hdf5 import read_weights
+from ner_elmo.bilm.files.directory import copy_bilm, encode_tokens
+from ner_elmo.bilm.files.weights import read_weights
 from ner_elmo.bilm.options import read_options
 from ner_elmo.elmo.dump import write_embeddings
 from ner_elmo.elmo.encoder import Elmo

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ner_elmo.bilm.directory import write_bilm
+from ner_elmo.bilm.files.directory import write_bilm
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.text.vocabulary import Vocabulary

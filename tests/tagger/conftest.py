@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ner_elmo.bilm.directory import write_bilm
+from ner_elmo.bilm.files.directory import write_bilm
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import parse_options
 from ner_elmo.bilm.softmax import Softmax
-from ner_elmo.tagger.run import run
+from ner_elmo.tagger.training.run import run
 from ner_elmo.text.vocabulary import Vocabulary
 from tests.tagger.toy_language import BILM_OPTIONS, PEOPLE, PLACES, toy_config, write_toy
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.tagger.prediction import Tagger
-from ner_elmo.tagger.run import run
 from ner_elmo.tagger.store import load_tagger, read_info, write_tagger
+from ner_elmo.tagger.tagger import Tagger
+from ner_elmo.tagger.training.run import run
 from tests.tagger.toy_language import toy_config
 
 TEXT = "Ann Smith sees Rome City today."

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from ner_elmo.cli.main import main
-from ner_elmo.tagger.crf import ConstrainedCrf
-from ner_elmo.tagger.evaluation import accuracy
-from ner_elmo.tagger.prediction import Tagger
-from ner_elmo.text.corpus import load_corpus
+from ner_elmo.tagger.network.crf import ConstrainedCrf
+from ner_elmo.tagger.report.scores import accuracy
+from ner_elmo.tagger.tagger import Tagger
+from ner_elmo.text.formats.corpus import load_corpus
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of, read_tags, tag_set, tags
+from tests.tagger.network.test_crf import enumerate_paths
 from tests.tagger.test_commands import SMALL, ner_elmo
-from tests.tagger.test_crf import enumerate_paths
 from tests.tagger.toy_language import PEOPLE, PLACES, VERBS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from ner_elmo.tagger.config import TaggerConfig
+from ner_elmo.tagger.training.config import TaggerConfig
 
 PEOPLE = ["Ann", "Bob", "Carl", "Dora", "Eva"]
 PLACES = ["Rome", "Oslo", "Bonn", "Lima"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ner_elmo.bilm.corpus import TEXT_KINDS
+from ner_elmo.bilm.data.corpus import TEXT_KINDS
 from ner_elmo.text.examination import examine, is_cut, is_spaced_out, misread_pieces
 
 CHINESE = [

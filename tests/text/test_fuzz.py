@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ner_elmo.errors import DataError
-from ner_elmo.text.check import check_files
-from ner_elmo.text.conll import Reading
-from ner_elmo.text.corpus import load_corpus
+from ner_elmo.text.formats.check import check_files
+from ner_elmo.text.formats.conll import Reading
+from ner_elmo.text.formats.corpus import load_corpus
 
 WORDS = "a|Berlin|#|# x = y|-DOCSTART-|O|B-PER|I-PER|E-X|U-X|PER|=|B-|-|é|😀|\u00a0|\u3000|\u200b|\x0b|\x00"
 BREAKS = " |  |\t|\n|\n\n|\r\n|\r|\u2028|\ufeff"

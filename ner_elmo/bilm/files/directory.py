@@ -1,0 +1,382 @@
+"""A biLM as a folder of files (``docs/design.md`` §4), and the other places a biLM may be found in."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import json
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import h5py
+import torch
+
+from ner_elmo.bilm.files.many_langs import CLASSIFIER, ENCODER, is_many_langs, read_many_langs, read_many_langs_options
+from ner_elmo.bilm.files.many_langs import CONFIG as MANY_LANGS_CONFIG
+from ner_elmo.bilm.files.weights import open_hdf5, read_array, read_weights, write_array, write_weights
+from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
+from ner_elmo.bilm.softmax import Softmax
+from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.text.characters import char_ids
+from ner_elmo.text.files import replace_directory, sha256_of_file
+from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+
+FORMAT_VERSION = 1
+_UNPACKED = {".hdf5", ".json", ".txt", ".pkl", ".dic"}  # what model archives are made of
+OPTIONS, WEIGHTS, VOCABULARY, INFO = "options.json", "weights.hdf5", "vocab.txt", "bilm.json"
+VOCABULARY_VECTORS, SOFTMAX = "vocab_embedding.hdf5", "softmax.hdf5"
+# What a model without bilm.json is taken to be: the published ones were trained on tokenised English, state carried.
+DEFAULT_INFO: dict[str, Any] = {
+    "format_version": FORMAT_VERSION,
+    "text": {"tokens": "whitespace", "normalization": None, "language": None},
+    "state": "carried",
+    "softmax": None,
+    "storage": "float32",
+}
+
+
+@dataclass
+class BilmFiles:
+    """Where a biLM's files are; ``None`` for what is not there. ``info`` is ``bilm.json`` or stated defaults.
+
+    A directory of ELMoForManyLangs has none of the published files but its ``root``.
+    """
+
+    root: Path
+    options: Path
+    weights: Path
+    vocabulary: Path | None = None
+    vocabulary_vectors: Path | None = None
+    softmax: Path | None = None
+    many_langs: Path | None = None
+    info: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_INFO)
+
+    @property
+    def tokenizer(self) -> str:
+        """The tokenizer that the model's text went through: ``whitespace`` where it came tokenised."""
+        return str(self.info.get("text", {}).get("tokens", "whitespace"))
+
+
+def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
+    """Tokens that a biLM of ``bilm.json`` has seen, those of the models that it went on from included; ``None`` where
+    it does not say."""
+    own = info.get("tokens_seen")
+    if own is None:
+        return None
+    before = info.get("parent") or {}
+    # An earlier version recorded of a parent only what it had seen itself.
+    return int(own) + int(before.get("tokens_seen_in_all") or before.get("tokens_seen") or 0)
+
+
+def find_bilm(path: str | Path) -> BilmFiles:
+    """Find a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
+    beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there); a directory
+    of ELMoForManyLangs; a zip of any directory (NLPL's repository has ``model.hdf5`` in it).
+
+    Raises:
+        UsageError: nothing of the kind is there; the message says what was looked for.
+        ModelError: ``bilm.json`` is damaged, or a file differs from its recorded digest.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or directory; expected a biLM (see docs/design.md §4)")
+    if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
+        return dataclasses.replace(find_bilm(unpack(path)), root=path)
+    if path.is_file():
+        return BilmFiles(path.parent, _options_beside(path), path, _vocabulary_beside(path))
+    for folder in (path, path / "bilm"):
+        if (folder / OPTIONS).is_file() and (folder / WEIGHTS).is_file():
+            return _from_directory(folder)
+        if is_many_langs(folder):
+            return BilmFiles(folder, folder / MANY_LANGS_CONFIG, folder / ENCODER, many_langs=folder)
+    weights = sorted(path.glob("*.hdf5"))
+    if len(weights) == 1:
+        return BilmFiles(path, _options_beside(weights[0]), weights[0], _vocabulary_beside(weights[0]))
+    raise UsageError(f"{path}: found no biLM; expected {OPTIONS} and {WEIGHTS} in it or in its folder bilm/")
+
+
+def unpack(archive: Path) -> Path:
+    """Unpack the model files of a zip into a folder that lasts as long as this process.
+
+    Returns:
+        The folder, or the one folder in it if there is nothing else. It has the archive's name, for messages.
+
+    Raises:
+        ModelError: the archive is damaged.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix="ner-elmo-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    folder = temporary / archive.name
+    folder.mkdir()
+    try:
+        with zipfile.ZipFile(archive) as file:
+            for member in file.infolist():
+                name = PurePosixPath(member.filename)
+                if name.suffix in _UNPACKED and not name.is_absolute() and ".." not in name.parts:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    with file.open(member) as source, open(folder / name, "wb") as target:
+                        shutil.copyfileobj(source, target)
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+        raise ModelError(f"{archive}: damaged ({error})") from None
+    inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name != "bilm" else folder
+
+
+def _options_beside(weights: Path) -> Path:
+    if weights.suffix not in (".hdf5", ".h5"):
+        raise UsageError(f"{weights}: found a file, expected a biLM directory or a weights file (.hdf5)")
+    named = weights.with_name(weights.name.replace("weights", "options")).with_suffix(".json")
+    for options in (named, weights.with_name(OPTIONS)):
+        if options.is_file():
+            return options
+    others = sorted(weights.parent.glob("*.json"))
+    if len(others) == 1:
+        return others[0]
+    raise UsageError(f"{weights}: found no options beside it; expected {named.name} or {OPTIONS}")
+
+
+def _vocabulary_beside(weights: Path) -> Path | None:
+    vocabulary = weights.with_name(VOCABULARY)
+    return vocabulary if vocabulary.is_file() else None
+
+
+def _from_directory(folder: Path) -> BilmFiles:
+    def present(name: str) -> Path | None:
+        return folder / name if (folder / name).is_file() else None
+
+    files = BilmFiles(
+        root=folder,
+        options=folder / OPTIONS,
+        weights=folder / WEIGHTS,
+        vocabulary=present(VOCABULARY),
+        vocabulary_vectors=present(VOCABULARY_VECTORS),
+        softmax=present(SOFTMAX),
+    )
+    if (info := present(INFO)) is not None:
+        files.info = _read_info(info)
+    return files
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+        version = info["format_version"]
+        digests = dict(info.get("sha256", {}))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: damaged ({error})") from None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: found format_version {version}, this program reads {FORMAT_VERSION}; try a newer ner-elmo"
+        )
+    if info.get("initial_state") is not None:  # reserved; without it the model would give other vectors
+        raise ModelError(
+            f"{path}: found an initial_state, but this program starts every sentence from the zero state; "
+            "try a newer ner-elmo"
+        )
+    for name, digest in digests.items():
+        file = path.parent / name
+        if Path(name).name != name or not file.is_file():
+            # The softmax is only needed for perplexity and further training; copies for tagging leave it out.
+            if name == SOFTMAX:
+                continue
+            raise ModelError(f"{file}: missing, though {INFO} lists it")
+        if sha256_of_file(file) != digest:
+            raise ModelError(
+                f"{file}: its contents differ from the digest in {INFO}; the file is damaged or was changed"
+            )
+    return info  # type: ignore[no-any-return]
+
+
+def load_options(files: BilmFiles) -> BilmOptions:
+    """The network's shape."""
+    return read_many_langs_options(files.many_langs)[0] if files.many_langs else read_options(files.options)
+
+
+def load_bilm(files: BilmFiles) -> BiLm:
+    """The network with its weights, in evaluation mode, frozen."""
+    if files.many_langs is not None:
+        model = read_many_langs(files.many_langs)
+    else:
+        model = read_weights(files.weights, read_options(files.options))
+    return model.eval().requires_grad_(False)
+
+
+def load_vocabulary(files: BilmFiles) -> Vocabulary:
+    """The model's vocabulary.
+
+    Raises:
+        ModelError: the model has none.
+    """
+    if files.vocabulary is None:
+        raise ModelError(f"{files.root}: found no {VOCABULARY}")
+    return read_vocabulary(files.vocabulary)
+
+
+def load_softmax(files: BilmFiles, vocabulary: Vocabulary, dim: int) -> Softmax:
+    """The output layer; its weights are those of the word table where the model shares them.
+
+    Raises:
+        ModelError: the model has none (published models never do, and a tagger's copy need not).
+    """
+    if files.softmax is None:
+        raise ModelError(
+            f"{files.root}: found no {SOFTMAX}; perplexity and further training need the output layer, "
+            "which published weight files do not hold"
+        )
+    with open_hdf5(files.weights if is_tied(files.info) else files.softmax) as file:
+        weight = read_array(file, "embedding" if is_tied(files.info) else "weight", (len(vocabulary), dim))
+    with open_hdf5(files.softmax) as file:
+        bias = read_array(file, "bias", (len(vocabulary),))
+    softmax = Softmax(len(vocabulary), dim)
+    with torch.no_grad():
+        softmax.weight.copy_(torch.from_numpy(weight))
+        softmax.bias.copy_(torch.from_numpy(bias))
+    return softmax
+
+
+def is_tied(info: Mapping[str, Any]) -> bool:
+    """Whether ``bilm.json`` says that word table and output layer share their weights, which are then stored once."""
+    return bool((info.get("softmax") or {}).get("tied", False))
+
+
+def write_bilm(
+    folder: str | Path,
+    model: BiLm,
+    softmax: Softmax,
+    vocabulary: Vocabulary,
+    info: Mapping[str, Any],
+    storage: str = "float32",
+) -> None:
+    """Write a biLM directory; it replaces ``folder`` once it is complete.
+
+    Args:
+        info: what ``bilm.json`` says beyond the format's version, the storage and the digests.
+        storage: ``float32``, or ``float16`` for half the size.
+    """
+    with replace_directory(folder) as temporary:
+        options = options_to_json(model.options) | {"n_tokens_vocab": len(vocabulary)}
+        (temporary / OPTIONS).write_text(json.dumps(options, indent=2) + "\n", encoding="utf-8")
+        write_weights(model, temporary / WEIGHTS, storage)
+        write_vocabulary(vocabulary, temporary / VOCABULARY)
+        if model.options.char_cnn is not None and storage == "float32":
+            # In float16 they would be rounded once more, and be most of the directory.
+            with h5py.File(temporary / VOCABULARY_VECTORS, "w") as file:
+                write_array(file, "embedding", encode_tokens(model, vocabulary.tokens).numpy())
+        with h5py.File(temporary / SOFTMAX, "w") as file:
+            if not is_tied(info):
+                write_array(file, "weight", softmax.weight.detach().float().cpu().numpy(), storage)
+            write_array(file, "bias", softmax.bias.detach().float().cpu().numpy(), storage)
+        digests = {file.name: sha256_of_file(file) for file in sorted(temporary.iterdir())}
+        values = {**info, "format_version": FORMAT_VERSION, "storage": storage, "sha256": digests}
+        (temporary / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def encode_tokens(model: BiLm, tokens: list[str], rows: int = 1024) -> torch.Tensor:
+    """Context-free vectors ``(len(tokens), projection_dim)`` of tokens by the character CNN."""
+    model.eval()
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            model.token_encoder(
+                torch.from_numpy(char_ids(tokens[i : i + rows], model.options.max_characters)).to(device)
+            )
+            for i in range(0, len(tokens), rows)
+        ]
+    return torch.cat(parts).cpu() if parts else torch.empty(0, model.options.lstm.projection_dim)
+
+
+def copy_bilm(source: str | Path, target: str | Path, with_softmax: bool = False) -> None:
+    """Copy what inference needs of a biLM into the folder ``target``, as a biLM directory."""
+    files = find_bilm(source)
+    target = Path(target)
+    target.mkdir(parents=True, exist_ok=True)
+    if files.many_langs is not None:
+        for part in files.many_langs.iterdir():
+            if part.suffix in _UNPACKED and part.name != CLASSIFIER:
+                shutil.copyfile(part, target / part.name)
+        return
+    named = {OPTIONS: files.options, WEIGHTS: files.weights, VOCABULARY: files.vocabulary}
+    named |= {VOCABULARY_VECTORS: files.vocabulary_vectors, SOFTMAX: files.softmax if with_softmax else None}
+    for name, file in named.items():
+        if file is not None:
+            shutil.copyfile(file, target / name)
+    digests = {file.name: sha256_of_file(file) for file in sorted(target.iterdir()) if file.name in named}
+    values = {**files.info, "sha256": digests}
+    (target / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def convert_bilm(source: str | Path, target: str | Path, storage: str) -> None:
+    """Write a biLM as a biLM directory that stores ``float32`` or ``float16``.
+
+    Raises:
+        ModelError: the biLM has no vocabulary or no output layer; only a whole one can be converted. Or it is one of
+            ELMoForManyLangs, whose characters and words the format has no place for.
+    """
+    files = find_bilm(source)
+    _refuse_many_langs(files)
+    model, vocabulary = load_bilm(files), load_vocabulary(files)
+    softmax = load_softmax(files, vocabulary, model.options.lstm.projection_dim)
+    write_bilm(target, model, softmax, vocabulary, files.info, storage)
+
+
+def write_published_pair(source: str | Path, target: str | Path) -> list[str]:
+    """Write the two files that bilm-tf and AllenNLP read, ``options.json`` and ``weights.hdf5`` in float32.
+
+    A model with word input gets its ``vocab.txt`` beside them, without which its rows mean nothing.
+
+    Returns:
+        For each of the two programs that will refuse the network, a line that says so and why.
+
+    Raises:
+        ModelError: it is a model of ELMoForManyLangs, or has word input and no vocabulary.
+    """
+    files = find_bilm(source)
+    _refuse_many_langs(files)
+    model = load_bilm(files)
+    vocabulary = load_vocabulary(files) if model.options.char_cnn is None else None
+    with replace_directory(target) as temporary:
+        values = json.dumps(options_to_json(model.options), indent=2)
+        (temporary / OPTIONS).write_text(values + "\n", encoding="utf-8")
+        write_weights(model, temporary / WEIGHTS)
+        if vocabulary is not None:
+            write_vocabulary(vocabulary, temporary / VOCABULARY)
+    return _foreign_limits(model.options)
+
+
+def _refuse_many_langs(files: BilmFiles) -> None:
+    if files.many_langs is not None:
+        raise ModelError(
+            f"{files.root}: a model of ELMoForManyLangs; its code points and words have no place in the published "
+            "format, whose characters are bytes"
+        )
+
+
+def _foreign_limits(options: BilmOptions) -> list[str]:
+    """What of a network bilm-tf or AllenNLP cannot read (docs/elmo-format.md §2 and §3)."""
+    lstm, cnn = options.lstm, options.char_cnn
+    limits = {
+        "its input is words": cnn is None,
+        "use_skip_connections is false": not lstm.use_skip_connections,
+        "it has no LSTM projection (dim = projection_dim)": not lstm.has_projection,
+        f"max_characters_per_token is {options.max_characters}, not 50": options.max_characters != 50,
+        "it has no CNN projection (as many filters as projection_dim)": cnn and cnn.n_filters == lstm.projection_dim,
+    }
+    reasons = [reason for reason, applies in limits.items() if applies]
+    lines = [f"AllenNLP will not read it: {'; '.join(reasons)}"] if reasons else []
+    if cnn and cnn.n_filters < lstm.projection_dim:
+        lines.append(f"bilm-tf will not read it: {cnn.n_filters} filters, fewer than projection_dim")
+    return lines
+
+
+def describe_options(options: BilmOptions) -> str:
+    """The shape in the words of the published models, such as ``2x1024_128_2048cnn_1xhighway``."""
+    lstm, cnn = options.lstm, options.char_cnn
+    shape = f"{lstm.n_layers}x{lstm.dim}_{lstm.projection_dim}"
+    return f"{shape}_{cnn.n_filters}cnn_{cnn.n_highway}xhighway" if cnn else f"{shape}_words"

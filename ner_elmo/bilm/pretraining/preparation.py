@@ -1,0 +1,170 @@
+"""Before training: the text is examined and counted, and what nobody chose is settled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ner_elmo.bilm.data.corpus import HELDOUT_MOST, TEXT_KINDS, TextSource, describe, find_files, read_sentences
+from ner_elmo.bilm.data.running_text import require_enough_text
+from ner_elmo.bilm.files.directory import BilmFiles, load_vocabulary
+from ner_elmo.bilm.pretraining.adaptation import find_parent, keeps_words, vocabulary_from_parent
+from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.defaults import FREQUENT, advice, settle
+from ner_elmo.errors import DataError
+from ner_elmo.runs.events import Report, warning
+from ner_elmo.text.counting import TextCount, count_text
+from ner_elmo.text.examination import examine, is_spaced_out, read_samples
+from ner_elmo.text.heldout import Split, sentence_digest
+from ner_elmo.text.vocabulary import Vocabulary, most_frequent, read_vocabulary
+
+
+@dataclass
+class Prepared:
+    """The text as counted before training, and the settings with nothing left open.
+
+    ``scale``: of how many times the counted text the whole is (1 unless only a sample was counted).
+    """
+
+    config: PretrainConfig
+    source: TextSource
+    heldout: list[list[str]]
+    vocabulary: Vocabulary
+    count: TextCount
+    scale: float = 1.0
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often each token occurs in the training text, with the number of its sentences under ``</S>``."""
+        return self.count.counts
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the training text."""
+        return round(self.count.n_tokens * self.scale)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens to train on."""
+        return self.config.tokens_to_train_on(self.n_tokens)
+
+
+def prepare(
+    config: PretrainConfig,
+    report: Report,
+    device: str = "cpu",
+    count_processes: int = 1,
+    sample: Sequence[int] | None = None,
+    scale: float = 1.0,
+) -> Prepared:
+    """Find the text, count it in one pass, settle what the configuration leaves open, the vocabulary and the held-out
+    sentences.
+
+    Args:
+        device: ``cpu`` or ``cuda``, which the defaults depend on.
+        count_processes: that count tokens.
+        sample: characters of each file to count; the whole text is ``scale`` times as much.
+
+    Raises:
+        UsageError: a file is missing.
+        DataError: no sentence in the text, or none left to hold out.
+    """
+    source = TextSource(tuple(find_files(config.corpus)), TEXT_KINDS[config.text], config.encoding)
+    heldout: list[list[str]] = []
+    if config.heldout is None:
+        source = source.holding_out()
+    else:
+        heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.encoding))
+        source = replace(source, split=Split(elsewhere=frozenset(map(sentence_digest, heldout))))
+    report({"event": "count", "message": f"counting tokens in {describe(source.files)}"})
+    count = count_text(
+        source.files,
+        source.tokenizer,
+        source.encoding,
+        source.split,
+        heldout_most=HELDOUT_MOST,
+        processes=count_processes,
+        most_characters=sample,
+    )
+    report({"event": "counted", **count_facts(count)})
+    source = replace(source, sizes=tuple(count.sentences))
+    heldout = heldout or count.heldout
+    if not count.counts["</S>"]:
+        raise DataError(f"{describe(source.files)}: found no sentence; expected text, one sentence a line")
+    if not heldout:
+        raise DataError("found no sentence to hold out for perplexity; give more text, or --heldout FILE")
+    n_tokens = round(count.n_tokens * scale)
+    frequent = max(2, round(FREQUENT / scale))
+    n_frequent = sum(n >= frequent for token, n in count.counts.items() if token != "</S>")
+    parent = find_parent(config.init) if config.init is not None else None
+    is_open = parent is None or not keeps_words(parent)
+    config, chosen = settle(config, n_tokens, n_frequent, device, torch.get_num_threads(), is_open)
+    if chosen:
+        report(_notice("chosen for this text and device: " + ", ".join(chosen)))
+    if little := advice(config, n_tokens):
+        report(_notice(little))
+    if config.carry_state:
+        require_enough_text(config, n_tokens, count.counts["</S>"])
+    vocabulary = _vocabulary(config, parent, count.counts)
+    if parent is not None and keeps_words(parent):
+        n_new = len(vocabulary) - sum(token in vocabulary for token in load_vocabulary(parent).tokens)
+        report(_notice(f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others"))
+    return Prepared(config, source, heldout, vocabulary, count, scale)
+
+
+def _vocabulary(config: PretrainConfig, parent: BilmFiles | None, counts: Counter[str]) -> Vocabulary:
+    if config.vocabulary is not None:
+        return read_vocabulary(config.vocabulary)
+    if parent is not None:
+        return vocabulary_from_parent(config, parent, counts)
+    return most_frequent(counts, config.vocabulary_size or 0, config.min_count)
+
+
+def examine_text(config: PretrainConfig, report: Report, force: bool = False) -> None:
+    """Look at a sample of all files: is it text of the kind, in the encoding, that the configuration says?
+
+    Args:
+        force: only warn.
+
+    Raises:
+        UsageError: a file is missing.
+        DataError: the text looks untokenised or wrongly decoded, or too many tokens are cut; the message names the
+            option that fits.
+    """
+    files = find_files([*config.corpus, *([config.heldout] if config.heldout else [])])
+    has_characters = config.options is None or config.bilm_options.char_cnn is not None
+    max_characters = (config.bilm_options.max_characters if config.options else 50) if has_characters else None
+    problems = examine(files, config.text, TEXT_KINDS[config.text], config.encoding, max_characters)
+    if problems and not force:
+        more = f" (and {len(problems) - 1} more files)" if len(problems) > 1 else ""
+        raise DataError(f"{problems[0]}{more}; --force trains on it as it is")
+    for problem in problems:
+        warning(report, problem)
+    if config.text == "characters":
+        for sample in read_samples(files, config.encoding):
+            if is_spaced_out(sample.lines):
+                report(
+                    _notice(
+                        f"{sample.name}: has a blank between every two characters, Latin letters and digits too; for "
+                        "labelled data that has single letters and digits as tokens, too, train with --text tokenized"
+                    )
+                )
+
+
+def _notice(message: str) -> dict[str, Any]:
+    return {"event": "notice", "message": message}
+
+
+def count_facts(count: TextCount) -> dict[str, Any]:
+    return {
+        "corpus_tokens": count.n_tokens,
+        "corpus_sentences": count.counts["</S>"],
+        "types": len(count.counts) - 1,
+        "repeated_sentences": count.repeated.number(),
+        "repeated_is_exact": count.repeated.is_exact,
+        "left_out_as_heldout": count.n_elsewhere,
+    }

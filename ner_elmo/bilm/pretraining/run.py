@@ -1,0 +1,331 @@
+"""Pretraining: a biLM from raw text, interruptible and resumable.
+
+:func:`run` is the whole of it: prepare, loop, stop. The steps are :mod:`ner_elmo.bilm.pretraining.trainer`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ner_elmo.bilm.data.running_text import running_text
+from ner_elmo.bilm.files.directory import find_bilm, tokens_seen_in_all, write_bilm
+from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_perplexity
+from ner_elmo.bilm.pretraining.checkpoint import (
+    load_checkpoint,
+    mend_log,
+    read_tensors,
+    remove_leftovers,
+    save_checkpoint,
+    write_tensors,
+)
+from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.distributed import Processes
+from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare
+from ner_elmo.bilm.pretraining.schedule import describe_rates
+from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer, describe_softmax, new_trainer, training_steps
+from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.runs.events import Report, warning
+from ner_elmo.runs.log import RunLog
+from ner_elmo.text.files import replace_file, sha256_of_file
+from ner_elmo.text.vocabulary import write_vocabulary
+
+
+def run(
+    config: PretrainConfig,
+    directory: Path,
+    *,
+    device: torch.device,
+    processes: Processes = Processes(),  # noqa: B008 - immutable
+    resume: bool = False,
+    max_minutes: float | None = None,
+    count_processes: int = 1,
+    report: Report = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Pretrain into ``directory``, a run directory that ends up as a biLM directory.
+
+    Args:
+        processes: those that train together; the first alone writes and reports, but for warnings.
+        count_processes: that count tokens (:func:`ner_elmo.text.counting.count_text`).
+        report: is handed every event (counts, steps, evaluations) as a dictionary with an ``event``.
+        should_stop: asked after every step; if true in any process, a checkpoint is written and the run ends early.
+
+    Returns:
+        The final report: ``finished``, tokens seen, held-out perplexities.
+
+    Raises:
+        UsageError, DataError: bad input, before anything is written.
+        NerElmoError: the loss stays infinite, memory or disk are too small, or another process is gone.
+    """
+    checkpoints = directory / "checkpoints"
+    if config.carry_state and processes.size > 1:
+        raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
+    report_first = report if processes.is_first else _nothing
+    prepared = prepare(config, report_first, device.type, count_processes)
+    config = prepared.config
+    trainer = new_trainer(config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes)
+    if config.carry_state:
+        trainer.running_text = running_text(config, prepared.source)
+    if processes.is_first:
+        _make_ready(directory, checkpoints, resume)
+    with RunLog(directory if processes.is_first else None, resume, report_first) as record:
+        trainer.warn = _warner(processes, record, report)
+        resumed = resume and load_checkpoint(trainer, checkpoints, report_first)
+        if processes.is_first:
+            _write_start(config, prepared, directory)
+        if resumed:
+            record({"event": "resume", "step": trainer.step, "tokens": trainer.tokens, "processes": processes.size})
+        else:
+            record(_start_event(trainer, prepared))
+            _show_start(trainer, prepared, checkpoints, record)
+        stopped = _train(trainer, prepared, checkpoints, record, should_stop, max_minutes)
+        path = save_checkpoint(trainer, checkpoints)
+        if stopped:
+            record({"event": "stopped", "step": trainer.step, "tokens": trainer.tokens, "checkpoint": str(path)})
+            record.draw()
+            return {"finished": False, "step": trainer.step, "tokens": trainer.tokens}
+        return _finish(trainer, prepared, directory, record)
+
+
+def _nothing(event: Mapping[str, Any]) -> None:
+    """Report nothing."""
+
+
+def _warner(processes: Processes, record: Report, report: Report) -> Callable[[str], None]:
+    """How a process warns: the first into the log, too, and the others saying which they are."""
+
+    def warn(message: str) -> None:
+        if processes.is_first:
+            record({"event": "warning", "message": message})
+        else:
+            warning(report, f"process {processes.rank}: {message}")
+
+    return warn
+
+
+def _make_ready(directory: Path, checkpoints: Path, resume: bool) -> None:
+    """Make the run directory, less what is left of an earlier or a killed run."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(directory)
+    if resume:
+        mend_log(directory / "log.jsonl")
+    else:
+        shutil.rmtree(checkpoints)  # an earlier run's, which --force replaces
+        checkpoints.mkdir()
+        (directory / "report.json").unlink(missing_ok=True)
+
+
+def _write_start(config: PretrainConfig, prepared: Prepared, directory: Path) -> None:
+    write_vocabulary(prepared.vocabulary, directory / "vocab.txt")
+    with replace_file(directory / "config.json") as temporary:
+        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "event": "start",
+        **count_facts(prepared.count),
+        "heldout_sentences": len(prepared.heldout),
+        "vocabulary": len(prepared.vocabulary),
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "softmax": describe_softmax(trainer.config, len(prepared.vocabulary)),
+        "total_tokens": trainer.total_tokens,
+        "processes": trainer.processes.size,
+    }
+
+
+def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record: RunLog) -> None:
+    """How the parts of the network learn, if not all alike; and where a run begins that goes on from another model.
+
+    That perplexity and the later ones are over the same vocabulary. The parent's own need not be.
+    """
+    config = trainer.config
+    if trainer.parts:
+        rates = describe_rates(config, trainer.parts, trainer.total_tokens, trainer.softmax_is_fresh)
+        record({"event": "notice", "message": rates})
+    if config.init is not None:
+        _evaluate(trainer, _sample(prepared), checkpoints, record)
+
+
+def _train(
+    trainer: Trainer,
+    prepared: Prepared,
+    checkpoints: Path,
+    record: RunLog,
+    should_stop: Callable[[], bool],
+    max_minutes: float | None,
+) -> bool:
+    """The loop; true if it was stopped before its end."""
+    config = trainer.config
+    sample = _sample(prepared)
+    evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
+    started, tokens_at_start, tokens_before = time.monotonic(), trainer.tokens, trainer.tokens
+    saved, waited = started, 0.0
+    with closing(training_steps(trainer, prepared.source)) as steps:
+        for step in steps:
+            seconds = time.monotonic() - started
+            waited += step.waited
+            speed = (step.tokens - tokens_at_start) / seconds
+            figures = {
+                "total_tokens": trainer.total_tokens,
+                "tokens_per_second": round(speed, 1),
+                "seconds": round(seconds, 1),
+                "waiting": round(waited / seconds, 4),
+            }
+            if step.finite:
+                record({"event": "step", **step._asdict(), **figures})
+            else:
+                record({"event": "skipped", "step": step.step, "tokens": step.tokens, "in_all": trainer.skipped_in_all})
+            if trainer.skipped >= BAD_STEPS_MOST:
+                path = save_checkpoint(trainer, checkpoints)
+                raise NerElmoError(
+                    f"the loss was not finite in {trainer.skipped} steps in a row (up to step {step.step}); {path} "
+                    "holds the weights from before them: go on with --resume and a smaller --learning-rate or "
+                    "--clip-norm"
+                )
+            if step.tokens // evaluate_every > tokens_before // evaluate_every and step.tokens < trainer.total_tokens:
+                _evaluate(trainer, sample, checkpoints, record)
+            tokens_before = step.tokens
+            if checkpoint_is_due(config, step.step, time.monotonic() - saved):
+                save_checkpoint(trainer, checkpoints)
+                saved = time.monotonic()
+            if trainer.processes.any(should_stop() or (max_minutes is not None and seconds > 60 * max_minutes)):
+                return trainer.tokens < trainer.total_tokens
+    return False
+
+
+def checkpoint_is_due(config: PretrainConfig, step: int, seconds: float) -> bool:
+    """Whether to save after ``step``, ``seconds`` after the checkpoint before: by steps, by minutes, or by either."""
+    by_steps = config.checkpoint_steps is not None and step % config.checkpoint_steps == 0
+    return by_steps or (config.checkpoint_minutes is not None and seconds >= 60 * config.checkpoint_minutes)
+
+
+def _sample(prepared: Prepared) -> list[list[str]]:
+    """The held-out sentences for perplexity on the way."""
+    assert prepared.config.heldout_tokens is not None  # settled
+    return even_sample(prepared.heldout, prepared.config.heldout_tokens)
+
+
+def even_sample(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
+    """Sentences at equal distances that hold about ``n_tokens`` together, so that all parts of a text have their share;
+    all of them where there are no more."""
+    n_all = sum(map(len, sentences))
+    return sentences[:: max(1, math.ceil(n_all / n_tokens))]
+
+
+def _perplexity(trainer: Trainer, sentences: list[list[str]]) -> Perplexity:
+    """Held-out perplexity, each process reading its share."""
+    processes = trainer.processes
+    share = sentences[processes.rank :: processes.size]
+    return held_out_perplexity(
+        trainer.model,
+        trainer.softmax,
+        trainer.vocabulary,
+        share,
+        carry_state=trainer.config.carry_state,
+        combine=processes.sum,
+    )
+
+
+def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, record: RunLog) -> None:
+    perplexity = _perplexity(trainer, sample)
+    is_best = perplexity.mean < trainer.best
+    if is_best:
+        trainer.best = perplexity.mean
+        if trainer.processes.is_first:
+            weights = {"model": trainer.model.state_dict(), "softmax": trainer.softmax.state_dict()}
+            write_tensors(weights, checkpoints / "best.pt")
+    record(
+        {
+            "event": "perplexity",
+            "step": trainer.step,
+            "tokens_seen": trainer.tokens,
+            "is_best": is_best,
+            **perplexity.to_json(),
+        }
+    )
+    record.draw()
+
+
+def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLog) -> dict[str, Any]:
+    """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
+    checkpoints = directory / "checkpoints"
+    _evaluate(trainer, _sample(prepared), checkpoints, record)
+    _take_best_weights(trainer, checkpoints / "best.pt")
+    perplexity = _perplexity(trainer, prepared.heldout)
+    unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, prepared.heldout)
+    report = {
+        "finished": True,
+        "step": trainer.step,
+        "tokens": trainer.tokens,
+        "skipped_steps": trainer.skipped_in_all,
+        "perplexity": perplexity.to_json(),
+        "unigram_perplexity": unigram,
+    }
+    if not trainer.processes.is_first:
+        return report
+    write_bilm(
+        directory / "bilm", trainer.model, trainer.softmax, trainer.vocabulary, _facts(trainer, prepared, report)
+    )
+    (directory / "vocab.txt").unlink(missing_ok=True)  # the biLM directory has it now
+    with replace_file(directory / "report.json") as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    record({"event": "finished", **report})
+    record.draw()
+    return report
+
+
+def _take_best_weights(trainer: Trainer, path: Path) -> None:
+    """Set the weights to the best by held-out perplexity; to the last, with a warning, if their file is damaged."""
+    trainer.processes.wait()  # until they are written
+    best: dict[str, Any] = {}
+    try:
+        best = read_tensors(path)
+    except Exception as error:  # whatever a torn file makes of torch.load
+        trainer.warn(f"{path}: damaged ({type(error).__name__}); taking the last weights instead of the best")
+    if trainer.processes.any(not best):
+        return
+    trainer.model.load_state_dict(best["model"])
+    trainer.softmax.load_state_dict(best["softmax"])
+
+
+def _parent(path: Path) -> dict[str, Any]:
+    """What a model says of the one that it goes on from: no place on a machine."""
+    name = path.resolve().parent.name if path.name == "bilm" else path.resolve().name
+    if not path.exists():  # a run that is resumed no longer needs it
+        return {"name": name}
+    files = find_bilm(path)
+    return {
+        "name": name,
+        "tokens_seen": files.info.get("tokens_seen"),
+        "tokens_seen_in_all": tokens_seen_in_all(files.info),
+        "weights_sha256": sha256_of_file(files.weights),
+    }
+
+
+def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> dict[str, Any]:
+    config = trainer.config
+    return {
+        "text": {"tokens": prepared.source.tokenizer, "normalization": None, "language": config.language},
+        "state": "carried" if config.carry_state else "zero",
+        "softmax": {"tied": trainer.model.options.tied, "sampled": config.n_samples if trainer.sampled else None},
+        "training_data": [{"name": file.name, "sha256": sha256_of_file(file)} for file in prepared.source.files],
+        "corpus_tokens": prepared.n_tokens,
+        "repeated_sentences": prepared.count.repeated.number(),
+        "tokens_seen": trainer.tokens,
+        "steps": trainer.step,
+        "licence": config.licence,
+        "parent": None if config.init is None else _parent(Path(config.init)),
+        "perplexity": report["perplexity"],
+        "unigram_perplexity": report["unigram_perplexity"],
+    }

@@ -1,0 +1,219 @@
+"""The recurrence of an LSTM with projection and clips on packed sequences, without a gradient: how an encoder computes.
+
+A step is computed for a block of units at a time, whose gates fit a core's own cache; rows that have ended leave the
+batch; and additions have the same order for a row alone and in company.
+
+**Packed** sequences of falling lengths lie step by step: first the first step of all of them, then the second step of
+those that have one, and so on. ``batch_sizes`` holds the number of rows of each step; their sum is the ``positions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ner_elmo.nn.cell import Arranged, Clips, State, Types, gates_in_blocks, in_blocks, twice_cells, update_cell
+from ner_elmo.nn.inference_few_rows import run_few
+from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
+
+# Gates of so many bytes are computed at once, if they are of one block at least (``cell.BLOCK``): what does not fit a
+# core's own cache is written and read for nothing.
+GATE_BYTES = 2 << 20
+# For a few rows, which are no matter of cache, the products of the inputs of so many steps are computed at once.
+FEW_GATE_BYTES = 4 << 20
+# What inputs give the gates is computed once for all that are the same, if it takes no more bytes, and if no more than
+# such a share of them are distinct: it must be written and read again.
+TYPE_BYTES = 64 << 20
+MOST_TYPES = 0.7
+
+
+class Stretch(NamedTuple):
+    """Successive steps with the same number of rows, and the position at which they begin."""
+
+    n_steps: int
+    n_rows: int
+    start: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.n_steps * self.n_rows
+
+
+def stretches(batch_sizes: Sequence[int], most_rows: int | None = None) -> Iterator[Stretch]:
+    """Cut the steps where the number of rows changes, and before ``most_rows`` positions are together."""
+    step = start = 0
+    while step < len(batch_sizes):
+        n_rows = batch_sizes[step]
+        n_steps = 1
+        while step + n_steps < len(batch_sizes) and batch_sizes[step + n_steps] == n_rows:
+            if most_rows is not None and (n_steps + 1) * n_rows > most_rows:
+                break
+            n_steps += 1
+        yield Stretch(n_steps, n_rows, start)
+        step += n_steps
+        start += n_steps * n_rows
+
+
+def run(
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    weights: Arranged,
+    clips: Clips,
+    state: State | None = None,
+    types: Types | None = None,
+) -> Tensor:
+    """Outputs of one layer, without a gradient, by the same additions in the same order for a row alone or in company.
+
+    Products of input and state are not joined as in :class:`Recurrence`: longer sums are split where a matrix product
+    sees fit, and that depends on the number of rows.
+
+    Args:
+        x: packed inputs ``(positions, width)``.
+        state: where each row starts; zeros by default. Its ``c`` is overwritten with each row's last cell.
+        types: which inputs are the same, if that is known.
+
+    Returns:
+        ``(positions, width)``.
+    """
+    width, most = weights.width, batch_sizes[0]
+    y = x.new_empty(x.shape[0], width)
+    h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, weights.dim))
+    twice = twice_cells(c, weights.dim)
+    scratch = _Scratch(weights, most, x)
+    if types is not None:
+        scratch.add_types(types, weights)
+    alone, many_rows = None, MANY_ROWS if x.device.type == "cpu" else 1
+    for stretch in stretches(batch_sizes):
+        part = slice(stretch.start, stretch.end)
+        steps, rows = (stretch.n_steps, stretch.n_rows, width), slice(stretch.n_rows)
+        inputs, outputs = x[part].view(steps), y[part].view(steps)
+        if stretch.n_rows < many_rows:
+            alone = alone or Arranged(weights.kernel[None], _first(weights.projection), weights.block)
+            outputs.copy_(run_few(inputs[None], alone, clips, h[None, rows], twice[None, rows])[0])
+        else:
+            with in_order(stretch.n_rows):
+                _run_stretch(inputs, outputs, part, weights, clips, h[rows], twice[rows], scratch)
+        h = y[stretch.end - stretch.n_rows : stretch.end]
+    torch.mul(twice[:, : c.shape[1]], 0.5, out=c)
+    return y
+
+
+def _first(projection: Tensor | None) -> Tensor | None:
+    return None if projection is None else projection[None]
+
+
+class _Scratch:
+    """What the steps of a layer share: room for the gates of some blocks of units, and for half of what all units show,
+    of ``most`` rows; and what bias and types of input give the gates."""
+
+    def __init__(self, weights: Arranged, most: int, like: Tensor) -> None:
+        n_blocks = min(weights.dim // weights.block, GATE_BYTES // (16 * weights.block * most))
+        self.n_units = max(1, n_blocks) * weights.block
+        self.z = like.new_empty(most * 4 * self.n_units)
+        self.half = like.new_empty(most, weights.dim)
+        self.of_types: list[Tensor] = []  # for each of the parts of :func:`_parts_of`, (types, 4 units)
+        self.which = like.new_empty(0)
+
+    def add_types(self, types: Types, weights: Arranged) -> None:
+        """Compute what the types give the gates, unless that takes more room than it is worth."""
+        n_types = len(types.vectors)
+        if n_types * 16 * weights.dim > TYPE_BYTES or n_types > MOST_TYPES * len(types.which):
+            return
+        self.which = types.which
+        for start in range(0, weights.dim, self.n_units):
+            kernel = weights.kernel[:, 4 * start : 4 * (start + self.n_units)]
+            of_type = kernel.new_empty(n_types, kernel.shape[1])
+            add_up(kernel[-1], in_parts(types.vectors, kernel[: weights.width]), of_type)
+            self.of_types.append(of_type)
+
+
+class _Part(NamedTuple):
+    """Some blocks of units during the steps of one stretch: weights and views."""
+
+    of_input: tuple[Tensor, ...]  # (width, 4 units), cut where the sums are
+    of_state: tuple[Tensor, ...]
+    bias: Tensor  # (4 units,)
+    z: Tensor  # (rows, 4 units)
+    gates: tuple[Tensor, Tensor, Tensor, Tensor]  # each (rows, blocks, block)
+    twice: Tensor  # (rows, blocks, block)
+    half: Tensor
+    of_types: Tensor | None  # (types, 4 units)
+
+
+def _run_stretch(
+    x: Tensor,
+    y: Tensor,
+    place: slice,
+    weights: Arranged,
+    clips: Clips,
+    h: Tensor,
+    twice: Tensor,
+    scratch: _Scratch,
+) -> None:
+    """Steps of the same rows, ``x`` (steps, rows, width) to ``y``, which have this place among all positions."""
+    n_steps, n_rows, _ = x.shape
+    half = scratch.half[:n_rows]
+    parts = list(_parts_of(weights, scratch, twice, half))
+    types = scratch.which[place].view(n_steps, n_rows).unbind(0) if scratch.of_types else [scratch.which] * n_steps
+    for inputs, index, out in zip(x.unbind(0), types, y.unbind(0), strict=True):
+        shown, before = inputs.split(LONGEST_SUM, dim=1), h.split(LONGEST_SUM, dim=1)
+        for part in parts:
+            if part.of_types is None:
+                add_up(part.bias, list(zip(shown, part.of_input, strict=True)), part.z)
+            else:
+                torch.index_select(part.of_types, 0, index, out=part.z)
+            for rows, matrix in zip(before, part.of_state, strict=True):
+                part.z.addmm_(rows, matrix)
+            update_cell(part.z, *part.gates, part.twice, part.half, clips.cell)
+        _show(half, weights, clips, out)
+        h = out
+
+
+def _parts_of(weights: Arranged, scratch: _Scratch, twice: Tensor, half: Tensor) -> Iterator[_Part]:
+    width, block = weights.width, weights.block
+    for number, start in enumerate(range(0, weights.dim, scratch.n_units)):
+        end = min(start + scratch.n_units, weights.dim)
+        kernel = weights.kernel[:, 4 * start : 4 * end]
+        of_input, of_state = (of.split(LONGEST_SUM) for of in (kernel[:width], kernel[width:-1]))
+        z = scratch.z[: len(half) * kernel.shape[1]].view(len(half), -1)
+        cells, shown = (in_blocks(of[:, start:end], block) for of in (twice, half))
+        of_types = scratch.of_types[number] if scratch.of_types else None
+        yield _Part(of_input, of_state, kernel[-1], z, gates_in_blocks(z, block), cells, shown, of_types)
+
+
+def run_both(
+    x: Tensor, batch_sizes: Sequence[int], weights: Arranged, clips: Clips, state: State | None = None
+) -> Tensor:
+    """:func:`run` for one layer of both directions at once, for a few rows (:mod:`~ner_elmo.nn.inference_few_rows`).
+
+    Args:
+        x: packed inputs ``(2, positions, width)``, of each direction in its own order.
+        weights: as of one layer, with a first dimension of 2.
+        state: where each row starts, with a first dimension of 2; zeros by default. Its ``c`` is overwritten.
+
+    Returns:
+        ``(2, positions, width)``, to the bit what :func:`run` gives for each (seen with MKL).
+    """
+    width, dim, most = weights.width, weights.dim, batch_sizes[0]
+    y = x.new_empty(x.shape)
+    h, c = state if state is not None else (x.new_zeros(2, most, width), x.new_zeros(2, most, dim))
+    twice = twice_cells(c, dim)
+    for stretch in stretches(batch_sizes, max(most, FEW_GATE_BYTES // (32 * dim))):
+        steps, rows = (2, stretch.n_steps, stretch.n_rows, width), slice(stretch.n_rows)
+        inputs, outputs = (part[:, stretch.start : stretch.end].view(steps) for part in (x, y))
+        outputs.copy_(run_few(inputs, weights, clips, h[:, rows], twice[:, rows]))
+        h = outputs[:, -1]
+    torch.mul(twice[..., : c.shape[2]], 0.5, out=c)
+    return y
+
+
+def _show(half: Tensor, weights: Arranged, clips: Clips, out: Tensor) -> None:
+    if weights.projection is None:
+        torch.mul(half[:, : weights.width], 2, out=out)
+        return
+    add_up(None, in_parts(half, weights.projection), out)
+    if clips.projection is not None:
+        out.clamp_(-clips.projection, clips.projection)

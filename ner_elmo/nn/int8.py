@@ -1,0 +1,122 @@
+"""The LSTMs' products in 8-bit integers, for inference on a CPU: several times faster, and not exact.
+
+Torch's dynamically quantised product: each row of a weight matrix has a scale of its own, fixed once; each row of what
+it meets has one too, taken anew in every product. Cells, gates and the token encoder stay float32.
+
+torch scales a whole batch at once, by its least and greatest number, and a sentence's vectors would depend on the
+sentences beside it. So each row is divided by its greatest magnitude first, and two columns of 1 and -1, which meet
+weights of zero, make torch's own scale the same in every call.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ner_elmo.errors import UsageError
+from ner_elmo.nn.cell import Arranged, Clips, State, gates_in_blocks, in_blocks, twice_cells, update_cell
+from ner_elmo.nn.inference import stretches
+
+_ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
+
+
+class Int8Matrix:
+    """A matrix ``(inputs, outputs)`` of float32, packed in 8 bits, for products with rows of float32."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.n_inputs = matrix.shape[0]
+        padded = torch.cat([matrix.t(), matrix.new_zeros(matrix.shape[1], 2)], dim=1)
+        scales = (padded.abs().amax(1) / 127).clamp_min(1e-12).double()
+        with warnings.catch_warnings():
+            # torch means to drop quantised tensors one day; the versions that this package accepts have them.
+            warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
+            zeros = torch.zeros(len(scales), dtype=torch.long)
+            quantised = torch.quantize_per_channel(padded, scales, zeros, 0, torch.qint8)
+            self._packed = torch.ops.quantized.linear_prepack(quantised, None)
+        self._reduce_range = not _has_vnni()
+
+    def rows(self, n_rows: int) -> Tensor:
+        """Room for ``n_rows`` rows of inputs ``(n_rows, n_inputs + 2)``; the last two columns are not to be changed."""
+        room = torch.empty(n_rows, self.n_inputs + 2)
+        room[:, -2], room[:, -1] = 1.0, -1.0
+        return room
+
+    def product(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The product ``(n, outputs)`` of :meth:`rows`, which are overwritten, but for the factor of each row
+        ``(n, 1)``."""
+        inputs = rows[:, :-2]
+        factors = inputs.abs().amax(1, keepdim=True).clamp_min_(1e-30)
+        inputs.div_(factors)
+        return torch.ops.quantized.linear_dynamic(rows, self._packed, self._reduce_range), factors
+
+
+class Int8Weights:
+    """The weights of one layer in 8 bits, from :class:`~ner_elmo.nn.cell.Arranged`.
+
+    Raises:
+        UsageError: this build of torch has no quantised products for this processor.
+    """
+
+    def __init__(self, weights: Arranged) -> None:
+        _choose_engine()
+        self.width, self.dim, self.block = weights.width, weights.dim, weights.block
+        self.kernel = Int8Matrix(weights.kernel[:-1])
+        self.bias = weights.kernel[-1].clone()
+        self.projection = None if weights.projection is None else Int8Matrix(weights.projection)
+
+
+def run_int8(
+    x: Tensor, batch_sizes: Sequence[int], weights: Int8Weights, clips: Clips, state: State | None = None
+) -> Tensor:
+    """:func:`ner_elmo.nn.inference.run` with 8-bit products."""
+    width, dim, most = weights.width, weights.dim, batch_sizes[0]
+    h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
+    twice = twice_cells(c, weights.dim)
+    y = x.new_empty(x.shape[0], width)
+    joined = weights.kernel.rows(most)
+    hidden = x.new_empty(most, dim) if weights.projection is None else weights.projection.rows(most)
+    for stretch in stretches(batch_sizes):
+        n_rows = stretch.n_rows
+        shape = stretch.n_steps, n_rows, width
+        inputs, outputs = (part[stretch.start : stretch.end].view(shape).unbind(0) for part in (x, y))
+        both, rows, h = joined[:n_rows], hidden[:n_rows], h[:n_rows]
+        cell = in_blocks(twice[:n_rows], weights.block)
+        for step, out in zip(inputs, outputs, strict=True):
+            both[:, :width] = step
+            both[:, width:-2] = h
+            product, factors = weights.kernel.product(both)
+            torch.addcmul(weights.bias, product, factors, out=product)
+            gates = gates_in_blocks(product, weights.block)
+            update_cell(product, *gates, cell, in_blocks(rows[:, :dim], weights.block), clips.cell)
+            if weights.projection is None:
+                torch.mul(rows[:, :width], 2, out=out)
+            else:
+                torch.mul(*weights.projection.product(rows), out=out)
+                if clips.projection is not None:
+                    out.clamp_(-clips.projection, clips.projection)
+            h = out
+    torch.mul(twice[:, : c.shape[1]], 0.5, out=c)
+    return y
+
+
+def _choose_engine() -> None:
+    supported = torch.backends.quantized.supported_engines
+    if torch.backends.quantized.engine in _ENGINES:
+        return
+    for engine in _ENGINES:
+        if engine in supported:
+            torch.backends.quantized.engine = engine
+            return
+    raise UsageError(
+        f"--precision int8: this build of torch has no quantised products here (engines: {', '.join(supported)}); "
+        "use --precision fp32"
+    )
+
+
+def _has_vnni() -> bool:
+    """Whether the processor sums 8-bit products in 32 bits; others pair them in 16, where only 7-bit inputs fit."""
+    ask = getattr(torch.cpu, "_is_vnni_supported", None)
+    return bool(ask is not None and ask())

@@ -1,0 +1,73 @@
+"""Entities of many sentences at once, in the order of the sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ner_elmo.tagger.network.inputs import Example, batches_by_length, collate
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.text.tag_scheme import Span, read_tags
+
+BATCH_TOKENS = 4096
+
+ScoredSpan = tuple[Span, float]
+
+
+def predict(
+    model: TaggerModel,
+    examples: Sequence[Example],
+    device: torch.device | str = "cpu",
+    batch_tokens: int = BATCH_TOKENS,
+) -> list[list[Span]]:
+    """The most probable entities of each sentence."""
+    results: list[list[Span]] = [[] for _ in examples]
+    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
+        for index, found in zip(indices, decode(model, emissions, mask), strict=True):
+            results[index] = found
+    return results
+
+
+def predict_scored(
+    model: TaggerModel,
+    examples: Sequence[Example],
+    device: torch.device | str = "cpu",
+    batch_tokens: int = BATCH_TOKENS,
+    temperature: float = 1.0,
+) -> list[list[ScoredSpan]]:
+    """The most probable entities of each sentence, each with its probability P(span, label | sentence) in 0..1."""
+    results: list[list[ScoredSpan]] = [[] for _ in examples]
+    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
+        found = decode(model, emissions, mask)
+        log_scores = model.crf.span_log_probabilities(emissions, mask, found, temperature)
+        for index, sentence, scores in zip(indices, found, log_scores, strict=True):
+            results[index] = [(span, math.exp(score)) for span, score in zip(sentence, scores, strict=True)]
+    return results
+
+
+def emission_batches(
+    model: TaggerModel, examples: Sequence[Example], device: torch.device | str, batch_tokens: int = BATCH_TOKENS
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Batches of sentences of similar length: their indices, emissions ``(batch, time, tags)`` and mask
+    ``(batch, time)``. The model reads them without dropout."""
+    was_training = model.training
+    model.eval()
+    try:
+        for indices in batches_by_length([len(example.tokens) for example in examples], batch_tokens):
+            batch = collate([examples[index] for index in indices]).to(device)
+            with torch.inference_mode():
+                emissions = model(batch)
+            yield indices, emissions, batch.mask
+    finally:
+        model.train(was_training)
+
+
+def decode(model: TaggerModel, emissions: Tensor, mask: Tensor) -> list[list[Span]]:
+    """The entities of each sentence's most probable tag sequence."""
+    with torch.inference_mode():
+        sequences = model.crf.decode(emissions, mask)
+    tags, scheme = model.options.tags, model.options.scheme
+    return [read_tags([tags[tag] for tag in sequence], scheme) for sequence in sequences]

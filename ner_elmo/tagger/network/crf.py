@@ -1,0 +1,218 @@
+"""The output layer: pytorch-crf on the legal tag sequences of a scheme, and the probabilities that follow from it.
+
+Letters in shapes: ``batch`` sentences, ``time`` tokens, ``tags`` tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torchcrf import CRF
+
+from ner_elmo.tagger.network.lattice import LogPartition, Transitions, messages_after, messages_before
+from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, tags
+
+# What an illegal transition costs. Emissions are kept within ±EMISSION_LIMIT, so no detour through an illegal
+# transition can pay: repairing one changes the tags of its two neighbours at most, 4 x EMISSION_LIMIT in all.
+ILLEGAL = -1e4
+EMISSION_LIMIT = 1e3
+
+
+class ConstrainedCrf(nn.Module):
+    """A linear-chain CRF over a tag set in which sequences that break the tag scheme have probability zero.
+
+    The penalty is added to pytorch-crf's transition parameters whenever they are used, so that likelihood and
+    decoding see the same constraints and the parameters themselves stay free.
+
+    Args:
+        tag_set: The tags, ``"O"`` first (in ``"token"`` there need be none); a tag's position is its index.
+        scheme: ``"iob2"``, ``"bioes"``, ``"bmes"``, or ``"token"``, in which every sequence is legal.
+    """
+
+    def __init__(self, tag_set: Sequence[str], scheme: str) -> None:
+        super().__init__()
+        self.tag_set = list(tag_set)
+        self.scheme = scheme
+        self.crf = _Decoder(len(self.tag_set), batch_first=True)
+        starts = [_penalty(None, tag, scheme) for tag in self.tag_set]
+        ends = [_penalty(tag, None, scheme) for tag in self.tag_set]
+        moves = [[_penalty(previous, tag, scheme) for tag in self.tag_set] for previous in self.tag_set]
+        self.start_penalties: Tensor
+        self.end_penalties: Tensor
+        self.penalties: Tensor
+        self.register_buffer("start_penalties", torch.tensor(starts), persistent=False)
+        self.register_buffer("end_penalties", torch.tensor(ends), persistent=False)
+        self.register_buffer("penalties", torch.tensor(moves), persistent=False)
+
+    def neg_log_likelihood(self, emissions: Tensor, tag_ids: Tensor, mask: Tensor) -> Tensor:
+        """−log P(tags | emissions) of each sentence; 0 for an empty one.
+
+        Shapes: emissions ``(batch, time, tags)``; tag_ids ``(batch, time)`` int64, anything at padding; mask
+        ``(batch, time)`` bool, True = real; returns ``(batch,)``.
+        """
+        if not mask.shape[1]:
+            return emissions.new_zeros(len(emissions))
+        weights = _bounded(emissions.double())
+        likelihood = self._path_score(weights, tag_ids, mask) - self._log_partition(weights, mask)
+        return -likelihood.to(emissions.dtype)
+
+    def _path_score(self, weights: Tensor, tag_ids: Tensor, mask: Tensor) -> Tensor:
+        """The weight of one path through each sentence, ``(batch,)``."""
+        starts, ends, moves = self._transitions(weights.dtype)
+        tag_ids = tag_ids.masked_fill(~mask, 0)
+        emitted = weights.gather(2, tag_ids.unsqueeze(2)).squeeze(2).masked_fill(~mask, 0.0).sum(dim=1)
+        moved = moves[tag_ids[:, :-1], tag_ids[:, 1:]].masked_fill(~mask[:, 1:], 0.0).sum(dim=1)
+        last = tag_ids.gather(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
+        return emitted + moved + (starts[tag_ids[:, 0]] + ends[last]) * mask.any(dim=1)
+
+    def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+        """The most probable legal tag sequence of each sentence, without padding (``[]`` for an empty one).
+
+        Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool.
+        """
+        real = mask.any(dim=1)
+        if not real.any():
+            return [[] for _ in emissions]
+        starts, ends, moves = self._transitions(emissions.dtype)
+        legal = {"start_transitions": starts, "end_transitions": ends, "transitions": moves}
+        found = iter(functional_call(self.crf, legal, (_bounded(emissions[real]), mask[real])))
+        return [next(found) if is_real else [] for is_real in real.tolist()]
+
+    def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """log Z: the log of the summed weights of all legal tag sequences; 0 for an empty sentence.
+
+        Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool; returns ``(batch,)``.
+        """
+        if not mask.shape[1]:
+            return emissions.new_zeros(len(emissions))
+        return self._log_partition(_bounded(emissions.double()), mask).to(emissions.dtype)
+
+    def _log_partition(self, weights: Tensor, mask: Tensor) -> Tensor:
+        transitions = self._transitions(weights.dtype)
+        are_small = self._are_small(weights.detach().masked_fill(~mask.unsqueeze(2), 0.0), transitions)
+        return LogPartition.apply(weights, mask, *transitions, are_small)  # type: ignore[no-any-return]
+
+    def token_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """P(tag at token | sentence) ``(batch, time, tags)``, 0 at padding: the gradient of log Z in the emissions."""
+        with torch.enable_grad():
+            emissions = emissions.detach().double().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.log_partition(emissions, mask).sum(), emissions)
+        return gradient
+
+    def span_log_probabilities(
+        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]], temperature: float = 1.0
+    ) -> list[list[float]]:
+        """log P(span, label | sentence) for each of the ``spans`` of each sentence, exactly.
+
+        That is log Z of the lattice in which the span carries its own tags and does not go on after its end, minus
+        log Z. Both come from one forward and one backward pass over the sentence, however many spans it has.
+        Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool.
+
+        Args:
+            temperature: the score of every tag sequence is divided by it, emissions and transitions alike: above 1
+                probabilities are less extreme. The most probable sequence stays the same.
+        """
+        if not any(spans):
+            return [[] for _ in spans]
+        with torch.no_grad():
+            weights = _bounded(emissions.double()) / temperature
+            transitions = Transitions(*(one / temperature for one in self._transitions(torch.double)))
+            are_small = self._are_small(weights, transitions)
+            before = messages_before(weights, transitions, are_small)
+            after = messages_after(weights, mask, transitions, are_small)
+            log_z = torch.logsumexp(before[:, 0] + after[:, 0], dim=1)
+            lattice = _Messages(weights, before, after, log_z, mask.sum(dim=1))
+            found = iter(self._spans(lattice, transitions.moves, spans).clamp(max=0.0).tolist())
+        return [[next(found) for _ in sentence] for sentence in spans]
+
+    def _are_small(self, weights: Tensor, transitions: Transitions) -> bool:
+        """Whether no legal path's weight can underflow beside another's when they meet in a token.
+
+        Reaching one tag instead of another changes the tags of a token and the two before it at most, so log-weights of
+        a token's tags lie within 8 times the largest numbers of each kind, a transition aside; float64 has exp(−700).
+        """
+        size = weights.abs().amax()
+        penalties = Transitions(self.start_penalties, self.end_penalties, self.penalties)
+        for values, penalty in zip(transitions, penalties, strict=True):
+            size = size + values.detach().masked_fill(penalty < 0, 0.0).abs().amax()
+        return bool(10 * size < 700)
+
+    def _spans(self, lattice: _Messages, moves: Tensor, spans: Sequence[Sequence[Span]]) -> Tensor:
+        """log P of all spans of all sentences, ``(spans,)``: into the first tag, along the tags, out of the last."""
+        labels = sorted({span.label for sentence in spans for span in sentence})
+        places = [
+            (row, span.start, span.end, labels.index(span.label))
+            for row, sentence in enumerate(spans)
+            for span in sentence
+        ]
+        row, start, end, label = torch.tensor(places, device=moves.device).T
+        first, inner, last, goes_on = self._tags_of(labels, moves.device)
+        is_single = end - start == 1
+        n_inner = (end - start - 2).clamp(min=0)  # tags between the first and the last one
+        first_tag = torch.where(is_single, first[label, 0], first[label, 1])
+        last_tag = torch.where(is_single, first_tag, last[label])
+        inner_tag = inner[label]
+        sums = lattice.weights.cumsum(dim=1)  # of the emissions of a tag up to and with a token
+        inside = sums[row, end - 1, inner_tag] - sums[row, start, inner_tag]
+        inside = inside - lattice.weights[row, end - 1, inner_tag] + lattice.weights[row, end - 1, last_tag]
+        along = torch.where(
+            n_inner > 0,
+            moves[first_tag, inner_tag] + (n_inner - 1) * moves[inner_tag, inner_tag] + moves[inner_tag, last_tag],
+            moves[first_tag, last_tag],
+        )
+        score = lattice.before[row, start, first_tag] + torch.where(is_single, 0.0, inside + along)
+        following = end.clamp(max=lattice.weights.shape[1] - 1)
+        on = moves[last_tag] + lattice.weights[row, following] + lattice.after[row, following]
+        on = torch.logsumexp(on.masked_fill(goes_on[label], -torch.inf), dim=1)
+        is_at_end = end == lattice.lengths[row]
+        return score + torch.where(is_at_end, lattice.after[row, end - 1, last_tag], on) - lattice.log_z[row]
+
+    def _tags_of(self, labels: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """For each label: the first tags of a span of one token and of a longer one ``(labels, 2)``; the tag between
+        the first and the last, and the last one, ``(labels,)``; which tags would go on with it ``(labels, tags)``."""
+        one, three = ([tags([Span(0, length, label)], length, self.scheme) for label in labels] for length in (1, 3))
+        index = {tag: number for number, tag in enumerate(self.tag_set)}
+        first = [[index[single[0]], index[longer[0]]] for single, longer in zip(one, three, strict=True)]
+        on = "" if self.scheme == TOKEN else "IME"
+        goes_on = [[tag in {f"{prefix}-{label}" for prefix in on} for tag in self.tag_set] for label in labels]
+        return (
+            torch.tensor(first, device=device),
+            torch.tensor([index[longer[1]] for longer in three], device=device),
+            torch.tensor([index[longer[2]] for longer in three], device=device),
+            torch.tensor(goes_on, device=device),
+        )
+
+    def _transitions(self, dtype: torch.dtype) -> Transitions:
+        """pytorch-crf's parameters with the penalties added."""
+        return Transitions(
+            (self.crf.start_transitions + self.start_penalties).to(dtype),
+            (self.crf.end_transitions + self.end_penalties).to(dtype),
+            (self.crf.transitions + self.penalties).to(dtype),
+        )
+
+
+class _Messages(NamedTuple):
+    weights: Tensor  # (batch, time, tags), as before and after
+    before: Tensor
+    after: Tensor
+    log_z: Tensor  # (batch,)
+    lengths: Tensor  # (batch,)
+
+
+class _Decoder(CRF):  # type: ignore[misc]
+    """pytorch-crf whose ``forward`` decodes, since ``functional_call`` reaches nothing else."""
+
+    def forward(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+        return self.decode(emissions, mask)  # type: ignore[no-any-return]
+
+
+def _penalty(previous: str | None, current: str | None, scheme: str) -> float:
+    return 0.0 if allowed(previous, current, scheme) else ILLEGAL
+
+
+def _bounded(emissions: Tensor) -> Tensor:
+    return emissions.clamp(-EMISSION_LIMIT, EMISSION_LIMIT)

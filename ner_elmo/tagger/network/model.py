@@ -1,0 +1,218 @@
+"""The tagger's network: frozen biLM layers ⊕ words ⊕ characters → BiLSTM (⊕ frozen biLM layers) → CRF.
+
+Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct tokens of a batch, ``tags`` tags.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ner_elmo.elmo.scalar_mix import ScalarMix
+from ner_elmo.nn.dropout import Dropout
+from ner_elmo.tagger.network.bilstm import BiLstm
+from ner_elmo.tagger.network.crf import ConstrainedCrf
+from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, Batch
+from ner_elmo.tagger.network.spelling import CharacterCnn
+
+LEARNED_MIX = "learned"
+MEAN_MIX = "mean"
+INPUT, OUTPUT, BOTH = "input", "output", "both"  # where biLM layers come in
+
+
+@dataclass(frozen=True)
+class TaggerOptions:
+    """What a tagger is made of; enough to build one without weights.
+
+    Attributes:
+        tags: the tag set, ``O`` first.
+        scheme: its tag scheme.
+        n_words: rows of the word table (padding and unknown included); 0 = no word vectors.
+        n_tuned_words: so many of them, the first, are learned; the rest stay as the vectors file gave them.
+        word_dim: numbers in a word vector.
+        elmo_dim: numbers in a biLM layer; 0 = no biLM.
+        elmo_layers: which biLM layers are read (0 is the token layer).
+        mix: ``learned`` softmax weights and scale over these layers, or their ``mean``.
+        gamma: whether a learned mix has the scale γ.
+        mix_layer_norm: whether a learned mix normalises each layer first, by the sentence's own mean and variance.
+        elmo_at: mixed layers are part of the BiLSTM's ``input``, stand beside its ``output``, or ``both``, each with a
+            mix of its own (Peters et al. 2018, section 3.3).
+        elmo_dropout: dropout on the mixed layers.
+        char_dim: numbers in a character embedding; 0 = no character CNN.
+        char_filters, char_width: its filters and their width in bytes.
+        hidden_dim: LSTM units in each direction.
+        lstm_layers: stacked LSTMs.
+        dropout: before and after the LSTM.
+    """
+
+    tags: list[str]
+    scheme: str = "bioes"
+    n_words: int = 0
+    n_tuned_words: int = 0
+    word_dim: int = 100
+    elmo_dim: int = 0
+    elmo_layers: list[int] = field(default_factory=list)
+    mix: str = LEARNED_MIX
+    gamma: bool = True
+    mix_layer_norm: bool = False
+    elmo_at: str = INPUT
+    elmo_dropout: float = 0.5
+    char_dim: int = 25
+    char_filters: int = 128
+    char_width: int = 3
+    hidden_dim: int = 256
+    lstm_layers: int = 1
+    dropout: float = 0.5
+
+    @property
+    def n_mixed_layers(self) -> int:
+        """Layers that arrive at the network: a mean is taken before."""
+        return len(self.elmo_layers) if self.mix == LEARNED_MIX else 1
+
+    @property
+    def input_dim(self) -> int:
+        """Numbers per token that the LSTM reads."""
+        words = self.word_dim if self.n_words else 0
+        elmo = 0 if self.elmo_at == OUTPUT else self.elmo_dim
+        return elmo + words + (self.char_filters if self.char_dim else 0)
+
+    @property
+    def output_dim(self) -> int:
+        """Numbers per token from which the emissions are computed."""
+        return 2 * self.hidden_dim + (0 if self.elmo_at == INPUT else self.elmo_dim)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+class TaggerModel(nn.Module):
+    """Emissions for each token and the CRF above them. It can be built without any weights at hand."""
+
+    def __init__(self, options: TaggerOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.mix = None if options.elmo_at == OUTPUT else _new_mix(options)
+        self.output_mix = None if options.elmo_at == INPUT else _new_mix(options)
+        self.words = WordVectors(options) if options.n_words else None
+        self.characters = None
+        if options.char_dim:
+            self.characters = CharacterCnn(options.char_dim, options.char_filters, options.char_width)
+        self.elmo_dropout = Dropout(options.elmo_dropout)
+        self.dropout = Dropout(options.dropout)
+        self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
+        self.output = nn.Linear(options.output_dim, len(options.tags))
+        self.crf = ConstrainedCrf(options.tags, options.scheme)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for path, parameter in self.lstm.named_parameters():
+            name = path.rpartition(".")[2]
+            if name.startswith("weight_hh"):
+                for gate in parameter.data.chunk(4):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+                if name.startswith("bias_ih"):
+                    parameter.data.chunk(4)[1].fill_(1.0)  # torch's gate order is input, forget, cell, output
+
+    def forward(self, batch: Batch, in_bfloat16: bool = False) -> Tensor:
+        """Emissions ``(batch, time, tags)``; what stands at padding means nothing.
+
+        ``in_bfloat16`` is for training: see :class:`~ner_elmo.tagger.network.bilstm.BiLstm`.
+        """
+        if not batch.mask.any():
+            return self.output.weight.new_zeros(*batch.mask.shape, len(self.options.tags))
+        inputs = torch.cat(self._inputs(batch), dim=2)
+        outputs = self.lstm(self.dropout(inputs), batch.mask, in_bfloat16)
+        if self.options.elmo_dim and self.options.elmo_at != INPUT:
+            outputs = torch.cat([outputs, self._mixed(batch, self.output_mix)], dim=2)
+        return self.output(self.dropout(outputs))  # type: ignore[no-any-return]
+
+    def _mixed(self, batch: Batch, mix: ScalarMix | None) -> Tensor:
+        """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
+        assert batch.layers is not None, "this tagger reads biLM layers"
+        mixed = batch.layers[0] if mix is None else mix(batch.layers, batch.mask)
+        return self.elmo_dropout(mixed)  # type: ignore[no-any-return]
+
+    def _inputs(self, batch: Batch) -> list[Tensor]:
+        parts = []
+        if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
+            parts.append(self._mixed(batch, self.mix))
+        if self.words is not None:
+            parts.append(self.words(batch.word_ids))
+        if self.characters is not None:
+            parts.append(self.characters(batch.char_ids)[batch.type_ids])
+        return parts
+
+    def loss(self, batch: Batch, in_bfloat16: bool = False) -> Tensor:
+        """Mean negative log-likelihood of a sentence of the batch, ``()``."""
+        assert batch.tag_ids is not None
+        return self.crf.neg_log_likelihood(self(batch, in_bfloat16), batch.tag_ids, batch.mask).mean()
+
+    def mix_penalty(self) -> Tensor:
+        """Σw² over the mixes' weights (γ is free), ``()``."""
+        mixes = [mix for mix in (self.mix, self.output_mix) if mix is not None]
+        return torch.stack([(mix.weights**2).sum() for mix in mixes]).sum()
+
+    def mix_weights(self) -> dict[str, Any] | None:
+        """The learned share of each layer and the scale γ, as plain numbers; None where nothing is mixed.
+
+        Of two mixes the output's stands under ``output``.
+        """
+        if self.mix is None:
+            return None if self.output_mix is None else self._shares(self.output_mix)
+        second = {} if self.output_mix is None else {"output": self._shares(self.output_mix)}
+        return self._shares(self.mix) | second
+
+    def _shares(self, mix: ScalarMix) -> dict[str, Any]:
+        shares = mix.normalised_weights().detach().float().tolist()
+        return {
+            "layers": dict(zip(map(str, self.options.elmo_layers), shares, strict=True)),
+            "gamma": 1.0 if mix.gamma is None else float(mix.gamma.detach()),
+        }
+
+
+def _new_mix(options: TaggerOptions) -> ScalarMix | None:
+    """A learned mix; None where there is nothing to mix."""
+    if not options.elmo_dim or options.mix != LEARNED_MIX:
+        return None
+    return ScalarMix(options.n_mixed_layers, "sentence" if options.mix_layer_norm else False, options.gamma)
+
+
+class WordVectors(nn.Module):
+    """A table of word vectors of which the first rows are learned and the rest, if any, stay as they were read."""
+
+    def __init__(self, options: TaggerOptions) -> None:
+        super().__init__()
+        n_fixed = options.n_words - options.n_tuned_words
+        self.tuned = nn.Embedding(options.n_tuned_words, options.word_dim, padding_idx=PAD_INDEX)
+        self.fixed: Tensor
+        # Not in the state: checkpoints would carry the whole vectors file.
+        self.register_buffer("fixed", torch.zeros(n_fixed, options.word_dim), persistent=False)
+
+    def set_table(self, table: Tensor) -> None:
+        """Take over ``table`` ``(n_words, word_dim)``."""
+        n_tuned = len(self.tuned.weight)
+        with torch.no_grad():
+            self.tuned.weight.copy_(table[:n_tuned])
+            self.fixed.copy_(table[n_tuned:])
+
+    def table(self) -> Tensor:
+        """All vectors, ``(n_words, word_dim)``."""
+        return torch.cat([self.tuned.weight.detach(), self.fixed])
+
+    def forward(self, word_ids: Tensor) -> Tensor:
+        """``(batch, time)`` → ``(batch, time, word_dim)``."""
+        n_tuned = len(self.tuned.weight)
+        if not len(self.fixed):
+            return self.tuned(word_ids)  # type: ignore[no-any-return]
+        is_fixed = word_ids >= n_tuned
+        tuned = self.tuned(word_ids.masked_fill(is_fixed, UNKNOWN_INDEX))
+        fixed = self.fixed[(word_ids - n_tuned).clamp(min=0)]
+        return torch.where(is_fixed.unsqueeze(2), fixed, tuned)

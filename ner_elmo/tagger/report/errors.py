@@ -1,0 +1,159 @@
+"""What kinds of errors a tagger makes: labels taken for one another, entities by length, the errors that recur."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ner_elmo.text.formats.corpus import LabelledSentence
+from ner_elmo.text.tag_scheme import Span
+
+LENGTHS = ("1", "2", "3", "4", "5+")
+MISSED, SPURIOUS, WRONG_LABEL, WRONG_BOUNDS = "missed", "spurious", "wrong label", "wrong bounds"
+
+Spans = Sequence[Sequence[Span]]
+
+
+class Pair(NamedTuple):
+    """A gold entity and the predicted one in its place; None where there is none."""
+
+    gold: Span | None
+    predicted: Span | None
+
+    @property
+    def kind(self) -> str:
+        """``""`` if it is right; a label that is wrong comes before bounds that are."""
+        if self.gold is None or self.predicted is None:
+            return MISSED if self.predicted is None else SPURIOUS
+        if self.gold.label != self.predicted.label:
+            return WRONG_LABEL
+        return "" if self.gold == self.predicted else WRONG_BOUNDS
+
+
+def align(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
+    """Each gold and each predicted entity of a sentence exactly once, in pairs.
+
+    Those with the same bounds belong together; of the rest, those that share most tokens (at a tie, the first).
+    """
+    overlapping = sorted(
+        (one[:2] != other[:2], max(one.start, other.start) - min(one.end, other.end), i, j)
+        for i, one in enumerate(gold)
+        for j, other in enumerate(predicted)
+        if one.start < other.end and other.start < one.end
+    )
+    partner: dict[int, int] = {}  # gold → predicted
+    taken: set[int] = set()
+    for _, _, i, j in overlapping:
+        if i not in partner and j not in taken:
+            partner[i] = j
+            taken.add(j)
+    pairs = [Pair(span, predicted[partner[i]] if i in partner else None) for i, span in enumerate(gold)]
+    return pairs + [Pair(None, span) for j, span in enumerate(predicted) if j not in taken]
+
+
+def confusion(gold: Spans, predicted: Spans) -> dict[str, Any]:
+    """Which labels are taken for which.
+
+    Returns:
+        ``labels``; ``same_bounds`` and ``other_bounds``, rows of gold by columns of predicted label; ``missed`` and
+        ``spurious`` by label. A gold label's row and its missed ones add up to its entities, and so does a predicted
+        label's column with its spurious ones.
+    """
+    labels = sorted({span.label for part in (gold, predicted) for sentence in part for span in sentence})
+    index = {label: number for number, label in enumerate(labels)}
+    tables = {name: [[0] * len(labels) for _ in labels] for name in ("same_bounds", "other_bounds")}
+    missed, spurious = [0] * len(labels), [0] * len(labels)
+    for true, found in zip(gold, predicted, strict=True):
+        for one, other in align(true, found):
+            if one is None and other is not None:
+                spurious[index[other.label]] += 1
+            elif one is not None and other is None:
+                missed[index[one.label]] += 1
+            elif one is not None and other is not None:
+                table = tables["same_bounds" if one[:2] == other[:2] else "other_bounds"]
+                table[index[one.label]][index[other.label]] += 1
+    return {"labels": labels, **tables, "missed": missed, "spurious": spurious}
+
+
+def counts_by_length(gold: Spans, predicted: Spans) -> dict[str, list[int]]:
+    """[gold, predicted, correct] for entities of 1, 2, 3, 4, and 5 or more tokens."""
+    counts = {name: [0, 0, 0] for name in LENGTHS}
+    for true, found in zip(gold, predicted, strict=True):
+        for place, spans in enumerate((true, found, set(true) & set(found))):
+            for span in spans:
+                counts[_length(span)][place] += 1
+    return counts
+
+
+def _length(span: Span) -> str:
+    return LENGTHS[min(span.end - span.start, len(LENGTHS)) - 1]
+
+
+class ErrorExample(NamedTuple):
+    """A sentence in which an error was made."""
+
+    tokens: tuple[str, ...]
+    gold: Span | None
+    predicted: Span | None
+
+
+class Recurring(NamedTuple):
+    """The same error about the same words: how often, and the first sentences that have it."""
+
+    kind: str
+    text: str
+    gold_label: str
+    predicted_label: str
+    number: int
+    examples: list[ErrorExample]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {**self._asdict(), "examples": [example._asdict() for example in self.examples]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recurring:
+        """What :meth:`as_dict` made."""
+        examples = [
+            ErrorExample(tuple(example["tokens"]), *(s and Span(*s) for s in (example["gold"], example["predicted"])))
+            for example in values["examples"]
+        ]
+        return cls(**{**values, "examples": examples})
+
+
+def recurring_errors(
+    sentences: Sequence[LabelledSentence], predicted: Spans, n_most: int = 20, n_examples: int = 2
+) -> list[Recurring]:
+    """The errors that were made most often, most frequent first (then in the order of the text).
+
+    They are told apart by kind, words (those of the gold entity, or of the predicted one where there is no gold) and
+    labels.
+    """
+    number: Counter[tuple[str, str, str, str]] = Counter()
+    examples: dict[tuple[str, str, str, str], list[ErrorExample]] = {}
+    for tokens, pair in _errors(sentences, predicted):
+        span = pair.gold or pair.predicted
+        assert span is not None
+        key = (pair.kind, " ".join(tokens[span.start : span.end]), _label(pair.gold), _label(pair.predicted))
+        number[key] += 1
+        kept = examples.setdefault(key, [])
+        if len(kept) < n_examples and all(example.tokens != tokens for example in kept):
+            kept.append(ErrorExample(tokens, *pair))
+    return [Recurring(*key, number=n, examples=examples[key]) for key, n in number.most_common(n_most)]
+
+
+def count_kinds(sentences: Sequence[LabelledSentence], predicted: Spans) -> dict[str, int]:
+    """How many errors there are of each kind."""
+    found = Counter(pair.kind for _, pair in _errors(sentences, predicted))
+    return {kind: found[kind] for kind in (MISSED, SPURIOUS, WRONG_LABEL, WRONG_BOUNDS)}
+
+
+def _errors(sentences: Sequence[LabelledSentence], predicted: Spans) -> Iterator[tuple[tuple[str, ...], Pair]]:
+    for sentence, found in zip(sentences, predicted, strict=True):
+        if list(sentence.spans) != list(found):
+            yield from ((tuple(sentence.tokens), pair) for pair in align(sentence.spans, found) if pair.kind)
+
+
+def _label(span: Span | None) -> str:
+    return "" if span is None else span.label

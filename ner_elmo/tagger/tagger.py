@@ -1,0 +1,224 @@
+"""Tagging: texts or tokens in, entities with their probabilities out, lazily and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, overload
+
+import numpy as np
+import torch
+
+from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.tagger.decoding import predict, predict_scored
+from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
+from ner_elmo.tagger.network.model import MEAN_MIX, TaggerModel
+from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
+from ner_elmo.text.documents import Document, Entity, Token
+from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
+from ner_elmo.text.tokenizer import sentences as split_sentences
+
+if TYPE_CHECKING:
+    from ner_elmo.elmo.encoder import Elmo
+
+DEFAULT_MODEL = "en"
+BATCH_TOKENS = 2048
+# Sentences are sorted by length within so many batches' worth of tokens; no more than that is held at once.
+CHUNK_BATCHES = 8
+
+Unit = str | Sequence[str]
+FoundSpan = tuple[Span, float | None]  # with its probability, if that was asked for
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A unit that could not be tagged, and why."""
+
+    text: str
+    error: str
+
+
+def find_model(path_or_name: str | Path | None = None) -> Path:
+    """The folder of a tagger: a path, or the name of a model that ships (``en`` without any).
+
+    Raises:
+        UsageError: it is neither; the message names the models that ship.
+    """
+    wanted = DEFAULT_MODEL if path_or_name is None else path_or_name
+    path = Path(wanted)
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise UsageError(f"{path}: is a file; expected a tagger directory or the name of a model that ships")
+    package = Path(__file__).resolve().parents[1]
+    homes = [package / "models", package.parent / "models"]
+    if path.name == str(wanted):
+        for home in homes:
+            if (home / path.name / INFO).is_file():
+                return home / path.name
+    names = sorted({file.parent.name for home in homes for file in home.glob(f"*/{INFO}")})
+    shipped = f"the models that ship are {', '.join(names)}" if names else "no model ships with this copy"
+    raise UsageError(f"{wanted}: no such tagger directory; {shipped}")
+
+
+class Tagger:
+    """A trained tagger. It keeps no state between sentences: a sentence's entities depend on nothing beside it.
+
+    Use :meth:`load`; then :meth:`tag` for texts and :meth:`tag_tokens` for tokenised sentences.
+    """
+
+    def __init__(
+        self,
+        model: TaggerModel,
+        words: Words,
+        text: str,
+        elmo: Elmo | None = None,
+        device: torch.device | str = "cpu",
+        batch_tokens: int | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.words = words
+        self.text = text
+        self.elmo = elmo
+        self.device = device
+        self.batch_tokens = batch_tokens or BATCH_TOKENS
+        self.temperature = temperature
+
+    @classmethod
+    def load(
+        cls,
+        path_or_name: str | Path | None = None,
+        device: torch.device | str = "cpu",
+        precision: str = "fp32",
+        batch_tokens: int | None = None,
+    ) -> Tagger:
+        """Load a tagger directory, or a model that ships by its name (``en`` without any).
+
+        Args:
+            precision: how the biLM computes (the tagger above it stays in float32).
+            batch_tokens: tokens computed together, padding included.
+
+        Raises:
+            UsageError: there is no such tagger.
+            ModelError: one of its files is missing or damaged; the message names it.
+        """
+        stored: StoredTagger = load_tagger(find_model(path_or_name))
+        elmo = None
+        if stored.bilm is not None:
+            from ner_elmo.elmo.encoder import Elmo
+
+            elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
+        return cls(stored.model, stored.words, stored.text, elmo, device, batch_tokens, stored.temperature)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels it can find, in alphabetical order."""
+        return labels_of(self.model.options.tags, self.model.options.scheme)
+
+    @overload
+    def tag(self, text: str, *, tokenized: bool = ..., scores: bool = ...) -> Document: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def tag(self, text: Iterable[Unit], *, tokenized: bool = ..., scores: bool = ...) -> Iterator[Document]: ...
+
+    def tag(
+        self, text: str | Iterable[Unit], *, tokenized: bool = False, scores: bool = True
+    ) -> Document | Iterator[Document]:
+        """The document of one text; or, lazily and in order, those of many texts or lists of tokens.
+
+        A list of tokens is one sentence, whose text is the tokens joined by blanks. With ``tokenized``, texts are not
+        tokenised: a line is a sentence, and blanks separate its tokens. Without ``scores``, entities have None for
+        their probability, which takes time to compute.
+        """
+        if isinstance(text, str):
+            return self._documents([text], tokenized, scores)[0]
+        return self._tag_many(text, tokenized, scores)
+
+    def _tag_many(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
+        for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
+            yield from self._documents(chunk, tokenized, scores)
+
+    def tag_each(
+        self, units: Iterable[Unit], *, tokenized: bool = False, scores: bool = True
+    ) -> Iterator[Document | Failure]:
+        """As :meth:`tag` for many units, but one that fails does not end the others: it becomes a :class:`Failure`."""
+        for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
+            try:
+                yield from self._documents(chunk, tokenized, scores)
+            except (NerElmoError, MemoryError, RuntimeError, ValueError):
+                for unit in chunk:
+                    yield self._document_or_failure(unit, tokenized, scores)
+
+    def _document_or_failure(self, unit: Unit, tokenized: bool, scores: bool) -> Document | Failure:
+        try:
+            return self._documents([unit], tokenized, scores)[0]
+        except (NerElmoError, MemoryError, RuntimeError, ValueError) as error:
+            text = unit if isinstance(unit, str) else " ".join(unit)
+            return Failure(text, str(error) or type(error).__name__)
+
+    def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
+        """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
+        ``scores``)."""
+        for chunk in _chunks(sentences, len, CHUNK_BATCHES * self.batch_tokens):
+            yield from self._predict(chunk, scores)
+
+    @property
+    def _scheme(self) -> str:
+        """How what it finds is written as tags."""
+        return TOKEN if self.model.options.scheme == TOKEN else "iob2"
+
+    def _documents(self, units: Sequence[Unit], tokenized: bool, scores: bool) -> list[Document]:
+        documents = [self._read(unit, tokenized) for unit in units]
+        forms = [[token.form for token in sentence] for document in documents for sentence in document.sentences]
+        found = iter(self.tag_tokens(forms, scores=scores))
+        for document in documents:
+            for sentence in document.sentences:
+                document.entities += [_entity(document.text, sentence, *scored) for scored in next(found)]
+        return documents
+
+    def _read(self, unit: Unit, tokenized: bool) -> Document:
+        if isinstance(unit, str):
+            sentences = split_sentences(unit, "whitespace" if tokenized else self.text)
+            return Document(unit, sentences, scheme=self._scheme)
+        tokens, start = [], 0
+        for form in unit:
+            tokens.append(Token(start, start + len(form), form))
+            start += len(form) + 1
+        return Document(" ".join(unit), [tokens] if tokens else [], scheme=self._scheme)
+
+    def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
+        options = self.model.options
+        layers: Iterable[np.ndarray | None] = [None] * len(sentences)
+        if self.elmo is not None:
+            layers = elmo_layers(self.elmo, sentences, options.elmo_layers, average=options.mix == MEAN_MIX)
+        examples = [
+            Example(tuple(tokens), self.words.indices(tokens), frozen)
+            for tokens, frozen in zip(sentences, layers, strict=True)
+        ]
+        if not scores:
+            found = predict(self.model, examples, self.device, self.batch_tokens)
+            return [[(span, None) for span in sentence] for sentence in found]
+        scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
+        return [list(sentence) for sentence in scored]
+
+
+def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:
+    start, end = sentence[span.start].start, sentence[span.end - 1].end
+    return Entity(start, end, span.label, text[start:end], score)
+
+
+def _chunks(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """Consecutive items in lists whose sizes add up to ``most`` or just beyond."""
+    chunk: list[T] = []
+    held = 0
+    for item in items:
+        chunk.append(item)
+        held += max(1, size(item))
+        if held >= most:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,297 @@
+"""Training a tagger: a sequence of epochs to iterate over. Printing and writing the model are the caller's."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from ner_elmo.errors import NerElmoError
+from ner_elmo.tagger.decoding import predict
+from ner_elmo.tagger.network.inputs import Batch, Example, Words, batches_by_length, collate, drop_singletons
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.report.scores import Counts, count, total
+from ner_elmo.text.files import replace_file
+from ner_elmo.text.tag_scheme import Span
+
+CHECKPOINTS_KEPT = 2
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a tagger is trained.
+
+    Attributes:
+        epochs: at most so many.
+        learning_rate: Adam's.
+        lr_patience: epochs without a better dev F1 before the learning rate is multiplied by ``lr_factor``.
+        patience: epochs without a better dev F1 before training stops. Both count from the first epoch that finds
+            anything: on little data many pass before.
+        clip_norm: the gradient's norm is cut to this.
+        batch_sentences, batch_tokens: a batch holds no more of either, padding included.
+        mix_l2: weight of the penalty Σw² on the scalar mix, which pulls its layers towards equal shares.
+        singleton_dropout: how often a word seen once is taken for unknown.
+        precision: ``fp32``, or ``bf16``: the LSTMs' products in bfloat16 (:mod:`ner_elmo.tagger.network.bilstm`).
+        max_minutes: no epoch is begun that would probably end later than this.
+        seed: fixes everything on CPU.
+    """
+
+    epochs: int = 50
+    learning_rate: float = 1e-3
+    lr_patience: int = 2
+    lr_factor: float = 0.5
+    patience: int = 8
+    clip_norm: float = 5.0
+    batch_sentences: int = 32
+    batch_tokens: int = 2048
+    mix_l2: float = 0.001
+    singleton_dropout: float = 0.5
+    precision: str = "fp32"
+    max_minutes: float | None = None
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What happened in one epoch: one line of ``log.jsonl``. Scores are on dev, as fractions of 1; None without one."""
+
+    epoch: int
+    loss: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    learning_rate: float
+    tokens_per_second: float
+    seconds: float
+    is_best: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+@dataclass
+class TrainingData:
+    """Training examples, and dev examples with their gold entities; without any, nothing chooses an epoch."""
+
+    train: list[Example]
+    dev: list[Example]
+    dev_spans: Sequence[Sequence[Span]]
+    words: Words
+
+
+@dataclass
+class TrainingState:
+    """A training between two epochs: all that the next one depends on."""
+
+    model: TaggerModel
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau
+    epoch: int = 0
+    best_epoch: int = 0
+    best_f1: float = -1.0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    setting: dict[str, Any] = field(default_factory=dict)  # what a resumed run must have in common with this one
+    stopped: str = ""  # "epochs", "patience" or "max-minutes", once training has ended
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dicts, numbers and tensors, for ``torch.save``."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best_f1": self.best_f1,
+            "best_weights": self.best_weights,
+            "setting": self.setting,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go back to where ``saved`` (from :meth:`as_dict`) was."""
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scheduler.load_state_dict(saved["scheduler"])
+        self.epoch, self.best_epoch, self.best_f1 = saved["epoch"], saved["best_epoch"], saved["best_f1"]
+        self.best_weights = saved["best_weights"]
+
+    def restore_best(self) -> None:
+        """Put the best epoch's weights into the model."""
+        if self.best_weights:
+            self.model.load_state_dict(self.best_weights)
+
+
+def start(model: TaggerModel, options: TrainingOptions) -> TrainingState:
+    """The state before the first epoch."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate, fused=True)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        mode="max",
+        factor=options.lr_factor,
+        patience=options.lr_patience,
+        threshold=0.0,
+        threshold_mode="abs",
+    )
+    return TrainingState(model, optimizer, scheduler)
+
+
+def train(
+    state: TrainingState,
+    data: TrainingData,
+    options: TrainingOptions,
+    device: torch.device | str = "cpu",
+    checkpoints: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[EpochRecord]:
+    """Train from ``state`` on and yield a record after each epoch; at the end the model holds its best epoch's weights.
+
+    Without dev examples the last epoch is kept, and the learning rate falls linearly from epoch to epoch.
+    ``checkpoints`` is a folder that receives the state of each epoch before its record is yielded. ``progress`` is
+    told (tokens done, tokens in all) after each batch.
+    """
+    begun = time.monotonic()
+    while not (stopped := _reason_to_stop(state, options)):
+        epoch_begun = time.monotonic()
+        record = _run_epoch(state, data, options, device, progress)
+        if checkpoints is not None:
+            save_checkpoint(checkpoints, state)
+        yield record
+        now = time.monotonic()
+        if options.max_minutes is not None and (now - begun) + (now - epoch_begun) > 60 * options.max_minutes:
+            stopped = _reason_to_stop(state, options) or "max-minutes"
+            break
+    state.stopped = stopped
+    state.restore_best()
+
+
+def _reason_to_stop(state: TrainingState, options: TrainingOptions) -> str:
+    if state.epoch >= options.epochs:
+        return "epochs"
+    return "patience" if state.best_f1 > 0 and state.epoch - state.best_epoch >= options.patience else ""
+
+
+def _run_epoch(
+    state: TrainingState,
+    data: TrainingData,
+    options: TrainingOptions,
+    device: torch.device | str,
+    progress: Callable[[int, int], None] | None,
+) -> EpochRecord:
+    state.epoch += 1
+    # Each epoch has random numbers of its own: a resumed run needs no generator's state to equal an unbroken one.
+    torch.manual_seed(options.seed * 1_000_003 + state.epoch)
+    rng = np.random.default_rng([options.seed, state.epoch])
+    if not data.dev:
+        for group in state.optimizer.param_groups:
+            group["lr"] = options.learning_rate * (1 - (state.epoch - 1) / options.epochs)
+    learning_rate = state.optimizer.param_groups[0]["lr"]
+    begun = time.monotonic()
+    loss, n_tokens = _train_once(state, data, options, device, rng, progress)
+    trained = time.monotonic()
+    counts = _score(state, data, device) if data.dev else None
+    if counts is None:
+        state.best_epoch = state.epoch
+    return EpochRecord(
+        state.epoch,
+        loss,
+        precision=None if counts is None else counts.precision,
+        recall=None if counts is None else counts.recall,
+        f1=None if counts is None else counts.f1,
+        learning_rate=learning_rate,
+        tokens_per_second=n_tokens / max(1e-9, trained - begun),
+        seconds=time.monotonic() - begun,
+        is_best=counts is not None and state.best_epoch == state.epoch,
+    )
+
+
+def _score(state: TrainingState, data: TrainingData, device: torch.device | str) -> Counts:
+    """Score the epoch on dev, keep its weights if they are the best so far, and let the learning rate follow."""
+    counts = total(count(data.dev_spans, predict(state.model, data.dev, device)))
+    if max(counts.f1, state.best_f1) > 0:
+        state.scheduler.step(counts.f1)
+    if counts.f1 > state.best_f1:
+        state.best_f1, state.best_epoch = counts.f1, state.epoch
+        state.best_weights = copy.deepcopy(state.model.state_dict())
+    return counts
+
+
+def _train_once(
+    state: TrainingState,
+    data: TrainingData,
+    options: TrainingOptions,
+    device: torch.device | str,
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[float, int]:
+    """One pass over the training examples: mean loss of a sentence, and how many tokens were read."""
+    state.model.train()
+    lengths = [len(example.tokens) for example in data.train]
+    losses, done, total_tokens = 0.0, 0, sum(lengths)
+    for indices in batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng):
+        batch = collate([data.train[index] for index in indices])
+        batch = drop_singletons(batch, data.words, options.singleton_dropout).to(device)
+        loss = _step(state, batch, options)
+        if not math.isfinite(loss):
+            raise NerElmoError(f"epoch {state.epoch}: the loss is {loss}; try a smaller --learning-rate")
+        losses += loss * len(indices)
+        done += sum(lengths[index] for index in indices)
+        if progress is not None:
+            progress(done, total_tokens)
+    return losses / max(1, len(data.train)), done
+
+
+def _step(state: TrainingState, batch: Batch, options: TrainingOptions) -> float:
+    loss = state.model.loss(batch, options.precision == "bf16")
+    objective = loss
+    if state.model.mix is not None or state.model.output_mix is not None:
+        objective = loss + options.mix_l2 * state.model.mix_penalty()
+    state.optimizer.zero_grad()
+    objective.backward()
+    _clip(list(state.model.parameters()), options.clip_norm)
+    state.optimizer.step()
+    return float(loss.detach())
+
+
+def _clip(parameters: list[nn.Parameter], most: float) -> None:
+    """Cut the norm of all gradients together to ``most``.
+
+    torch's own function multiplies them in any case, mostly by 1, so as not to wait for a GPU to say how large they
+    are; on a CPU that is a pass over memory for nothing.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = get_total_norm(gradients)
+    if norm.device.type != "cpu" or not norm <= most:
+        clip_grads_with_norm_(parameters, most, norm)
+
+
+def save_checkpoint(folder: Path, state: TrainingState) -> None:
+    """Write the state as ``epoch-N.pt`` (complete or not at all) and remove all but the newest ones."""
+    with replace_file(folder / f"epoch-{state.epoch:04d}.pt") as temporary:
+        torch.save(state.as_dict(), temporary)
+    for old in checkpoint_files(folder)[CHECKPOINTS_KEPT:]:
+        old.unlink()
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The checkpoints in ``folder``, newest first."""
+    return sorted(folder.glob("epoch-*.pt"), reverse=True)
+
+
+def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Any] | None, list[Path]]:
+    """The newest sound checkpoint in ``folder`` (None without one), and the damaged files passed over on the way."""
+    damaged: list[Path] = []
+    for file in checkpoint_files(folder):
+        try:
+            return torch.load(file, map_location=device, weights_only=True), damaged
+        except Exception:  # whatever a torn or foreign file makes of torch.load
+            damaged.append(file)
+    return None, damaged

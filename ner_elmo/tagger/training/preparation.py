@@ -1,0 +1,281 @@
+"""What all seeds of a training share: the files read, labels and words chosen, the frozen features computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ner_elmo.bilm.files.directory import find_bilm
+from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
+from ner_elmo.errors import DataError, UsageError
+from ner_elmo.runs.events import Report, note, warning
+from ner_elmo.tagger.network.inputs import (
+    Example,
+    Words,
+    count_words,
+    elmo_layers,
+    initial_vectors,
+    make_examples,
+    make_words,
+)
+from ner_elmo.tagger.network.model import MEAN_MIX, TaggerModel, TaggerOptions
+from ner_elmo.tagger.training.config import TaggerConfig, check_config
+from ner_elmo.tagger.training.protocol import protocol_of
+from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts
+from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus
+from ner_elmo.text.formats.jsonl import is_jsonl
+from ner_elmo.text.formats.problems import summary as summary_of_problems
+from ner_elmo.text.heldout import is_heldout
+from ner_elmo.text.tag_scheme import TOKEN, tag_set
+from ner_elmo.text.word_vectors import read_word_vectors
+
+HELDOUT_SHARE = 0.1
+
+Parts = dict[str, list[LabelledSentence]]
+
+
+@dataclass
+class Prepared:
+    """What all seeds share. ``parts`` has ``train``, ``dev`` (unless it is trained on) and, if given, ``test``."""
+
+    parts: dict[str, list[LabelledSentence]]
+    examples: dict[str, list[Example]]
+    options: TaggerOptions
+    words: Words
+    known_words: Sequence[str]
+    known_vectors: np.ndarray
+    text: str
+    protocol: dict[str, Any]
+
+
+def prepare(
+    config: TaggerConfig,
+    device: torch.device,
+    report: Report,
+    cache: Path | None = None,
+    sample: Callable[[Parts], Parts] = lambda parts: parts,
+) -> Prepared:
+    """Read the corpora, settle labels, words and layers, and compute the frozen features of every sentence once.
+
+    ``sample`` chooses which sentences of the parts count at all.
+    """
+    layers, mix = check_config(config)
+    corpora = load_corpora(config)
+    parts = sample(_split(corpora, config, report))
+    learned = parts["train"] + (parts.get("dev", []) if config.train_with_dev else [])
+    labels = sorted({span.label for sentence in learned for span in sentence.spans})
+    if not labels:
+        raise DataError(f"{config.train}: found no entity, expected some to learn from; is another --column meant?")
+    _warn_about_unknown_labels(parts, labels, report)
+
+    elmo = None if config.bilm is None else Elmo.load(config.bilm, device=device)
+    if elmo is not None:
+        layers = _check_layers(layers, elmo.n_layers)
+    tokens = {part: [sentence.tokens for sentence in sentences] for part, sentences in parts.items()}
+    counts = count_words(sentence.tokens for sentence in learned)
+    scheme = TOKEN if corpora["train"].scheme == TOKEN else config.tag_scheme
+    known, vectors = _known_vectors(config, tokens)
+    words = Words([])
+    if config.word_dim:
+        words = make_words(counts, config.min_count, known, config.tune_word_vectors)
+    options = TaggerOptions(
+        tags=tag_set(labels, scheme),
+        scheme=scheme,
+        n_words=len(words),
+        n_tuned_words=words.n_tuned,
+        word_dim=vectors.shape[1],
+        elmo_dim=0 if elmo is None else elmo.dim,
+        elmo_layers=[] if elmo is None else list(layers),
+        mix=mix,
+        gamma=config.gamma,
+        mix_layer_norm=config.mix_layer_norm,
+        elmo_at=config.elmo_at,
+        elmo_dropout=config.elmo_dropout,
+        char_dim=config.char_dim,
+        char_filters=config.char_filters,
+        hidden_dim=config.hidden_dim,
+        lstm_layers=config.lstm_layers,
+        dropout=config.dropout,
+    )
+    _show_data(parts, "tags" if scheme == TOKEN else "entities", report)
+    frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, cache, report)
+    tag_index = {tag: index for index, tag in enumerate(options.tags)}
+    examples = {
+        part: make_examples(sentences, words, tag_index, scheme, frozen.get(part)) for part, sentences in parts.items()
+    }
+    text = choose_text(config.text, None if elmo is None else elmo.text, tokens["train"])
+    protocol = protocol_of(config, corpora, parts, elmo)
+    if config.train_with_dev:
+        _warn_about_dev(len(parts.get("dev", [])), config, report)
+        parts["train"], examples["train"] = learned, examples["train"] + examples.pop("dev", [])
+        parts.pop("dev", None)
+    return Prepared(parts, examples, options, words, known, vectors, text, protocol)
+
+
+def load_corpora(config: TaggerConfig) -> dict[str, Corpus]:
+    """The files of ``train`` and, if given, ``dev`` and ``test``; what labels without prefixes mean, train decides."""
+    train = load_labelled(config.train, config, config.scheme)
+    scheme = "io" if config.scheme.lower() == "none" else config.scheme
+    scheme = TOKEN if train.scheme == TOKEN else scheme
+    others = {"dev": config.dev, "test": config.test}
+    return {"train": train} | {
+        part: load_labelled(path, config, scheme) for part, path in others.items() if path is not None
+    }
+
+
+def load_labelled(path: str, config: TaggerConfig, scheme: str) -> Corpus:
+    """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
+    text = None if config.text == "auto" else config.text
+    if text is None and config.bilm is not None and is_jsonl(path):
+        tokenizer = find_bilm(config.bilm).tokenizer
+        text = None if tokenizer == "whitespace" else tokenizer
+    return load_corpus(
+        path,
+        config.column,
+        scheme,
+        config.encoding,
+        comments=config.comments,
+        strip_token=config.strip_token,
+        text=text,
+    )
+
+
+def _check_layers(layers: Sequence[int], n_layers: int) -> list[int]:
+    wrong = [layer for layer in layers if not 0 <= layer < n_layers]
+    if wrong:
+        raise UsageError(f"layer {wrong[0]}: this biLM has layers 0 (tokens) to {n_layers - 1}; see --layers and --mix")
+    return list(layers) or list(range(n_layers))
+
+
+def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> dict[str, list[LabelledSentence]]:
+    """The sentences of each part; dev is held out from train where no file was given for it."""
+    for corpus in corpora.values():
+        for message in summary_of_problems(corpus.name, corpus.warnings):
+            warning(report, message)
+    parts = {part: corpus.sentences for part, corpus in corpora.items()}
+    if "dev" in parts or config.train_with_dev:
+        return parts
+    train: list[LabelledSentence] = []
+    dev: list[LabelledSentence] = []
+    for sentence in parts["train"]:
+        (dev if is_heldout(sentence.tokens, HELDOUT_SHARE) else train).append(sentence)
+    if not dev or not train:
+        raise DataError(f"{config.train}: too few sentences to hold a tenth out for --dev; give --dev FILE")
+    note(
+        report,
+        f"no --dev: {len(dev)} of {len(dev) + len(train)} training sentences are held out, chosen by their tokens",
+    )
+    test = {"test": parts["test"]} if "test" in parts else {}
+    return {"train": train, "dev": dev} | test
+
+
+def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels: list[str], report: Report) -> None:
+    for part, sentences in parts.items():
+        unknown = sorted({span.label for sentence in sentences for span in sentence.spans} - set(labels))
+        if unknown:
+            message = f"{part} has labels that train lacks ({', '.join(unknown)}); they count as missed"
+            warning(report, message)
+
+
+def _warn_about_dev(n_sentences: int, config: TaggerConfig, report: Report) -> None:
+    what = f"the {n_sentences:,} dev sentences are training data" if n_sentences else "nothing is held out for dev"
+    message = f"--train-with-dev: {what}; there is no dev score, and epoch {config.epochs}, the last, is kept"
+    warning(report, message)
+
+
+def _show_data(parts: dict[str, list[LabelledSentence]], what: str, report: Report) -> None:
+    """What each part holds, and which of its sentences stand in an earlier part, too: ``check`` in brief."""
+    for part in check_parts(parts.items()):
+        labels = ", ".join(f"{label} {count:,}" for label, count in sorted(part.entities.items()))
+        counted_entities = f"{sum(part.entities.values()):,} {what} ({labels})"
+        note(report, f"{part.file}: {part.sentences:,} sentences, {part.tokens:,} tokens, {counted_entities}")
+        for kind, said in ((SHARED, "stand in an earlier part, too"), (CONFLICT, "have other entities elsewhere")):
+            lines = [problem.line for problem in part.warnings if problem.kind == kind]
+            if lines:
+                message = f"{part.file}: {len(lines):,} sentences {said}, the first is number {lines[0]}; see check"
+                warning(report, message)
+
+
+def _known_vectors(config: TaggerConfig, tokens: dict[str, list[tuple[str, ...]]]) -> tuple[Sequence[str], np.ndarray]:
+    """Words and vectors of the vectors file, its first and those of any part; none, of the configured size, without
+    one."""
+    if config.word_vectors is None or not config.word_dim:
+        return [], np.zeros((0, config.word_dim), dtype=np.float32)
+    wanted = {token for sentences in tokens.values() for sentence in sentences for token in sentence}
+    return read_word_vectors(config.word_vectors, wanted, config.max_word_vectors)
+
+
+def _frozen_layers(
+    elmo: Elmo, tokens: dict[str, list[tuple[str, ...]]], options: TaggerOptions, folder: Path | None, report: Report
+) -> dict[str, Sequence[np.ndarray | StoredSentence]]:
+    """The frozen features of every part: read from the cache in ``folder`` if possible, otherwise kept in memory.
+
+    All parts together are read into memory up to ``IN_MEMORY_BYTES``; beyond that, batches read them from disk.
+    """
+
+    n_tokens = {part: sum(map(len, sentences)) for part, sentences in tokens.items()}
+    total, done = sum(n_tokens.values()), 0
+    size = 2 * total * options.n_mixed_layers * options.elmo_dim
+    cache = None if folder is None else FeatureCache(elmo, folder, partial(note, report), partial(warning, report))
+    in_memory = size <= IN_MEMORY_BYTES
+    if cache is None:
+        note(report, f"computing biLM layers of {total:,} tokens once (kept in memory: {size / 1e6:,.0f} MB)")
+    else:
+        where = "kept in memory" if in_memory else "each batch read from disk"
+        note(report, f"biLM layers of {total:,} tokens: {size / 1e6:,.0f} MB ({where})")
+
+    def progress(done_of_part: int) -> None:
+        report({"event": "progress", "what": "biLM layers", "done": done + done_of_part, "total": total})
+
+    frozen: dict[str, Sequence[np.ndarray | StoredSentence]] = {}
+    for part, sentences in tokens.items():
+        average, found = options.mix == MEAN_MIX, None
+        if cache is not None:
+            found = cache.features(sentences, options.elmo_layers, average, "float16", in_memory, progress)
+        if found is None:
+            found = list(counted(elmo_layers(elmo, sentences, options.elmo_layers, average), progress))
+        frozen[part] = found
+        done += n_tokens[part]
+    progress(0)
+    return frozen
+
+
+def _is_latin_word(token: str) -> bool:
+    return len(token) > 1 and token.isascii() and token.isalnum()
+
+
+def choose_text(wanted: str, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:
+    """The tokenizer for raw text: as ``wanted``, or the biLM's, or by the look of the training tokens.
+
+    ``whitespace`` only says that the biLM's text came tokenised, which raw text does not. ``characters-words`` keeps
+    Latin words and numbers whole, which labelled data of single characters does not.
+    """
+    if wanted != "auto":
+        return wanted
+    if bilm_text not in (None, "whitespace", "characters-words"):
+        return str(bilm_text)
+    n_tokens = sum(len(sentence) for sentence in sentences)
+    n_single = sum(len(token) == 1 for sentence in sentences for token in sentence)
+    if n_single <= 0.9 * n_tokens:
+        return bilm_text if bilm_text == "characters-words" else "en-1"
+    keeps_words = any(_is_latin_word(token) for sentence in sentences for token in sentence)
+    return "characters-words" if bilm_text == "characters-words" and keeps_words else "characters"
+
+
+def new_model(prepared: Prepared, seed: int) -> TaggerModel:
+    """An untrained network: its random weights follow from ``seed``."""
+    torch.manual_seed(seed)
+    model = TaggerModel(prepared.options)
+    if model.words is not None:
+        table = initial_vectors(
+            prepared.words, prepared.options.word_dim, prepared.known_words, prepared.known_vectors, seed
+        )
+        model.words.set_table(torch.from_numpy(table))
+    return model

@@ -1,0 +1,214 @@
+"""A whole tagger training: read the files, compute the frozen features once, train every seed, write the best one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ner_elmo import __version__
+from ner_elmo.runs.events import Report, note
+from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, predict_parts, write_errors
+from ner_elmo.tagger.report.page import main_part
+from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
+from ner_elmo.tagger.store import BILM, store_bilm, write_json, write_tagger
+from ner_elmo.tagger.training.config import TaggerConfig
+from ner_elmo.tagger.training.loop import TrainingData, TrainingState, start, train
+from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
+from ner_elmo.tagger.training.resumption import (
+    finished_report,
+    refuse_changes,
+    restore,
+    setting,
+    settings_before,
+    settings_now,
+)
+from ner_elmo.tagger.training.run_directory import (
+    CHECKPOINTS,
+    CONFIG,
+    LOG,
+    PREDICTIONS,
+    clear_run,
+    cut_log,
+    write_report,
+)
+from ner_elmo.tagger.training.seeds import choose_best, reopen
+from ner_elmo.text.files import replace_file
+from ner_elmo.text.formats.conll import write_conll
+from ner_elmo.text.tag_scheme import TOKEN, tags
+
+SCHEMA_VERSION = 1
+
+
+def run(
+    config: TaggerConfig,
+    directory: Path,
+    *,
+    device: torch.device,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    cache: Path | None = None,
+    report: Report = lambda event: None,
+) -> dict[str, Any]:
+    """Train a tagger into ``directory``, a run directory that ends up as a tagger directory.
+
+    Args:
+        cache: a folder that keeps the frozen features for other runs; without it they are computed for this one alone.
+        report: is handed every event as a dictionary with an ``event``: ``note`` and ``warning`` (``message``),
+            ``progress`` (``what``, ``done``, ``total``), ``epoch`` (a record and its ``seed``), ``scores`` (``part``,
+            ``message``: seqeval's report).
+
+    Returns:
+        What ``report.json`` says.
+
+    Raises:
+        UsageError, DataError, ModelError: bad input, before anything is written.
+        NerElmoError: the loss is not a number.
+    """
+    begun = time.monotonic()
+    if resume and (done := finished_report(directory, config)) is not None:
+        before = settings_before(directory, done)
+        refuse_changes(directory, before, settings_now(config, before))
+        note(report, f"{directory}: this run is finished; nothing to do")
+        return done
+    prepared = prepare(config, device, report, cache)
+    if resume:
+        reopen(directory)
+    else:
+        clear_run(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    if config.bilm is not None:
+        store_bilm(config.bilm, directory, config.keep_softmax)
+    reports: dict[int, dict[str, Any]] = {}
+    for seed in config.seeds:
+        alone = len(config.seeds) == 1
+        folder = directory if alone else directory / f"seed-{seed}"
+        place = None if config.bilm is None else (BILM if alone else f"../{BILM}")
+        left = None if max_minutes is None else max(0.0, max_minutes - (time.monotonic() - begun) / 60)
+        one = dataclasses.replace(config, seeds=(seed,))
+        done = finished_report(folder, one) if resume else None
+        reports[seed] = done or _train_seed(one, prepared, folder, place, device, resume, left, report)
+    return choose_best(config, directory, reports, report)
+
+
+def _train_seed(
+    config: TaggerConfig,
+    prepared: Prepared,
+    folder: Path,
+    bilm: str | None,
+    device: torch.device,
+    resume: bool,
+    max_minutes: float | None,
+    report: Report,
+) -> dict[str, Any]:
+    """Train one seed into ``folder`` and write its tagger, report and predictions."""
+    seed = config.seeds[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    options = config.training_options(seed, max_minutes)
+    state = start(new_model(prepared, seed).to(device), options)
+    state.setting = setting(config, prepared)
+    resumed = resume and restore(state, folder, device, report)
+    write_json(folder / CONFIG, asdict(config))
+    cut_log(folder / LOG, state.epoch)
+    data = TrainingData(
+        prepared.examples["train"],
+        prepared.examples.get("dev", []),
+        [sentence.spans for sentence in prepared.parts.get("dev", [])],
+        prepared.words,
+    )
+    epoch_of = {"epoch": state.epoch + 1}
+
+    def progress(done: int, total: int) -> None:
+        report({"event": "progress", "what": f"seed {seed}, epoch {epoch_of['epoch']}", "done": done, "total": total})
+
+    with open(folder / LOG, "a", encoding="utf-8") as log:
+        if resumed:
+            log.write(json.dumps({"event": "resume", "step": state.epoch}) + "\n")
+        for record in train(state, data, options, device, folder / CHECKPOINTS, progress):
+            log.write(json.dumps(record.as_dict()) + "\n")
+            log.flush()
+            epoch_of["epoch"] = record.epoch + 1
+            figure = figure_name(prepared.options.as_dict())
+            report({"event": "epoch", "seed": seed, "figure": figure, **record.as_dict()})
+    return _finish(config, prepared, state, folder, bilm, device, report)
+
+
+def _finish(
+    config: TaggerConfig,
+    prepared: Prepared,
+    state: TrainingState,
+    folder: Path,
+    bilm: str | None,
+    device: torch.device,
+    report: Report,
+) -> dict[str, Any]:
+    """Score the best epoch on dev and test and write everything down."""
+    results: dict[str, Any] = {}
+    sentence_counts: dict[str, Any] = {}
+    analyses: dict[str, Any] = {}
+    found_spans, calibration = predict_parts(
+        state.model, prepared.examples, prepared.parts, device, prepared.protocol["trained_on_dev"]
+    )
+    for part, predicted in found_spans.items():
+        sentences = prepared.parts[part]
+        gold = [sentence.spans for sentence in sentences]
+        counts = count(gold, predicted)
+        lengths = [len(sentence.tokens) for sentence in sentences]
+        figures = scores(counts) | {"accuracy": accuracy(gold, predicted, lengths)}
+        results[part] = figures | {"sentences": len(sentences), "tokens": sum(lengths)}
+        sentence_counts[part] = counts_as_data(counts)
+        analyses[part] = analyse(sentences, predicted)
+        with replace_file(folder / PREDICTIONS[part]) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+            pairs = zip(sentences, predicted, strict=True)
+            scheme = TOKEN if prepared.options.scheme == TOKEN else "iob2"
+            write_conll(((s.tokens, tags(found, len(s.tokens), scheme)) for s, found in pairs), stream)
+        table = f"{seqeval_report(gold, predicted, lengths)}accuracy {figures['accuracy']:.4f} (of tags, by token)\n"
+        report({"event": "scores", "part": part, "seed": config.seeds[0], "message": table})
+    found = {
+        "schema_version": SCHEMA_VERSION,
+        "seed": config.seeds[0],
+        "protocol": prepared.protocol | {"seeds": list(config.seeds)},
+        "scores": results,
+        "mix": state.model.mix_weights(),
+        "training": {
+            "epochs_run": state.epoch,
+            "best_epoch": state.best_epoch,
+            "stopped": state.stopped,
+            "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+            "curve": learning_curve(folder / LOG),
+        },
+        "options": prepared.options.as_dict(),
+        "config": _without_paths(config),
+        "licence": config.licence,
+        "versions": {"ner-elmo": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        "calibration": calibration,
+        "analysis": analyses,
+        "sentences": sentence_counts,
+    }
+    info = {
+        "text": {"tokens": prepared.text},
+        "licence": config.licence,
+        "data": prepared.protocol["data"],
+        "created_by": f"ner-elmo {__version__}",
+        "calibration": in_brief(calibration),
+    }
+    write_tagger(folder, state.model.cpu(), prepared.words, info, config.storage, bilm)
+    if found_spans:
+        part = main_part(found)
+        write_errors(folder, part, prepared.parts, found_spans[part])
+    write_report(folder, found)
+    return found
+
+
+def _without_paths(config: TaggerConfig) -> dict[str, Any]:
+    """The configuration without the folders of the machine it ran on."""
+    values = asdict(config)
+    for name in ("train", "dev", "test", "bilm", "word_vectors"):
+        values[name] = None if values[name] is None else Path(values[name]).name
+    return values

@@ -1,0 +1,402 @@
+"""BRAT standoff (brat.nlplab.org/standoff.html): ``X.txt`` and, beside it, the entities in ``X.ann``.
+
+``T1<TAB>PER 0 3<TAB>Ann`` is an entity, offsets in code points; ``#1<TAB>AnnotatorNotes T1<TAB>score=0.97`` says what
+more is known of it (``brat_notes``). A pair of files holds one unit a line; a folder of pairs holds one unit a pair.
+What BRAT has no place for (tokens, other keys of a unit, entities that it could not show) goes into ``X.units.jsonl``,
+which BRAT does not look at: an object for each unit, ``{"length": code points, "keys": {…}}``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ner_elmo.errors import DataError, UsageError
+from ner_elmo.text.files import read_lines, replace_directory, replace_file, require_file
+from ner_elmo.text.formats.brat_notes import note_of, read_note
+from ner_elmo.text.formats.conll_units import LAYOUT, packed_plain
+from ner_elmo.text.formats.jsonl import Unit, checked, dumped, is_failed
+
+TEXT, ANNOTATIONS, KEYS = ".txt", ".ann", ".units.jsonl"
+_ENTITY = re.compile(r"(T[^\t]*)\t(\S+) ([0-9]+ [0-9]+(?:;[0-9]+ [0-9]+)*)(?:\t(.*))?\Z", re.DOTALL)
+_NOTE = re.compile(r"#[^\t]*\tAnnotatorNotes (\S+)(?:\t(.*))?\Z", re.DOTALL)
+_TRIGGER = re.compile(r"E[^\t]*\t[^\s:]+:(\S+)")
+_OTHER_KINDS = {
+    "R": "relation",
+    "E": "event",
+    "A": "attribute",
+    "M": "modifier",
+    "N": "normalization",
+    "*": "equivalence",
+}
+_MOST_PLACES = 30
+
+
+class _Text(NamedTuple):
+    """A pair of files: the text, its entities in order, and the further keys of its units, if there is such a file."""
+
+    text: str
+    entities: list[dict[str, Any]]
+    keys: list[dict[str, Any]] | None
+
+
+def is_brat(path: str | Path) -> bool:
+    """Whether a path is one of a pair by its suffix, or a folder with such files."""
+    path = Path(path)
+    return path.suffix in (TEXT, ANNOTATIONS) or (path.is_dir() and any(path.glob(f"*{ANNOTATIONS}")))
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files that :func:`write_brat` makes of a path: those of a pair, or a folder."""
+    return (
+        tuple(path.with_suffix(s) for s in (TEXT, ANNOTATIONS, KEYS)) if path.suffix in (TEXT, ANNOTATIONS) else (path,)
+    )
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+def read_brat(path: str | Path, notices: list[str]) -> Iterator[Unit]:
+    """The units of a pair of files (named by either), or of a folder of pairs in the order of their names.
+
+    Args:
+        notices: is handed a line for whatever is left out: discontinuous spans, annotations of other kinds.
+
+    Raises:
+        UsageError: a file is missing.
+        DataError: a line that cannot be read, offsets that do not fit, entities that overlap, with their place.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        yield from _lines(path.with_suffix(TEXT), _read_pair(path, notices), notices)
+        return
+    for file in sorted(path.glob(f"*{ANNOTATIONS}"), key=_by_number):
+        text_path = file.with_suffix(TEXT)
+        found = _read_pair(file, notices)
+        keys = _fitting_keys(text_path, [found.text], found.keys)
+        yield Unit(str(text_path), 1, checked(str(text_path), 1, _value(found.text, found.entities, keys[0])))
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts names as people do: 9 before 10."""
+    return [(int(piece), "") if piece.isascii() and piece.isdigit() else (-1, piece) for piece in _pieces(path.name)]
+
+
+def _pieces(name: str) -> list[str]:
+    return re.split(r"([0-9]{1,18})", name)
+
+
+def _read_pair(path: Path, notices: list[str]) -> _Text:
+    text_path = require_file(path.with_suffix(TEXT), "text file (BRAT wants X.txt beside X.ann)")
+    annotations = require_file(path.with_suffix(ANNOTATIONS), "annotation file (BRAT wants X.ann beside X.txt)")
+    raw = text_path.read_bytes()
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        found = f"found byte 0x{raw[error.start]:02x}"
+        raise DataError(f"{text_path}:{line}: {found}, expected UTF-8 text") from None
+    keys = path.with_suffix(KEYS)
+    entities = _read_annotations(annotations, text, notices)
+    return _Text(text, entities, list(_read_keys(keys)) if keys.exists() else None)
+
+
+def _read_annotations(path: Path, text: str, notices: list[str]) -> list[dict[str, Any]]:
+    """The entities in order, with what notes say of them; whatever else is there is counted and named."""
+    lines = list(enumerate(read_lines(path), start=1))
+    triggers = {match[1] for _, line in lines if (match := _TRIGGER.match(line))}
+    left_out: dict[str, list[int]] = {}
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for number, line in lines:
+        if not line.startswith("T"):
+            continue
+        match = _ENTITY.match(line)
+        if match is None:
+            raise DataError(f"{path}:{number}: found {line[:60]!r}, expected T1<TAB>LABEL START END<TAB>text")
+        if match[1] in found:
+            raise DataError(f"{path}:{number}: found {match[1]} again, expected a number of its own")
+        if match[1] in triggers:
+            left_out.setdefault("trigger of an event", []).append(number)
+        elif entity := _entity(path, number, match, text, notices):
+            found[match[1]] = number, entity
+    for number, line in lines:
+        note = _NOTE.match(line)
+        if note is not None and note[1] in found:
+            _annotate(found[note[1]][1], read_note(note[2] or ""))
+        elif line.strip() and not line.startswith("T"):
+            what = "note on something else" if line.startswith("#") else _OTHER_KINDS.get(line[0], "unknown line")
+            left_out.setdefault(what, []).append(number)
+    if left_out:
+        notices.append(f"{path}: left out what is no entity: {'; '.join(_counted(*kind) for kind in left_out.items())}")
+    return _without_overlaps(path, sorted(found.values(), key=lambda pair: (pair[1]["start"], pair[0])), notices)
+
+
+def _counted(what: str, numbers: list[int]) -> str:
+    """``3 relations (lines 4-5, 9)``."""
+    bounds = [n for n, m in zip(numbers, [None, *numbers], strict=False) if m is None or n != m + 1]
+    ends = [n for n, m in zip(numbers, [*numbers[1:], None], strict=True) if m is None or m != n + 1]
+    places = [f"{first}" if first == last else f"{first}-{last}" for first, last in zip(bounds, ends, strict=True)]
+    if len(places) > _MOST_PLACES:
+        places = [*places[:_MOST_PLACES], "…"]
+    head, _, tail = what.partition(" ")
+    plural = f"{head[:-1]}ies" if head.endswith("y") else f"{head}s"
+    count = f"{len(numbers):,} {plural if len(numbers) > 1 else head}{' ' if tail else ''}{tail}"
+    return f"{count} (line{'s' if len(numbers) > 1 else ''} {', '.join(places)})"
+
+
+def _annotate(entity: dict[str, Any], said: dict[str, Any]) -> None:
+    """Add what a note says; where there are several, their texts stand one below the other."""
+    if isinstance(entity.get("note"), str) and isinstance(said.get("note"), str):
+        said = {**said, "note": f"{entity['note']}\n{said['note']}"}
+    entity.update(said)
+
+
+def _entity(path: Path, number: int, match: re.Match[str], text: str, notices: list[str]) -> dict[str, Any] | None:
+    """The entity of a T line; None, and a notice, if BRAT shows it and we cannot hold it."""
+    _, label, offsets, said = match.groups()
+    pieces = [tuple(map(int, piece.split())) for piece in offsets.split(";")]
+    start, end = pieces[0][0], pieces[-1][1]
+    rising = all(a < b for a, b in pieces) and all(a[1] <= b[0] for a, b in pairwise(pieces))
+    if not rising or end > len(text):
+        raise DataError(f"{path}:{number}: found offsets {offsets}, expected rising ones within {len(text)}")
+    # BRAT itself cuts an entity at the end of a line; the gap is white space, and the entity one stretch.
+    if any(text[a[1] : b[0]].strip() for a, b in pairwise(pieces)):
+        notices.append(f"{path}:{number}: found discontinuous {label} at {offsets}, expected one stretch; left out")
+        return None
+    stands = " ".join(text[a:b] for a, b in pieces)
+    if said is not None and said.split() != stands.split():
+        raise DataError(f"{path}:{number}: found text {said[:60]!r}, expected {stands[:60]!r}, which stands there")
+    start, end = _without_line_ends(text, start, end)
+    if text[start:end] == "\n":
+        notices.append(f"{path}:{number}: found {label} at {offsets}, which is but a line end; left out")
+        return None
+    return {"start": start, "end": end, "label": label, "text": text[start:end], "score": 1.0}
+
+
+def _without_line_ends(text: str, start: int, end: int) -> tuple[int, int]:
+    while end - start > 1 and text[start] == "\n":
+        start += 1
+    while end - start > 1 and text[end - 1] == "\n":
+        end -= 1
+    return start, end
+
+
+def _without_overlaps(
+    path: Path, located: Sequence[tuple[int, dict[str, Any]]], notices: list[str]
+) -> list[dict[str, Any]]:
+    """The entities, once where one is there twice.
+
+    Raises:
+        DataError: two that overlap otherwise.
+    """
+    kept: list[dict[str, Any]] = []
+    for number, entity in located:
+        before = kept[-1] if kept else {"start": 0, "end": 0, "label": ""}
+        if all(before[key] == entity[key] for key in ("start", "end", "label")):
+            notices.append(f"{path}:{number}: found {entity['label']} {entity['text']!r} a second time; left out")
+        elif entity["start"] < before["end"]:
+            found = f"found {entity['label']} {entity['text']!r} at {entity['start']}-{entity['end']}"
+            expected = "expected entities that do not overlap"
+            raise DataError(f"{path}:{number}: {found}, which overlaps another entity, {expected}")
+        else:
+            kept.append(entity)
+    return kept
+
+
+def _read_keys(path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if not (isinstance(value, dict) and isinstance(value.get("keys"), dict) and "length" in value):
+            found = f"found {line[:60]!r}, expected an object as convert writes it"
+            raise DataError(f"{path}:{number}: {found}; remove the file to read the text without it")
+        if not isinstance(value["keys"].get("entities", []), list):
+            raise DataError(f'{path}:{number}: found other "entities", expected a list')
+        yield value
+
+
+def _fitting_keys(text_path: Path, units: Sequence[str], keys: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    """The keys of each unit.
+
+    Raises:
+        DataError: the text is no longer what the file of keys was written for.
+    """
+    if keys is None:
+        return [{} for _ in units]
+    path = text_path.with_suffix(KEYS)
+    remove = f"{text_path.name} was changed; remove {path.name} to read the text without its tokens and keys"
+    for number, (unit, value) in enumerate(zip(units, keys, strict=False), start=1):
+        if value["length"] != len(unit):
+            found = f"found a unit of {len(unit)} characters, expected {value['length']} as {path.name} says"
+            raise DataError(f"{text_path}:{number}: {found}; {remove}")
+    if len(units) != len(keys):
+        found = f"found {len(units)} units, expected {len(keys)} as {path.name} says"
+        raise DataError(f"{text_path}:{min(len(units), len(keys)) + 1}: {found}; {remove}")
+    return [value["keys"] for value in keys]
+
+
+def _value(text: str, entities: Sequence[dict[str, Any]], keys: dict[str, Any]) -> dict[str, Any]:
+    """The object of a unit. That it could not be tagged holds until somebody marks an entity in it."""
+    if is_failed(keys) and not entities:
+        return {"text": text} | {k: v for k, v in keys.items() if k != "text"}
+    entities = [*entities, *keys.get("entities", [])]
+    return {"text": text, "entities": entities} | {k: v for k, v in keys.items() if k not in ("text", "entities")}
+
+
+def _lines(path: Path, found: _Text, notices: list[str]) -> Iterator[Unit]:
+    """A unit for each line of a text; lines that an entity goes through are one."""
+    texts = found.text.removesuffix("\n").split("\n") if found.text else []
+    keys = _fitting_keys(path, texts, found.keys)
+    waiting = iter([*found.entities, None])
+    entity = next(waiting)
+    number = start = 0
+    while number < len(texts):
+        first, end = number, start + len(texts[number])
+        inside: list[dict[str, Any]] = []
+        while entity is not None and entity["start"] <= end:
+            inside.append({**entity, "start": entity["start"] - start, "end": entity["end"] - start})
+            while entity["end"] > end:
+                number += 1
+                end += 1 + len(texts[number])
+            entity = next(waiting)
+        number += 1
+        group = (
+            keys[first]
+            if number - first == 1
+            else _joined(path, first, texts[first:number], keys[first:number], notices)
+        )
+        value = _value("\n".join(texts[first:number]), inside, group)
+        yield Unit(str(path), first + 1, checked(str(path), first + 1, value))
+        start = end + 1
+
+
+def _joined(
+    path: Path, first: int, texts: Sequence[str], keys: Sequence[dict[str, Any]], notices: list[str]
+) -> dict[str, Any]:
+    """The keys of a unit of several lines that had been one each: tokens and layouts go on, others are the first's."""
+    place = f"{path}:{first + 1}-{first + len(texts)}"
+    joined: dict[str, Any] = {}
+    for one in reversed(keys):
+        joined.update(one)
+    joined.pop("error", None)
+    with_tokens = all("tokens" in one for one in keys)
+    tokens: list[Any] = []
+    entities: list[Any] = []
+    start = 0
+    for text, one in zip(texts, keys, strict=True):
+        value = checked(str(path), first + 1, {"text": text, **one, "entities": one.get("entities", [])})
+        if with_tokens:
+            tokens += [[[a + start, b + start] for a, b in sentence] for sentence in value["tokens"]]
+        entities += [{**e, "start": e["start"] + start, "end": e["end"] + start} for e in value["entities"]]
+        start += len(text) + 1
+    for key, new in (("tokens", tokens if with_tokens else None), ("entities", entities or None)):
+        joined.pop(key, None)
+        joined.update({key: new} if new is not None else {})
+    if joined.pop(LAYOUT, None) is not None and with_tokens:
+        layouts = [one.get(LAYOUT, packed_plain(map(len, one["tokens"]))) for one in keys]
+        joined[LAYOUT] = [line for layout in layouts for line in (layout if isinstance(layout, list) else [None])]
+    said = f"{place}: found an entity that goes through these lines; read as one unit"
+    dropped = sorted({key for one in keys for key in one} - {"tokens", "entities", LAYOUT})
+    notices.append(said + (f", of which {', '.join(dropped)} are the first line's" if dropped else ""))
+    return joined
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> None:
+    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line, or a folder of a pair a unit.
+
+    Beside a pair stands its file of keys if BRAT has no place for something. Read back, they are the same units.
+
+    Args:
+        notices: is handed a line for what BRAT would read otherwise.
+
+    Raises:
+        UsageError: a unit of several lines cannot be written to one pair.
+    """
+    path = Path(path)
+    if path.suffix not in (TEXT, ANNOTATIONS):
+        with replace_directory(path) as folder:
+            for number, unit in enumerate(units, start=1):
+                _write_pair([unit], folder / f"{number:06d}{TEXT}", "", notices)
+        return
+    _write_pair(_each_on_a_line(units, path), path, "\n", notices)
+
+
+def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:
+    for number, unit in enumerate(units, start=1):
+        if "\n" in unit.value["text"]:
+            raise UsageError(
+                f"{path}: unit {number} has several lines, which a pair of files cannot tell apart; name a "
+                "folder (no .ann or .txt), which holds a pair for each unit"
+            )
+        yield unit
+
+
+def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[str]) -> None:
+    counts: Counter[str] = Counter()
+    any_keys = any_return = False
+    offset = 0
+    with ExitStack() as stack:
+        names = [stack.enter_context(replace_file(file)) for file in files_of(path)]
+        texts, annotations, keys = (
+            stack.enter_context(open(name, "w", encoding="utf-8", newline="")) for name in names
+        )
+        for unit in units:
+            value = unit.value
+            text = value["text"]
+            texts.write(text + line_end)
+            shown = [entity for entity in value.get("entities", []) if _can_show(entity)]
+            for entity in shown:
+                annotations.write(_entity_lines(entity, offset, counts))
+            others = _other_keys(value, shown)
+            keys.write(dumped({"length": len(text), "keys": others}) + "\n")
+            any_keys = any_keys or bool(others)
+            any_return = any_return or "\r\n" in text + line_end
+            offset += len(text + line_end)
+    if not any_keys:
+        path.with_suffix(KEYS).unlink()
+    if any_return:
+        notices.append(
+            f"{path}: has carriage returns before line ends, of which BRAT makes one character: its offsets shift"
+        )
+
+
+def _can_show(entity: dict[str, Any]) -> bool:
+    """Whether BRAT can: it shows no empty stretch, and cuts off line ends at the edges."""
+    text: str = entity["text"]
+    return text.strip("\n") == text != ""
+
+
+def _other_keys(value: dict[str, Any], shown: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What of a unit stands neither in its text nor in the annotations."""
+    others = {key: item for key, item in value.items() if key not in ("text", "entities")}
+    hidden = [entity for entity in value.get("entities", []) if entity not in shown]
+    if hidden or ("error" in value and not is_failed(value)):
+        others["entities"] = hidden
+    return others
+
+
+def _entity_lines(entity: dict[str, Any], offset: int, counts: Counter[str]) -> str:
+    """A T line and, if there is more to say, a note. An entity over several lines is given in pieces, as BRAT does."""
+    pieces, offsets, start = [], [], entity["start"] + offset
+    for piece in entity["text"].split("\n"):
+        if piece:
+            pieces.append(piece)
+            offsets.append(f"{start} {start + len(piece)}")
+        start += len(piece) + 1
+    counts["T"] += 1
+    lines = f"T{counts['T']}\t{entity['label']} {';'.join(offsets)}\t{' '.join(pieces)}\n"
+    if note := note_of(entity):
+        counts["#"] += 1
+        lines += f"#{counts['#']}\tAnnotatorNotes T{counts['T']}\t{note}\n"
+    return lines

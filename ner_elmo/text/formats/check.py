@@ -1,0 +1,175 @@
+"""What is in labelled files, and what is wrong with them: each by itself, and later ones against the first."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ner_elmo.errors import DataError
+from ner_elmo.text.files import display_name
+from ner_elmo.text.formats.conll import Reading
+from ner_elmo.text.formats.corpus import LabelledSentence, Located, open_corpus
+from ner_elmo.text.formats.problems import Problem
+from ner_elmo.text.tag_scheme import Span
+
+REPEATED, SHARED, CONFLICT, NEW_LABEL = "repeated sentence", "sentence shared", "conflicting labels", "new label"
+
+
+@dataclass
+class FileReport:
+    """What one file holds.
+
+    Attributes:
+        scheme, evidence: its tag scheme and why that is it; empty if the file cannot be read.
+        entities: how many of each label.
+        longest: the number of tokens of the longest sentence, and its line.
+        unseen: characters that the first file lacks, and in how many tokens each occurs.
+        errors, warnings: by line.
+    """
+
+    file: str
+    scheme: str = ""
+    evidence: str = ""
+    sentences: int = 0
+    tokens: int = 0
+    entities: Counter[str] = field(default_factory=Counter)
+    longest: tuple[int, int] = (0, 0)
+    unseen: Counter[str] = field(default_factory=Counter)
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Keep a problem."""
+        (self.errors if problem.is_error else self.warnings).append(problem)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``check --json``."""
+        return {
+            "file": self.file,
+            "sentences": self.sentences,
+            "tokens": self.tokens,
+            "scheme": self.scheme,
+            "entities": dict(sorted(self.entities.items())),
+            "errors": [{"line": problem.line, "message": problem.message} for problem in self.errors],
+            "warnings": [{"line": problem.line, "message": problem.message} for problem in self.warnings],
+        }
+
+
+class _Seen(NamedTuple):
+    """Where a sentence stood first, and its entities."""
+
+    file: str
+    line: int
+    spans: tuple[Span, ...]
+
+
+class CrossCheck:
+    """Compares files in the order given: sentences with all before, labels and characters with the first file's."""
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, _Seen] = {}
+        self._first = ""
+        self._labels: set[str] = set()
+        self._characters: set[str] = set()
+
+    def begin(self, report: FileReport) -> None:
+        """Go on to another file."""
+        self._first = self._first or report.file
+
+    def sentence(self, located: Located, report: FileReport) -> None:
+        """Compare one sentence of the file that ``report`` is about, and remember it."""
+        line, sentence = located
+        if report.file == self._first:
+            self._labels.update(span.label for span in sentence.spans)
+            for token in sentence.tokens:
+                self._characters.update(token)
+        elif self._characters:
+            report.unseen.update(char for token in sentence.tokens for char in set(token) - self._characters)
+            for label in sorted({span.label for span in sentence.spans} - self._labels - set(report.entities)):
+                expected = f"one of {self._first}: {', '.join(sorted(self._labels))}" if self._labels else "none"
+                report.add(Problem(line, NEW_LABEL, f"found label {label}, expected {expected}", is_error=False))
+        key = hashlib.blake2b("\n".join(sentence.tokens).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        before = self._seen.setdefault(key, _Seen(report.file, line, sentence.spans))
+        if (before.file, before.line) == (report.file, line) and before.spans is sentence.spans:
+            return
+        words = _beginning(sentence)
+        if before.file == report.file:
+            message = f"found again the sentence of line {before.line} ({words}), expected it once"
+            report.add(Problem(line, REPEATED, message, is_error=False))
+        else:
+            message = f"found the sentence of {before.file}:{before.line} ({words}), expected it in one file only"
+            report.add(Problem(line, SHARED, message, is_error=False))
+        if before.spans != sentence.spans:
+            found, expected = _entities(sentence.spans), _entities(before.spans)
+            message = f"found {found} in {words}, expected {expected} as at {before.file}:{before.line}"
+            report.add(Problem(line, CONFLICT, message, is_error=False))
+
+
+def check_files(paths: Sequence[str | Path], reading: Reading) -> list[FileReport]:
+    """Check labelled files; the first is what the others, such as dev and test, are compared with.
+
+    Raises:
+        UsageError: a file cannot be opened, or there is no such scheme, tokenizer or column.
+    """
+    cross = CrossCheck()
+    return [check_file(path, reading, cross) for path in paths]
+
+
+def check_file(path: str | Path, reading: Reading, cross: CrossCheck) -> FileReport:
+    """Check one labelled file, in memory that does not grow with its size but for a record of each sentence."""
+    report = FileReport(display_name(path))
+    cross.begin(report)
+    try:
+        source = open_corpus(path, reading, report.add)
+        report.scheme, report.evidence = source.scheme, source.evidence
+        for located in source.sentences:
+            cross.sentence(located, report)
+            report.sentences += 1
+            report.tokens += len(located.sentence.tokens)
+            report.longest = max(report.longest, (len(located.sentence.tokens), located.line), key=lambda pair: pair[0])
+            report.entities.update(span.label for span in located.sentence.spans)
+    except DataError as error:
+        report.add(_as_problem(error, report.file))
+    report.errors.sort(key=lambda problem: problem.line)
+    report.warnings.sort(key=lambda problem: problem.line)
+    return report
+
+
+def check_parts(parts: Iterable[tuple[str, Sequence[LabelledSentence]]]) -> list[FileReport]:
+    """Check sentences in memory, under the names of their parts (train, dev, test); lines are sentence numbers."""
+    cross = CrossCheck()
+    reports = []
+    for name, sentences in parts:
+        report = FileReport(name)
+        cross.begin(report)
+        for number, sentence in enumerate(sentences, start=1):
+            cross.sentence(Located(number, sentence), report)
+            report.sentences += 1
+            report.tokens += len(sentence.tokens)
+            report.entities.update(span.label for span in sentence.spans)
+        reports.append(report)
+    return reports
+
+
+def _as_problem(error: DataError, name: str) -> Problem:
+    """An error that ended the reading, as a problem with its line."""
+    message = str(error)
+    place = re.match(rf"{re.escape(name)}:(\d+): ", message)
+    if place is None:
+        return Problem(1, "unreadable", message.removeprefix(f"{name}: "))
+    return Problem(int(place[1]), "unreadable", message[place.end() :])
+
+
+def _beginning(sentence: LabelledSentence) -> str:
+    words = " ".join(sentence.tokens[:8])
+    return repr(words if len(sentence.tokens) <= 8 and len(words) <= 60 else words[:60] + " …")
+
+
+def _entities(spans: Sequence[Span]) -> str:
+    """``PER 0-2, LOC 4-5``: labels with token numbers."""
+    return ", ".join(f"{span.label} {span.start}-{span.end}" for span in spans) or "no entity"

@@ -1,0 +1,257 @@
+"""Several processes train as one does: the shares of a batch, the same result, and what happens if one is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ner_elmo.bilm.pretraining.distributed import Processes
+from ner_elmo.cli.main import main
+from tests.bilm.pretraining.test_run import toy_text, weights_of
+
+STEP_LIMIT = 240.0  # seconds until a process that is waited for is taken to hang
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.txt"
+    path.write_text("\n".join(" ".join(sentence) for sentence in toy_text(300, 1)) + "\n")
+    return path
+
+
+def command(toy: Path, output: Path, *flags: str) -> list[str]:
+    options = Path(output.parent / "options.json")
+    if not options.exists():
+        values = {
+            "lstm": {"dim": 16, "projection_dim": 8, "n_layers": 2, "use_skip_connections": True},
+            "char_cnn": {
+                "activation": "relu",
+                "embedding": {"dim": 4},
+                "filters": [[1, 8], [2, 8]],
+                "max_characters_per_token": 12,
+                "n_characters": 262,
+                "n_highway": 1,
+            },
+            "dropout": 0.1,
+        }
+        options.write_text(json.dumps(values))
+    return [
+        *("-m", "ner_elmo", "pretrain", str(toy), "-o", str(output), "--options", str(options), "--device", "cpu"),
+        *(
+            "--batch-tokens",
+            "96",
+            "--epochs",
+            "4",
+            "--checkpoint-steps",
+            "3",
+            "--threads",
+            "1",
+            "--learning-rate",
+            "0.02",
+        ),
+        *flags,
+    ]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"} | changes
+
+
+def run_alone(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment(), capture_output=True, text=True, timeout=STEP_LIMIT
+    )
+
+
+def start_processes(n: int, *arguments: str) -> list[subprocess.Popen[str]]:
+    """What torchrun does, less torchrun: its own start takes as long as the test."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment(
+                **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(n), "LOCAL_WORLD_SIZE": str(n)},
+                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(n)
+    ]
+
+
+def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Exit status, standard output and standard error of each."""
+    outputs = [process.communicate(timeout=STEP_LIMIT) for process in processes]
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+
+
+def steps_in(log: Path) -> int:
+    return log.read_text().count('"event": "step"') if log.exists() else 0
+
+
+def wait_for_steps(log: Path, n: int, process: subprocess.Popen[str]) -> None:
+    """Wait until ``n`` more steps are logged, or the process ends."""
+    target, until = steps_in(log) + n, time.monotonic() + STEP_LIMIT
+    while steps_in(log) < target and process.poll() is None:
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def report_of(directory: Path) -> dict[str, Any]:
+    values = json.loads((directory / "report.json").read_text())
+    assert isinstance(values, dict)
+    return values
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_shares_divide_a_batch_without_overlap(n: int) -> None:
+    rng = random.Random(3)
+    for _ in range(50):
+        sentences = [[f"{i}"] * rng.randint(1, 40) for i in range(rng.randint(1, 30))]
+        shares = [Processes(rank, n).share(sentences) for rank in range(n)]
+        assert sorted(s for share in shares for s in share) == sorted(sentences)
+        loads = [sum(len(s) + 1 for s in share) for share in shares]
+        assert max(loads) - min(loads) <= max(map(len, sentences)) + 1
+
+
+def test_two_processes_train_as_one_does(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--dropout", "0", "--softmax", "exact", "--precision", "fp32", "--epochs", "1", "--json")
+    # With both ways of adding up gradients: those of more than ten rows without the rows that are zero.
+    program = "import sys; from ner_elmo.bilm.pretraining import distributed; distributed.SPARSE_ROWS = 10; "
+    program += "from ner_elmo.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    two = start_processes(2, "-c", program, *command(toy, tmp_path / "two", *flags)[2:])
+    assert main(command(toy, tmp_path / "one", *flags)[2:]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    (status, output, errors), (status_1, output_1, errors_1) = finish(two)
+    assert status == status_1 == 0, errors + errors_1
+    assert output_1 == errors_1 == ""
+    assert "in 2 processes" in errors
+    together = json.loads(output)
+    for direction in ("forward", "backward", "mean"):
+        assert together["perplexity"][direction] == pytest.approx(alone["perplexity"][direction], rel=1e-5)
+    assert together["tokens"] == alone["tokens"]
+    names = {path.name for path in (tmp_path / "two").iterdir()}
+    assert names == {path.name for path in (tmp_path / "one").iterdir()}
+    steps = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
+    steps_alone = [json.loads(line) for line in (tmp_path / "one" / "log.jsonl").read_text().splitlines()]
+    for a, b in zip(steps, steps_alone, strict=True):
+        if a["event"] == "step":
+            assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("softmax", ["exact", "sampled"])
+def test_killed_at_random_steps_it_resumes_to_the_bit(toy: Path, tmp_path: Path, softmax: str) -> None:
+    flags = ("--softmax", softmax, "--samples", "10")
+    assert run_alone(*command(toy, tmp_path / "whole", *flags)).returncode == 0
+    rng = random.Random()  # any step will do
+    kills = 0
+    while kills < 4:
+        arguments = command(toy, tmp_path / "parts", *flags, "--resume")
+        process = subprocess.Popen([sys.executable, *arguments], env=environment(), stderr=subprocess.PIPE, text=True)
+        wait_for_steps(tmp_path / "parts" / "log.jsonl", rng.randint(1, 9), process)
+        if process.poll() is None:
+            time.sleep(rng.random() * 0.05)
+        process.kill()
+        process.communicate()
+        if process.returncode == 0:
+            break  # done already
+        kills += 1
+    assert kills >= 2
+    last = run_alone(*command(toy, tmp_path / "parts", *flags, "--resume"))
+    assert last.returncode == 0, last.stderr
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert report_of(tmp_path / "parts") == report_of(tmp_path / "whole")
+    events = [json.loads(line)["event"] for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert events.count("finished") == 1
+    assert not list(tmp_path.glob("parts/**/.*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_killed_process_ends_the_run_which_resumes_to_the_bit(toy: Path, tmp_path: Path, n: int) -> None:
+    """With three processes, too, where the order of a sum matters."""
+    flags = ("--softmax", "sampled", "--samples", "10", "--epochs", "2")
+    for status, _, errors in finish(start_processes(n, *command(toy, tmp_path / "whole", *flags))):
+        assert status == 0, errors
+    victims = [n - 1, 0]
+    for victim in victims:
+        processes = start_processes(n, *command(toy, tmp_path / "parts", *flags, "--resume"))
+        wait_for_steps(tmp_path / "parts" / "log.jsonl", random.randint(2, 8), processes[0])
+        processes[victim].kill()
+        for rank, (status, _, errors) in enumerate(finish(processes)):
+            if rank == victim:
+                assert status == -signal.SIGKILL
+            else:
+                assert status == 1
+                assert "another process of this run ended" in errors
+                assert "Traceback" not in errors
+    for status, _, errors in finish(start_processes(n, *command(toy, tmp_path / "parts", *flags, "--resume"))):
+        assert status == 0, errors
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert report_of(tmp_path / "parts") == report_of(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_all_and_one_alone_goes_on(toy: Path, tmp_path: Path) -> None:
+    flags = ("--dropout", "0", "--softmax", "exact", "--precision", "fp32")
+    processes = start_processes(2, *command(toy, tmp_path / "run", *flags))
+    wait_for_steps(tmp_path / "run" / "log.jsonl", 2, processes[0])
+    processes[1].send_signal(signal.SIGTERM)
+    for status, _, errors in finish(processes):
+        assert status == 143, errors
+    alone = run_alone(*command(toy, tmp_path / "run", *flags, "--resume"))
+    assert alone.returncode == 0
+    assert "the run had 2 process(es) and goes on with 1" in alone.stderr
+    assert run_alone(*command(toy, tmp_path / "whole", *flags)).returncode == 0
+    wanted = report_of(tmp_path / "whole")["perplexity"]["mean"]
+    assert report_of(tmp_path / "run")["perplexity"]["mean"] == pytest.approx(wanted, rel=1e-4)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
+def test_torchrun_mistakes_kills_and_signals(toy: Path, tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    mistake = run_alone(*launcher, *command(toy, tmp_path / "taken"))
+    assert mistake.returncode == 1  # torchrun's own
+    assert mistake.stderr.count("ner-elmo: ") == 1
+    assert "exists already" in mistake.stderr
+    log = tmp_path / "run" / "log.jsonl"
+    for sent in (signal.SIGKILL, signal.SIGTERM):
+        arguments = command(toy, tmp_path / "run", "--epochs", "2", "--resume")
+        run = subprocess.Popen(
+            [sys.executable, *launcher, *arguments], env=environment(), stderr=subprocess.PIPE, text=True
+        )
+        wait_for_steps(log, 4, run)
+        if sent == signal.SIGKILL:
+            os.kill(children(run.pid)[1], sent)
+        else:
+            run.send_signal(sent)
+        _, errors = run.communicate(timeout=STEP_LIMIT)
+        assert run.returncode != 0
+        said = "another process of this run ended" if sent == signal.SIGKILL else "stopped; the run goes on with"
+        assert said in errors, errors
+    assert json.loads(log.read_text().splitlines()[-1])["event"] == "stopped"
+    last = run_alone(*launcher, *command(toy, tmp_path / "run", "--epochs", "2", "--resume"))
+    assert last.returncode == 0, last.stderr
+    assert report_of(tmp_path / "run")["finished"]

@@ -1,0 +1,74 @@
+"""8-bit products: close to float32, the same in any batch, and refused where torch has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.errors import UsageError
+from ner_elmo.nn import int8
+from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
+from ner_elmo.nn.inference import run
+from tests.bilm.pretraining.test_run import small_bilm
+
+needs_engine = pytest.mark.skipif(
+    not set(int8._ENGINES) & set(torch.backends.quantized.supported_engines), reason="torch has no quantised products"
+)
+
+
+def make_weights(width: int, dim: int, projection: bool) -> Arranged:
+    torch.manual_seed(4)
+    kernel = torch.randn(2 * width + 1, 4 * dim) / width**0.5
+    return arrange(Weights(kernel, torch.randn(dim, width) / dim**0.5 if projection else None))
+
+
+@needs_engine
+@pytest.mark.parametrize(("width", "dim", "projection"), [(16, 48, True), (24, 24, False)])
+@pytest.mark.parametrize("clips", [Clips(None, None), Clips(0.5, 0.2)])
+def test_close_to_float32_and_clipped_alike(width: int, dim: int, projection: bool, clips: Clips) -> None:
+    weights = make_weights(width, dim, projection)
+    x = torch.randn(9, width)
+    state = (torch.randn(4, width) / 4, torch.randn(4, dim) / 4)
+    cells = [state[1].clone(), state[1].clone()]
+    exact = run(x, [4, 3, 2], weights, clips, (state[0], cells[0]))
+    found = int8.run_int8(x, [4, 3, 2], int8.Int8Weights(weights), clips, (state[0], cells[1]))
+    assert (found - exact).abs().max() < 0.05 * exact.abs().max()
+    assert not torch.equal(found, exact)  # else nothing was quantised
+    torch.testing.assert_close(cells[1], cells[0], atol=0.05, rtol=0.05)
+    if clips.projection is not None and projection:
+        assert found.abs().max() <= clips.projection
+
+
+@needs_engine
+def test_a_row_does_not_feel_the_others() -> None:
+    weights = int8.Int8Weights(make_weights(16, 48, True))
+    x = torch.randn(6, 16) * torch.tensor([[1.0], [100.0], [1e-3], [1.0], [7.0], [0.0]])
+    together = int8.run_int8(x, [6], weights, Clips(None, None))
+    alone = torch.cat([int8.run_int8(row.unsqueeze(0), [1], weights, Clips(None, None)) for row in x])
+    assert torch.equal(together, alone)
+    assert torch.isfinite(together).all()
+
+
+@needs_engine
+def test_an_encoder_in_8_bits(tmp_path: Path) -> None:
+    small_bilm(tmp_path)
+    sentences = [["a", "b"], [], ["never-seen"] * 7]
+    exact, found = (list(Elmo.load(tmp_path, precision=p).embed(sentences)) for p in ("fp32", "int8"))
+    for ours, theirs in zip(found, exact, strict=True):
+        assert ours.shape == theirs.shape
+        assert (ours[:1] == theirs[:1]).all()  # the token layer stays as it is
+        assert ours.size == 0 or abs(ours - theirs).max() < 0.05
+
+
+def test_refused_without_an_engine_or_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_bilm(tmp_path)
+    with pytest.raises(UsageError, match="for CPUs only"):
+        Elmo.load(tmp_path, precision="int8", device="cuda")
+    with pytest.raises(UsageError, match="expected fp32, int8"):
+        Elmo.load(tmp_path, precision="int4")
+    monkeypatch.setattr(int8, "_ENGINES", ())
+    with pytest.raises(UsageError, match="no quantised products"):
+        Elmo.load(tmp_path, precision="int8")

@@ -1,0 +1,101 @@
+"""The BiLSTM whose products may be bfloat16, against torch's LSTM a sentence at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from ner_elmo.nn.packing import packed
+from ner_elmo.tagger.network.bilstm import BiLstm, BiRecurrence, joined_weights
+
+LENGTHS = [[4], [1], [3, 9, 1, 9, 4], [2, 0, 5], [1, 1, 1]]
+
+
+def mask_of(lengths: Sequence[int]) -> Tensor:
+    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+
+
+def one_by_one(lstm: BiLstm, x: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Each sentence by itself through torch's LSTMs, the backward one over the sentence turned round."""
+    out = x.new_zeros(*x.shape[:2], 2 * lstm.forwards[0].hidden_size)
+    for row, length in enumerate(lengths):
+        y = x[row : row + 1, :length]
+        if length:
+            for ahead, back in zip(lstm.forwards, lstm.backwards, strict=True):
+                y = torch.cat([ahead(y)[0], back(y.flip(1))[0].flip(1)], dim=2)
+            out[row, :length] = y[0]
+    return out
+
+
+def outputs_and_gradients(lstm: BiLstm, x: Tensor, y: Tensor, share: Tensor) -> list[Tensor]:
+    return [y, *torch.autograd.grad((y * share).sum(), [x, *lstm.parameters()])]
+
+
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_the_recurrence_is_that_of_torch(lengths: list[int]) -> None:
+    """In float64, so that nothing but a mistake is larger than the bound."""
+    torch.manual_seed(1)
+    lstm = BiLstm(6, 5, 1, 0.0).double()
+    mask = mask_of(lengths)
+    x = torch.randn(*mask.shape, 6, dtype=torch.double, requires_grad=True)
+    share = torch.randn(*mask.shape, 10, dtype=torch.double)
+    slow = outputs_and_gradients(lstm, x, one_by_one(lstm, x, lengths), share)
+    given = x.masked_fill(~mask.unsqueeze(2), torch.nan)  # what stands at padding means nothing
+    weights = [weight for part in (lstm.forwards[0], lstm.backwards[0]) for weight in joined_weights(part)]
+    fast = outputs_and_gradients(lstm, x, BiRecurrence.apply(given, packed(mask), torch.double, *weights), share)
+    for one, other in zip(fast, slow, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("in_bfloat16", [False, True])
+def test_both_ways_are_near_to_torch(n_layers: int, in_bfloat16: bool) -> None:
+    torch.manual_seed(2)
+    lengths = [7, 2, 7, 1]
+    lstm = BiLstm(6, 32, n_layers, 0.0)
+    mask = mask_of(lengths)
+    x = torch.randn(*mask.shape, 6, requires_grad=True)
+    share = torch.randn(*mask.shape, 64) * mask.unsqueeze(2)
+    slow = outputs_and_gradients(lstm, x, one_by_one(lstm, x, lengths), share)
+    fast = outputs_and_gradients(lstm, x, lstm(x, mask, in_bfloat16) * mask.unsqueeze(2), share)
+    for one, other in zip(fast, slow, strict=True):
+        difference = (one - other).norm() / other.norm()
+        assert difference < (0.02 if in_bfloat16 else 1e-6)
+        assert difference > 0 or not in_bfloat16  # bfloat16 has three digits
+
+
+def test_each_gradient_has_its_own_place() -> None:
+    """They are changed in place, by clipping: one that two parameters shared would be changed twice."""
+    lstm = BiLstm(6, 5, 2, 0.0)
+    mask = mask_of([3, 2])
+    lstm(torch.randn(*mask.shape, 6), mask, True).sum().backward()
+    gradients = [parameter.grad for parameter in lstm.parameters()]
+    before = [one.clone() for one in gradients if one is not None]
+    assert len(before) == len(gradients)
+    torch._foreach_mul_(gradients, 0.5)
+    for one, other in zip(gradients, before, strict=True):
+        torch.testing.assert_close(one, other / 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=st.lists(st.integers(0, 6), min_size=1, max_size=6))
+def test_packing_finds_every_element(lengths: list[int]) -> None:
+    mask = mask_of(lengths)
+    time = mask.shape[1]
+    packing = packed(mask)
+    real = [row * time + t for row, length in enumerate(lengths) for t in range(length)]
+    turned = [row * time + length - 1 - t for row, length in enumerate(lengths) for t in range(length)]
+    assert sorted(packing.ahead.tolist()) == real
+    assert packing.sizes == [n for t in range(time) if (n := sum(length > t for length in lengths))]
+    assert [lengths[row] for row in packing.order.tolist()] == sorted(lengths, reverse=True)
+    assert torch.equal(packing.ahead[packing.turn], packing.back)
+    assert torch.equal(packing.turn[packing.turn], torch.arange(len(real)))
+    assert dict(zip(packing.ahead.tolist(), packing.back.tolist(), strict=True)) == dict(zip(real, turned, strict=True))
+    n_first = packing.sizes[0] if packing.sizes else 0
+    later = packing.ahead[n_first:]
+    assert torch.equal(packing.ahead[packing.previous()], later - 1)

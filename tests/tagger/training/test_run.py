@@ -1,0 +1,430 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.errors import DataError, ModelError, NerElmoError, UsageError
+from ner_elmo.tagger.store import copy_tagger
+from ner_elmo.tagger.training.config import chosen_precision
+from ner_elmo.tagger.training.loop import (
+    TrainingData,
+    TrainingOptions,
+    TrainingState,
+    _clip,
+    checkpoint_files,
+    load_checkpoint,
+    start,
+    train,
+)
+from ner_elmo.tagger.training.preparation import choose_text, new_model, prepare
+from ner_elmo.tagger.training.run import run
+from ner_elmo.tagger.training.run_directory import CONFIG
+from ner_elmo.text.files import sha256_of_file
+from tests.tagger.toy_language import toy_config, write_toy
+
+CPU = torch.device("cpu")
+
+
+class Events(list[dict]):  # type: ignore[type-arg]
+    """Collects a run's events."""
+
+    def __call__(self, event: object) -> None:
+        self.append(dict(event))  # type: ignore[call-overload]
+
+    def of(self, kind: str) -> list[dict]:  # type: ignore[type-arg]
+        return [event for event in self if event["event"] == kind]
+
+    def text(self) -> str:
+        return "\n".join(event["message"] for event in self if "message" in event)
+
+
+def begin(toy: Path, options: TrainingOptions, **changes: object) -> tuple[TrainingState, TrainingData]:
+    prepared = prepare(toy_config(toy, **changes), CPU, lambda event: None)
+    data = TrainingData(
+        prepared.examples["train"],
+        prepared.examples["dev"],
+        [sentence.spans for sentence in prepared.parts["dev"]],
+        prepared.words,
+    )
+    return start(new_model(prepared, options.seed), options), data
+
+
+def timeless(record: object) -> dict:  # type: ignore[type-arg]
+    values = dict(record.as_dict())  # type: ignore[attr-defined]
+    return {name: value for name, value in values.items() if name not in ("seconds", "tokens_per_second")}
+
+
+@pytest.mark.parametrize("elmo", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_resumed_run_equals_an_unbroken_one(
+    toy: Path, bilm: Path, tmp_path: Path, elmo: bool, precision: str
+) -> None:
+    options = TrainingOptions(epochs=4, learning_rate=0.02, lr_patience=0, batch_sentences=8, precision=precision)
+    extra = {"bilm": str(bilm)} if elmo else {}
+    whole, data = begin(toy, options, **extra)
+    expected = [timeless(record) for record in train(whole, data, options)]
+
+    first, data = begin(toy, options, **extra)
+    found = []
+    for record in train(first, data, options, checkpoints=tmp_path):
+        found.append(timeless(record))
+        if record.epoch == 2:
+            break  # as if the power had gone
+    torch.manual_seed(12345)
+    second, data = begin(toy, options, **extra)
+    saved, damaged = load_checkpoint(tmp_path)
+    assert saved is not None
+    assert not damaged
+    second.restore(saved)
+    found += [timeless(record) for record in train(second, data, options, checkpoints=tmp_path)]
+
+    assert found == expected
+    assert second.best_epoch == whole.best_epoch
+    assert second.stopped == whole.stopped == "epochs"
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_a_damaged_checkpoint_is_passed_over(toy: Path, tmp_path: Path) -> None:
+    options = TrainingOptions(epochs=3, learning_rate=0.02)
+    state, data = begin(toy, options)
+    list(train(state, data, options, checkpoints=tmp_path))
+    newest, older = checkpoint_files(tmp_path)
+    newest.write_bytes(newest.read_bytes()[:1000])
+    saved, damaged = load_checkpoint(tmp_path)
+    assert saved is not None
+    assert saved["epoch"] == 2
+    assert damaged == [newest]
+    older.write_bytes(b"")
+    assert load_checkpoint(tmp_path) == (None, [newest, older])
+    assert load_checkpoint(tmp_path / "none") == (None, [])
+
+
+def test_the_model_keeps_its_best_epoch_and_training_stops_by_patience(toy: Path) -> None:
+    options = TrainingOptions(epochs=30, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8)
+    state, data = begin(toy, options)
+    records = list(train(state, data, options))
+    best = max(records, key=lambda record: record.f1)
+    assert state.stopped == "patience"
+    assert state.best_epoch == best.epoch
+    assert records[-1].epoch == best.epoch + 2
+    assert best.f1 > 0.9
+    assert records[-1].learning_rate < options.learning_rate
+    assert all(torch.equal(value, state.model.state_dict()[name]) for name, value in state.best_weights.items())
+
+
+def test_patience_counts_from_the_first_epoch_that_finds_anything(toy: Path) -> None:
+    options = TrainingOptions(epochs=5, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8)
+    state, data = begin(toy, options)
+    data.dev_spans = [[] for _ in data.dev]  # whatever is found is wrong: F1 is 0
+    records = list(train(state, data, options))
+    assert [record.f1 for record in records] == [0.0] * 5
+    assert {record.learning_rate for record in records} == {0.02}
+    assert state.stopped == "epochs"
+
+
+def test_minutes_only_stop(toy: Path) -> None:
+    options = TrainingOptions(epochs=3, learning_rate=0.02, max_minutes=0.0)
+    state, data = begin(toy, options)
+    assert len(list(train(state, data, options))) == 1
+    assert state.stopped == "max-minutes"
+    list(train(state, data, TrainingOptions(epochs=3, learning_rate=0.02)))
+    assert state.epoch == 3
+    assert state.stopped == "epochs"
+
+
+def test_precision_changes_digits_and_what_is_learned_stays(toy: Path, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        options = TrainingOptions(epochs=5, learning_rate=0.02, batch_sentences=8, precision=precision)
+        state, data = begin(toy, options)
+        *_, last = train(state, data, options)
+        losses[precision] = last.loss
+        assert state.best_f1 == 1
+    assert losses["fp32"] != losses["bf16"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "has_it", "expected"),
+    [
+        ("auto", "cpu", True, "bf16"),
+        ("auto", "cpu", False, "fp32"),
+        ("auto", "cuda", True, "fp32"),
+        ("fp32", "cpu", True, "fp32"),
+        ("bf16", "cpu", True, "bf16"),
+        ("bf16", "cpu", False, "needs a processor that multiplies bfloat16; try --precision fp32"),
+        ("bf16", "cuda", True, "needs a processor"),
+        ("fp16", "cpu", True, "--precision fp16: unknown; expected auto, fp32 or bf16"),
+    ],
+)
+def test_the_precision_that_is_chosen(
+    asked: str, device: str, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ner_elmo.tagger.training.config.best_precision", lambda _: "bf16" if has_it else "fp32")
+    if expected in ("fp32", "bf16"):
+        assert chosen_precision(asked, device) == expected
+    else:
+        with pytest.raises(UsageError, match=expected):
+            chosen_precision(asked, device)
+
+
+def test_a_run_from_before_there_was_a_precision_goes_on_in_float32(toy: Path, tmp_path: Path) -> None:
+    run(toy_config(toy, epochs=1), tmp_path, device=CPU)
+    config = json.loads((tmp_path / CONFIG).read_text())
+    del config["precision"]
+    (tmp_path / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(UsageError, match=r"other settings \(precision\)"):
+        run(toy_config(toy, epochs=2, precision="bf16"), tmp_path, device=CPU, resume=True)
+    run(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
+
+
+@pytest.mark.parametrize("most", [1e-3, 1e3])
+def test_the_gradient_is_cut_as_torch_cuts_it(most: float) -> None:
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in ((3,), (2, 2), (1,))] for _ in range(2))
+    for parameters in (ours, theirs):
+        for number, parameter in enumerate(parameters[:2], start=1):
+            parameter.grad = torch.full_like(parameter, float(number))
+    _clip(ours, most)
+    nn.utils.clip_grad_norm_(theirs, most)
+    for one, other in zip(ours[:2], theirs[:2], strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_a_loss_that_is_no_number_is_an_error(toy: Path) -> None:
+    options = TrainingOptions(epochs=1)
+    state, data = begin(toy, options)
+    with torch.no_grad():
+        state.model.output.weight.fill_(float("nan"))
+    with pytest.raises(NerElmoError, match="smaller --learning-rate"):
+        list(train(state, data, options))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {file.name: sha256_of_file(file) for file in sorted(folder.iterdir())}
+
+
+def test_a_whole_run_learns_and_leaves_the_bilm_bit_identical(toy: Path, bilm: Path, tmp_path: Path) -> None:
+    before, events = digests(bilm), Events()
+    report = run(toy_config(toy, bilm=str(bilm), epochs=6), tmp_path / "run", device=CPU, report=events)
+    assert digests(bilm) == before
+    inside = digests(tmp_path / "run" / "bilm")
+    for name in ("options.json", "weights.hdf5", "vocab.txt", "vocab_embedding.hdf5"):
+        assert inside[name] == before[name]
+    assert "softmax.hdf5" not in inside
+
+    assert report["scores"]["dev"]["f1"] > 0.9
+    assert set(report["scores"]) == {"dev", "test"}
+    assert sum(report["mix"]["layers"].values()) == pytest.approx(1)
+    assert set(report["mix"]["layers"]) == {"0", "1", "2"}
+    assert len(report["sentences"]["test"]) == 20
+    assert [event["part"] for event in events.of("scores")] == ["dev", "test"]
+    assert events.of("progress")[-1]["done"] == events.of("progress")[-1]["total"]
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in log] == list(range(1, 7))
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names >= {
+        "tagger.json",
+        "tagger.hdf5",
+        "word_vectors.hdf5",
+        "bilm",
+        "report.json",
+        "README.md",
+        "config.json",
+    }
+    assert names >= {"checkpoints", "predictions.dev.conll", "predictions.test.conll"}
+    assert not any(name.startswith(".") for name in names)
+    for name in ("tagger.json", "report.json", "README.md"):
+        assert str(toy) not in (tmp_path / "run" / name).read_text(), "a machine's path must not be in what ships"
+
+    again = Events()
+    run(toy_config(toy, bilm=str(bilm), epochs=6), tmp_path / "run", device=CPU, resume=True, report=again)
+    assert "finished" in again.text()
+    assert not again.of("epoch")
+
+    copy_tagger(tmp_path / "run", tmp_path / "shipped")
+    assert "checkpoints" not in {path.name for path in (tmp_path / "shipped").iterdir()}
+
+
+def test_same_seed_same_bytes(toy: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run(toy_config(toy, epochs=2), tmp_path / name, device=CPU)
+    for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll", "report.json"):
+        assert sha256_of_file(tmp_path / "a" / file) == sha256_of_file(tmp_path / "b" / file), file
+
+
+def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path, tmp_path: Path) -> None:
+    run(toy_config(toy, epochs=2), tmp_path / "run", device=CPU)
+    with pytest.raises(UsageError, match=r"other settings \(hidden_dim\)"):
+        run(toy_config(toy, epochs=3, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
+    with pytest.raises(UsageError, match=r"other settings \(hidden_dim\)"):  # a finished run, too
+        run(toy_config(toy, epochs=2, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
+    other = toy_config(toy, epochs=2, train=toy_config(toy).test)
+    with pytest.raises(UsageError, match=r"other settings \(train\)"):
+        run(other, tmp_path / "run", device=CPU, resume=True)
+    events = Events()
+    run(toy_config(toy, epochs=3), tmp_path / "run", device=CPU, resume=True, report=events)
+    assert [event["epoch"] for event in events.of("epoch")] == [3]
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line.get("epoch", line.get("event")) for line in log] == [1, 2, "resume", 3]
+    run(toy_config(toy, epochs=3), tmp_path / "whole", device=CPU)
+    assert sha256_of_file(tmp_path / "run" / "tagger.hdf5") == sha256_of_file(tmp_path / "whole" / "tagger.hdf5")
+
+
+@pytest.mark.parametrize("options", [{}, {"train_with_dev": True}])
+def test_a_finished_run_without_a_dev_file_is_finished(toy: Path, tmp_path: Path, options: dict[str, bool]) -> None:
+    config = toy_config(toy, epochs=1, dev=None, **options)
+    run(config, tmp_path / "run", device=CPU)
+    events = Events()
+    run(config, tmp_path / "run", device=CPU, resume=True, report=events)
+    assert "finished" in events.text()
+
+
+def test_several_seeds_keep_the_best_and_share_one_bilm(toy: Path, bilm: Path, tmp_path: Path) -> None:
+    config = toy_config(toy, bilm=str(bilm), seeds=(1, 2, 3), epochs=1)
+    report = run(config, tmp_path, device=CPU)
+    f1 = report["seeds"]["f1"]["dev"]
+    best = report["seed"]
+    assert f1["by_seed"][str(best)] == max(f1["by_seed"].values())
+    assert set(f1["by_seed"]) == {"1", "2", "3"}
+    assert sorted(path.name for path in tmp_path.glob("seed-*")) == [
+        f"seed-{seed}" for seed in (1, 2, 3) if seed != best
+    ]
+    assert not list(tmp_path.glob("seed-*/bilm"))
+
+    from ner_elmo.tagger.tagger import Tagger
+
+    for folder in (tmp_path, *tmp_path.glob("seed-*")):
+        assert Tagger.load(folder).tag("Ann sees Rome.").sentences
+    events = Events()
+    run(config, tmp_path, device=CPU, resume=True, report=events)
+    assert not events.of("epoch")
+    assert "finished" in events.text()
+    run(toy_config(toy, bilm=str(bilm), seeds=(1, 2, 3), epochs=2), tmp_path, device=CPU, resume=True, report=events)
+    assert [event["epoch"] for event in events.of("epoch")] == [2, 2, 2]
+
+
+def test_without_dev_a_tenth_is_held_out_and_duplicates_stay_together(toy: Path, tmp_path: Path) -> None:
+    events = Events()
+    prepared = prepare(toy_config(toy, dev=None), CPU, events)
+    train_tokens = {sentence.tokens for sentence in prepared.parts["train"]}
+    dev_tokens = {sentence.tokens for sentence in prepared.parts["dev"]}
+    assert not train_tokens & dev_tokens
+    assert dev_tokens
+    assert len(prepared.parts["train"]) + len(prepared.parts["dev"]) == 120
+    assert "held out" in events.text()
+    assert "tenth" in prepared.protocol["dev"]
+    write_toy(tmp_path / "one", 1, 0)
+    with pytest.raises(DataError, match="--dev FILE"):
+        prepare(toy_config(toy, train=str(tmp_path / "one"), dev=None), CPU, events)
+
+
+def test_labels_that_train_lacks_count_as_missed(toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "dev").write_text((toy / "dev").read_text() + "\nX\tB-NEW\n")
+    events = Events()
+    report = run(
+        toy_config(toy, dev=str(tmp_path / "dev"), test=None, epochs=1), tmp_path / "run", device=CPU, report=events
+    )
+    assert "train lacks (NEW)" in events.text()
+    assert report["scores"]["dev"]["labels"]["NEW"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+
+
+def test_layers_and_mix(toy: Path, bilm: Path) -> None:
+    def options(**changes: object) -> object:
+        return prepare(toy_config(toy, bilm=str(bilm), **changes), CPU, lambda event: None).options
+
+    assert options(layers=(0, 2)).elmo_layers == [0, 2]  # type: ignore[attr-defined]
+    assert options(mix="1").elmo_layers == [1]  # type: ignore[attr-defined]
+    assert options(mix="mean").n_mixed_layers == 1  # type: ignore[attr-defined]
+    for changes, message in [
+        ({"layers": (3,)}, "layers 0 .* to 2"),
+        ({"mix": "top"}, "expected learned, mean"),
+        ({"mix": "1", "layers": (0, 1)}, "leave out --layers"),
+        ({"bilm": None, "word_dim": 0, "char_dim": 0}, "nothing to read"),
+        ({"text": "klingon"}, "klingon"),
+        ({"train": str(toy / "none")}, "no such"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            prepare(toy_config(toy, **({"bilm": str(bilm)} | changes)), CPU, lambda event: None)
+
+
+def test_word_vectors_from_a_file(toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "vectors.txt").write_text("rome 1 2 3\nann 0 0 1\nzanzibar 4 5 6\n")
+    from ner_elmo.tagger.tagger import Tagger
+
+    run(toy_config(toy, word_vectors=str(tmp_path / "vectors.txt"), epochs=1), tmp_path / "run", device=CPU)
+    tagger = Tagger.load(tmp_path / "run")
+    assert tagger.model.words is not None
+    assert tagger.model.words.table()[tagger.words.index("Zanzibar")].tolist() == [4, 5, 6]
+    assert tagger.words.n_tuned <= tagger.words.index("zanzibar")
+
+
+def test_the_tokenizer_for_raw_text() -> None:
+    assert choose_text("auto", "characters", [["word"]]) == "characters"
+    assert choose_text("auto", "whitespace", [["many", "words", "."]]) == "en-1"
+    assert choose_text("auto", None, [["日", "本"]]) == "characters"
+    assert choose_text("whitespace", "en-1", []) == "whitespace"
+    assert choose_text("auto", "characters-words", [["在", "GDP"], ["日"]]) == "characters-words"
+    assert choose_text("auto", "characters-words", [["在", "G", "D", "P"], ["日"]]) == "characters"
+
+
+def test_a_checkpoint_that_does_not_fit_is_named(toy: Path, tmp_path: Path) -> None:
+    run(toy_config(toy, epochs=1), tmp_path, device=CPU)
+    newest = checkpoint_files(tmp_path / "checkpoints")[0]
+    saved = torch.load(newest, weights_only=True)
+    del saved["model"]["output.bias"]
+    torch.save(saved, newest)
+    with pytest.raises(ModelError, match="does not fit"):
+        run(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
+
+
+def test_with_and_without_a_cache_the_same_bytes(
+    toy: Path, bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where batches read from disk; and once the cache is filled, the biLM computes nothing more."""
+    config = toy_config(toy, bilm=str(bilm), epochs=2)
+    run(config, tmp_path / "without", device=CPU)
+    events = Events()
+    run(config, tmp_path / "first", device=CPU, cache=tmp_path / "cache", report=events)
+    assert events.text().count("computing biLM layers") == 3
+    assert events.of("progress")[0]["what"] == "biLM layers"
+
+    def fail(*_: object) -> None:
+        raise AssertionError("computed a second time")
+
+    monkeypatch.setattr(Elmo, "embed", fail)
+    run(config, tmp_path / "second", device=CPU, cache=tmp_path / "cache")
+    monkeypatch.setattr("ner_elmo.tagger.training.preparation.IN_MEMORY_BYTES", 0)
+    run(config, tmp_path / "disk", device=CPU, cache=tmp_path / "cache", report=events)
+    assert "each batch read from disk" in events.text()
+    for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll", "report.json"):
+        digest = sha256_of_file(tmp_path / "without" / file)
+        assert {sha256_of_file(tmp_path / name / file) for name in ("first", "second", "disk")} == {digest}, file
+
+    run(
+        toy_config(toy, bilm=str(bilm), epochs=1, seeds=(3, 4)),
+        tmp_path / "seeds",
+        device=CPU,
+        cache=tmp_path / "cache",
+    )
+    for number, changes in enumerate([{"layers": (0, 2)}, {"mix": "1"}, {"hidden_dim": 6}]):
+        ablation = toy_config(toy, bilm=str(bilm), epochs=1, **changes)
+        run(ablation, tmp_path / str(number), device=CPU, cache=tmp_path / "cache")
+
+
+def test_without_space_for_a_cache_training_goes_on(
+    toy: Path, bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ner_elmo.elmo.feature_cache.SPARE_BYTES", 1 << 62)
+    config, events = toy_config(toy, bilm=str(bilm), epochs=1), Events()
+    run(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache", report=events)
+    assert len([event for event in events.of("warning") if "MB free" in event["message"]]) == 3
+    assert (tmp_path / "run" / "tagger.json").is_file()
+    assert not list((tmp_path / "cache").iterdir())
