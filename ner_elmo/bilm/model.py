@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
 from ner_elmo.nn.cell import Arranged, Clips, State, Types
 from ner_elmo.nn.inference import run_both
 from ner_elmo.nn.ordered_sums import MANY_ROWS
+from ner_elmo.nn.packing import packing, reversal, reverse
 from ner_elmo.nn.two_threads import at_once
 
 # The states that the layers of each direction begin with, forward and backward.
@@ -218,36 +218,8 @@ def _repeat(state: State, n_rows: int) -> State:
     return state[0].repeat(n_rows, 1), state[1].repeat(n_rows, 1)
 
 
-def packing(lengths: Sequence[int]) -> tuple[list[int], Tensor, Tensor]:
-    """How sentences of falling ``lengths``, one after the other, are packed step by step in either direction.
-
-    Returns:
-        The rows of each step; and for each packed position its place in the sentences, reading forward and backward.
-    """
-    sizes = np.asarray(lengths)
-    if (sizes[:-1] < sizes[1:]).any():
-        raise ValueError(f"lengths must be falling, got {list(lengths)}")
-    steps = np.arange(sizes[0])[:, None]
-    real = steps < sizes
-    ends = sizes.cumsum()
-    forward = (ends - sizes + steps)[real]
-    backward = (ends - 1 - steps)[real]
-    return real.sum(1).tolist(), torch.from_numpy(forward), torch.from_numpy(backward)
-
-
 def _run_padded(stack: LstmStack, x: Tensor, states: Sequence[State] | None = None) -> tuple[Tensor, list[State]]:
     """The top layer's outputs for ``x`` (time, batch, projection_dim), all rows of one length, and the last states."""
     time, batch, dim = x.shape
     outputs, last_states = stack(x.reshape(time * batch, dim), [batch] * time, states)
     return outputs[-1].view(time, batch, dim), last_states
-
-
-def reversal(lengths: Tensor, time: int) -> Tensor:
-    """Indices ``(time, batch)`` that reverse each sequence within its own length and leave padding where it is."""
-    position = torch.arange(time, device=lengths.device).unsqueeze(1)
-    return torch.where(position < lengths, lengths - 1 - position, position)
-
-
-def reverse(x: Tensor, order: Tensor) -> Tensor:
-    """Reorder ``x`` (time, batch, ...) by ``order`` (time, batch); applied twice it gives ``x`` back."""
-    return x[order, torch.arange(x.shape[1], device=x.device)]

@@ -18,11 +18,11 @@ from ner_elmo.bilm.data.corpus import by_length, in_chunks
 from ner_elmo.bilm.files import many_langs
 from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.files.many_langs import ManyLangsEncoder
-from ner_elmo.bilm.files.weights import open_hdf5, read_array
 from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
+from ner_elmo.text.hdf5 import open_hdf5, read_array
 from ner_elmo.text.vocabulary import Vocabulary
 
 Layers = Literal["all", "mean", "top"] | Sequence[int]

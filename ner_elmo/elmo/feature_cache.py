@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from ner_elmo.bilm.files.weights import check_shape, find_dataset
 from ner_elmo.errors import ModelError, NerElmoError, is_out_of_memory
 from ner_elmo.text.files import replace_file, sha256_of_file
+from ner_elmo.text.hdf5 import check_shape, find_dataset
 
 if TYPE_CHECKING:
     from ner_elmo.elmo.encoder import Elmo

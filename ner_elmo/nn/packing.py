@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from ner_elmo.bilm.model import packing
 
 
 class Packing(NamedTuple):
@@ -51,3 +51,31 @@ def packed(mask: Tensor) -> Packing:
     position = torch.empty_like(forward)
     position[forward] = torch.arange(len(forward))
     return Packing(sizes, order, places[forward], places[backward], position[backward])
+
+
+def packing(lengths: Sequence[int]) -> tuple[list[int], Tensor, Tensor]:
+    """How sentences of falling ``lengths``, one after the other, are packed step by step in either direction.
+
+    Returns:
+        The rows of each step; and for each packed position its place in the sentences, reading forward and backward.
+    """
+    sizes = np.asarray(lengths)
+    if (sizes[:-1] < sizes[1:]).any():
+        raise ValueError(f"lengths must be falling, got {list(lengths)}")
+    steps = np.arange(sizes[0])[:, None]
+    real = steps < sizes
+    ends = sizes.cumsum()
+    forward = (ends - sizes + steps)[real]
+    backward = (ends - 1 - steps)[real]
+    return real.sum(1).tolist(), torch.from_numpy(forward), torch.from_numpy(backward)
+
+
+def reversal(lengths: Tensor, time: int) -> Tensor:
+    """Indices ``(time, batch)`` that reverse each sequence within its own length and leave padding where it is."""
+    position = torch.arange(time, device=lengths.device).unsqueeze(1)
+    return torch.where(position < lengths, lengths - 1 - position, position)
+
+
+def reverse(x: Tensor, order: Tensor) -> Tensor:
+    """Reorder ``x`` (time, batch, ...) by ``order`` (time, batch); applied twice it gives ``x`` back."""
+    return x[order, torch.arange(x.shape[1], device=x.device)]

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from ner_elmo.bilm.files.directory import SOFTMAX, copy_bilm
-from ner_elmo.bilm.files.weights import find_dataset, open_hdf5, read_array, write_array
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.tagger.network.inputs import Words
 from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
-from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file
+from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file, write_text
+from ner_elmo.text.hdf5 import find_dataset, open_hdf5, read_array, write_array
 from ner_elmo.text.tag_scheme import labels_of, tag_set
 
 FORMAT_VERSION = 1
@@ -134,17 +134,6 @@ def _write_info(path: Path, values: dict[str, Any]) -> None:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     text = json.dumps(values | {"sha256": digest}, indent=2, ensure_ascii=False) + "\n"
     write_text(path, text)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file that appears only once it is complete."""
-    with replace_file(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "surrogatepass"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that appears only once it is complete."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_info(directory: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import json
 import lzma
 import os
 import shutil
@@ -324,6 +325,17 @@ def output_stream(path: str | Path | None) -> Iterator[IO[str]]:
     else:
         with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as stream:
             yield stream
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file that appears only once it is complete."""
+    with replace_file(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file that appears only once it is complete."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def sha256_of_file(path: str | Path) -> str:

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from ner_elmo.bilm.files.weights import read_weights, write_weights
-from ner_elmo.bilm.model import BiLm, reversal, reverse
+from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, parse_options
 from ner_elmo.errors import ModelError
+from ner_elmo.nn.packing import reversal, reverse
 from ner_elmo.text.characters import char_ids
 from tests import reference
 from tests.bilm.conftest import make_model, make_options

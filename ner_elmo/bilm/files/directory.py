@@ -19,13 +19,14 @@ import torch
 
 from ner_elmo.bilm.files.many_langs import CLASSIFIER, ENCODER, is_many_langs, read_many_langs, read_many_langs_options
 from ner_elmo.bilm.files.many_langs import CONFIG as MANY_LANGS_CONFIG
-from ner_elmo.bilm.files.weights import open_hdf5, read_array, read_weights, write_array, write_weights
+from ner_elmo.bilm.files.weights import read_weights, write_weights
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.text.characters import char_ids
 from ner_elmo.text.files import replace_directory, sha256_of_file
+from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
 from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FORMAT_VERSION = 1

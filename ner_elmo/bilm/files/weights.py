@@ -7,7 +7,6 @@ how its array becomes the parameter's, in both directions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +18,7 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.errors import ModelError
 from ner_elmo.text.characters import N_CHARACTERS
-from ner_elmo.text.files import require_file
-
-# HDF5 filters by their registered numbers: deflate, shuffle, fletcher32. Others would load code from elsewhere.
-_FILTERS = {1, 2, 3}
-_MOST_COMPRESSED = 1032  # deflate cannot do better than this
+from ner_elmo.text.hdf5 import check_shape, find_dataset, open_hdf5, read_array, write_array
 
 
 class WeightEntry(NamedTuple):
@@ -110,82 +105,6 @@ def _lstm_entries(options: BilmOptions, group: str, prefix: str) -> list[WeightE
     return entries
 
 
-@contextmanager
-def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading, as something that may come from a stranger.
-
-    Raises:
-        UsageError: no such file.
-        ModelError: not an HDF5 file.
-    """
-    path = require_file(path, "HDF5 file")
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except (OSError, RuntimeError):
-        raise ModelError(f"{path}: not an HDF5 file, or a damaged one") from None
-    with file:
-        yield file
-
-
-def find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """A plain dataset of the file by its path.
-
-    Raises:
-        ModelError: it is missing, stands behind a link, keeps its values elsewhere, needs a foreign filter, or claims
-            a size that the file cannot hold.
-    """
-    node: h5py.Group | h5py.Dataset = file
-    for step in name.split("/"):
-        link = node.get(step, getlink=True) if isinstance(node, h5py.Group) else None
-        if link is None:
-            raise ModelError(f"{file.filename}: found no dataset {name}")
-        if not isinstance(link, h5py.HardLink):
-            raise ModelError(f"{file.filename}: {name}: found a link, expected a dataset in the file itself")
-        node = node[step]
-    if not isinstance(node, h5py.Dataset):
-        raise ModelError(f"{file.filename}: {name}: found a group, expected a dataset")
-    if node.is_virtual or node.external:
-        raise ModelError(f"{file.filename}: {name}: its values lie in another file, expected them in this one")
-    properties = node.id.get_create_plist()
-    filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
-    if not filters <= _FILTERS:
-        raise ModelError(f"{file.filename}: {name}: found HDF5 filter {max(filters - _FILTERS)}, expected none or gzip")
-    most = Path(file.filename).stat().st_size * (_MOST_COMPRESSED if filters else 1)
-    if node.size is None or node.size * node.dtype.itemsize > most:
-        raise ModelError(f"{file.filename}: {name}: claims shape {node.shape}, more than the file can hold")
-    return node
-
-
-def check_shape(dataset: h5py.Dataset, shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    """The shape of ``dataset``, which must be ``shape`` (``None``: any size there).
-
-    Raises:
-        ModelError: it is another one; the message names the dataset and both shapes.
-    """
-    found: tuple[int, ...] = dataset.shape
-    if len(found) == len(shape) and all(size in (None, n) for size, n in zip(shape, found, strict=True)):
-        return found
-    implied = f"({', '.join('any' if size is None else str(size) for size in shape)}{',' if len(shape) == 1 else ''})"
-    where = f"{dataset.file.filename}: {dataset.name.lstrip('/')}"
-    raise ModelError(f"{where}: found shape {found}, but the options imply {implied}")
-
-
-def read_array(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """The dataset as float32, after checking its shape against ``shape`` (``None``: any size there).
-
-    Raises:
-        ModelError: as :func:`find_dataset`, or another shape or type of number than expected.
-    """
-    dataset = find_dataset(file, name)
-    check_shape(dataset, shape)
-    if dataset.dtype.kind != "f":
-        raise ModelError(f"{file.filename}: {name}: found {dataset.dtype}, expected floating-point numbers")
-    try:
-        return np.asarray(dataset[()], dtype=np.float32)
-    except OSError as error:
-        raise ModelError(f"{file.filename}: {name}: damaged ({error})") from None
-
-
 def read_weights(path: str | Path, options: BilmOptions) -> BiLm:
     """Build the network of ``options`` with the weights of a file.
 
@@ -249,8 +168,3 @@ def write_weights(model: BiLm, path: str | Path, dtype: str = "float32") -> None
                 array = np.concatenate(halves[entry.dataset])
             assert array.shape == entry.shape, (entry.dataset, array.shape, entry.shape)
             write_array(file, entry.dataset, array, dtype)
-
-
-def write_array(file: h5py.File, name: str, array: np.ndarray, dtype: str = "float32") -> None:
-    """One contiguous little-endian dataset."""
-    file.create_dataset(name, data=np.ascontiguousarray(array), dtype=np.dtype(dtype).newbyteorder("<"))

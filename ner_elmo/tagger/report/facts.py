@@ -17,7 +17,7 @@ from ner_elmo.tagger.report.errors import Recurring, confusion, count_kinds, cou
 from ner_elmo.tagger.report.page import report_blocks, title_of
 from ner_elmo.tagger.report.scores import Counts, SentenceCounts, count
 from ner_elmo.tagger.report.significance import f1_intervals
-from ner_elmo.tagger.store import write_json, write_text
+from ner_elmo.text.files import write_json, write_text
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span
 

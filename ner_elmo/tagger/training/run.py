@@ -17,7 +17,7 @@ from ner_elmo.runs.events import Report, note
 from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, predict_parts, write_errors
 from ner_elmo.tagger.report.page import main_part
 from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
-from ner_elmo.tagger.store import BILM, store_bilm, write_json, write_tagger
+from ner_elmo.tagger.store import BILM, store_bilm, write_tagger
 from ner_elmo.tagger.training.config import TaggerConfig
 from ner_elmo.tagger.training.loop import TrainingData, TrainingState, start, train
 from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
@@ -39,7 +39,7 @@ from ner_elmo.tagger.training.run_directory import (
     write_report,
 )
 from ner_elmo.tagger.training.seeds import choose_best, reopen
-from ner_elmo.text.files import replace_file
+from ner_elmo.text.files import replace_file, write_json
 from ner_elmo.text.formats.conll import write_conll
 from ner_elmo.text.tag_scheme import TOKEN, tags
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ner_elmo.tagger.report.card import model_card
 from ner_elmo.tagger.report.facts import ERRORS, PAGES, write_pages
-from ner_elmo.tagger.store import BILM, CARD, INFO, REPORT, WEIGHTS, WORD_VECTORS, move_info, write_json, write_text
+from ner_elmo.tagger.store import BILM, CARD, INFO, REPORT, WEIGHTS, WORD_VECTORS, move_info
+from ner_elmo.text.files import write_json, write_text
 
 CONFIG, LOG, CHECKPOINTS = "config.json", "log.jsonl", "checkpoints"
 PREDICTIONS = {"dev": "predictions.dev.conll", "test": "predictions.test.conll"}

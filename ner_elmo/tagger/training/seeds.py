@@ -12,9 +12,10 @@ from typing import Any
 from ner_elmo.runs.events import Report, note
 from ner_elmo.tagger.report.facts import add_up
 from ner_elmo.tagger.report.scores import counts_as_data, figure_name
-from ner_elmo.tagger.store import BILM, REPORT, write_json
+from ner_elmo.tagger.store import BILM, REPORT
 from ner_elmo.tagger.training.config import TaggerConfig
 from ner_elmo.tagger.training.run_directory import CONFIG, move_run, write_report
+from ner_elmo.text.files import write_json
 
 ALL_SEEDS = "sentences_of_all_seeds"  # in the report: counts of each sentence, added up over the seeds
 

@@ -326,7 +326,7 @@ def test_mistakes(domain: Path, parent: Path, tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.slow
 def test_two_processes_adapt_as_one_does(domain: Path, parent: Path, tmp_path: Path) -> None:
-    program = "import sys; from ner_elmo.bilm import distributed; distributed.SPARSE_ROWS = 10; "
+    program = "import sys; from ner_elmo.bilm.pretraining import distributed; distributed.SPARSE_ROWS = 10; "
     program += "from ner_elmo.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
     def command(output: Path) -> list[str]:
