@@ -18,7 +18,8 @@ from ner_elmo.tagger.network.inputs import (
     make_examples,
     make_words,
 )
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions, WordVectors
+from ner_elmo.tagger.network.model import TaggerModel, WordVectors
+from ner_elmo.tagger.network.options import TaggerOptions
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span, tag_set
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ner_elmo.tagger.decoding import predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.options import TaggerOptions
 from ner_elmo.tagger.report import calibration
 from ner_elmo.tagger.report.calibration import (
     Predictions,

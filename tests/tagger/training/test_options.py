@@ -17,11 +17,13 @@ from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.inference import run_both as run_few
 from ner_elmo.tagger.decoding import predict_scored
 from ner_elmo.tagger.network.inputs import Example, make_words
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.options import TaggerOptions
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.store import load_tagger
 from ner_elmo.tagger.tagger import Tagger
-from ner_elmo.tagger.training.loop import TrainingOptions, load_checkpoint, train
+from ner_elmo.tagger.training.config import TrainingOptions
+from ner_elmo.tagger.training.loop import load_checkpoint, train
 from ner_elmo.tagger.training.preparation import prepare
 from ner_elmo.tagger.training.quick_check import look_up, quick_check, spread, verdict
 from ner_elmo.tagger.training.run import run

@@ -9,11 +9,11 @@ from torch import nn
 
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, NerElmoError, UsageError
+from ner_elmo.nn.precision import chosen_precision
 from ner_elmo.tagger.store import copy_tagger
-from ner_elmo.tagger.training.config import chosen_precision
+from ner_elmo.tagger.training.config import TrainingOptions
 from ner_elmo.tagger.training.loop import (
     TrainingData,
-    TrainingOptions,
     TrainingState,
     _clip,
     checkpoint_files,
@@ -166,7 +166,7 @@ def test_precision_changes_digits_and_what_is_learned_stays(toy: Path, tmp_path:
 def test_the_precision_that_is_chosen(
     asked: str, device: str, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ner_elmo.tagger.training.config.best_precision", lambda _: "bf16" if has_it else "fp32")
+    monkeypatch.setattr("ner_elmo.nn.precision.best_precision", lambda _: "bf16" if has_it else "fp32")
     if expected in ("fp32", "bf16"):
         assert chosen_precision(asked, device) == expected
     else:
