@@ -17,7 +17,7 @@ from ner_elmo.cli.main import main
 from ner_elmo.elmo import encoder
 from ner_elmo.elmo.dump import write_embeddings
 from ner_elmo.elmo.encoder import Elmo
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.support.small_bilms import small_bilm
 
 LONG = 50_000
 

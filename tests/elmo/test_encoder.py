@@ -12,7 +12,7 @@ import pytest
 from ner_elmo.elmo import dump
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.support.small_bilms import small_bilm
 
 SENTENCES = [["a"], [], ["b", "a", "new"], ["x"] * 40, ["a", "b"], [], ["日本"]]
 

@@ -13,6 +13,7 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer
 from ner_elmo.nn import precision
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary
+from tests.support.devices import CPU
 
 WORDS = [f"word{n}" for n in range(60)]
 BATCH_SIZES = [3, 3, 2, 1]
@@ -23,7 +24,7 @@ def trainer_in(numbers: str, clip: float | None = None) -> Trainer:
     options["lstm"] |= {"cell_clip": clip, "proj_clip": clip}
     config = PretrainConfig(corpus=[], options=options, dropout=0.0, softmax="sampled", n_samples=16, precision=numbers)
     config = replace(config, options={**options, "dropout": 0.0})
-    return new_trainer(config, Vocabulary([*SPECIALS, *WORDS]), None, 10_000, torch.device("cpu"))
+    return new_trainer(config, Vocabulary([*SPECIALS, *WORDS]), None, 10_000, CPU)
 
 
 def layer_of(clip: float | None = None) -> LstmLayer:
@@ -68,7 +69,7 @@ def test_the_fused_lstm_computes_in_bfloat16_and_its_gradients_come_back_in_floa
     expected.square().sum().backward()
     exact = layer.lstm.weight_hh_l0.grad.clone()
     layer.zero_grad()
-    with precision.computing("bf16", torch.device("cpu")):
+    with precision.computing("bf16", CPU):
         found, (h, c) = layer._fused(x, BATCH_SIZES, None)
     assert (found.dtype, h.dtype, c.dtype) == (torch.bfloat16, torch.float32, torch.float32)
     torch.testing.assert_close(found.float(), expected, atol=2e-2, rtol=2e-2)
@@ -87,7 +88,7 @@ def test_the_recurrence_in_bfloat16_is_nearly_the_one_in_float32(clip: float | N
     for numbers in ("fp32", "bf16"):
         layer.zero_grad()
         x = values.clone().requires_grad_(True)
-        with precision.computing(numbers, torch.device("cpu")):
+        with precision.computing(numbers, CPU):
             y, (h, c) = layer(x, BATCH_SIZES, state)
         (y.sin().sum()).backward()
         assert {y.dtype, h.dtype, c.dtype} == {torch.float32}

@@ -13,17 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ner_elmo.cli.main import main
-from tests.tagger.toy_language import write_toy
-
-SMALL = ["--hidden-size", "12", "--word-dim", "8", "--lr", "0.02", "--dropout", "0.1", "--elmo-dropout", "0.1"]
-SMALL += ["--batch-sentences", "8", "--threads", "1", "--device", "cpu"]
-
-
-def ner_elmo(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+from tests.support.command_line import SMALL, ner_elmo
+from tests.support.toy_language import write_toy
 
 
 def test_the_whole_story(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

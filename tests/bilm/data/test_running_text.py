@@ -34,8 +34,9 @@ from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.pretraining.test_run import CPU, make_config, toy_text, weights_of
+from tests.support.devices import CPU
+from tests.support.small_bilms import make_model, make_options
+from tests.support.toy_pretraining import make_config, toy_text, weights_of
 
 texts = st.lists(st.lists(st.sampled_from("abcd"), max_size=7), min_size=1, max_size=30)
 

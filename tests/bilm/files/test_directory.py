@@ -32,9 +32,8 @@ from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import ModelError, NerElmoError, UsageError
 from ner_elmo.text.vocabulary import read_vocabulary
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.files.test_weights import datasets
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.support.hdf5_files import datasets
+from tests.support.small_bilms import make_model, make_options, small_bilm
 
 SENTENCES = [["a", "new", "日本"], ["b"], []]
 

@@ -36,9 +36,10 @@ from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.vocabulary import Vocabulary, extended
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.pretraining.test_distributed import finish, start_processes
-from tests.bilm.pretraining.test_run import CPU, make_config, toy_text
+from tests.support.devices import CPU
+from tests.support.processes import finish, start_processes
+from tests.support.small_bilms import make_model, make_options
+from tests.support.toy_pretraining import make_config, toy_text
 
 OLD = Vocabulary(["<S>", "</S>", "<UNK>", "b", "a"])
 COUNTS = Counter({"a": 5, "new": 9, "b": 2, "newer": 3, "rare": 1, "<unk>": 7, "</S>": 4})

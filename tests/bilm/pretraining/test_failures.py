@@ -17,7 +17,8 @@ from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer
 from ner_elmo.cli.main import main
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
 from ner_elmo.text.vocabulary import Vocabulary
-from tests.bilm.pretraining.test_run import CPU, make_config, toy, toy_text, weights_of  # noqa: F401 - toy is a fixture
+from tests.support.devices import CPU
+from tests.support.toy_pretraining import make_config, toy_text, weights_of
 
 
 def make_trainer(softmax: str = "exact", **changes: Any) -> Trainer:
@@ -115,7 +116,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
-    toy: Path,  # noqa: F811
+    toy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,7 +137,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
 
 
 def test_losses_that_stay_infinite_end_the_run_with_advice_that_works(
-    toy: Path,  # noqa: F811
+    toy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -154,7 +155,7 @@ def test_losses_that_stay_infinite_end_the_run_with_advice_that_works(
     assert json.loads((tmp_path / "run" / "config.json").read_text())["learning_rate"] == 0.0005
 
 
-def test_one_flipped_bit_makes_a_checkpoint_unsound(toy: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_one_flipped_bit_makes_a_checkpoint_unsound(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=2)
     report = pretrain.run(config, tmp_path / "whole", device=CPU)
     pretrain.run(config, tmp_path / "parts", device=CPU, should_stop=stop_after(10))
@@ -181,7 +182,7 @@ def stop_after(steps: int) -> Any:
     return lambda: next(left) == 0
 
 
-def test_without_a_sound_checkpoint_the_run_begins_anew_and_says_so(toy: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_without_a_sound_checkpoint_the_run_begins_anew_and_says_so(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=1)
     pretrain.run(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
     for path in (tmp_path / "run" / "checkpoints").glob("step-*.pt"):
@@ -194,7 +195,7 @@ def test_without_a_sound_checkpoint_the_run_begins_anew_and_says_so(toy: Path, t
     assert report == pretrain.run(config, tmp_path / "whole", device=CPU)
 
 
-def test_a_changed_text_is_not_resumed(toy: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_changed_text_is_not_resumed(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=1)
     pretrain.run(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
     toy.write_text("\n".join(f"another text {n}" for n in range(200)))

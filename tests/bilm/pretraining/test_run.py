@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ner_elmo.bilm.data import corpus
-from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary, write_bilm
+from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.pretraining import run as pretrain
@@ -26,50 +26,10 @@ from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.text.characters import char_ids
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent, read_vocabulary, write_vocabulary
-from tests import reference
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.test_model import file_arrays
-
-CPU = torch.device("cpu")
-
-
-def toy_text(n_sentences: int, seed: int) -> list[list[str]]:
-    """A language in which a word mostly decides the next, so that there is something to learn."""
-    rng = random.Random(seed)
-    words = [f"w{n}" for n in range(20)]
-    sentences = []
-    for _ in range(n_sentences):
-        at, sentence = rng.randrange(20), []
-        for _ in range(rng.randint(1, 9)):
-            sentence.append(words[at])
-            at = (3 * at + 1) % 20 if rng.random() < 0.9 else rng.randrange(20)
-        sentences.append(sentence)
-    return sentences
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.txt"
-    path.write_text("\n".join(" ".join(sentence) for sentence in toy_text(400, 1)) + "\n")
-    return path
-
-
-def make_config(toy: Path, **changes: Any) -> PretrainConfig:
-    values: dict[str, Any] = {
-        "corpus": [str(toy)],
-        "options": options_to_json(make_options(dim=16, projection_dim=8)) | {"dropout": 0.1},
-        "batch_tokens": 128,
-        "epochs": 12,
-        "learning_rate": 0.02,
-        "warmup_steps": 5,
-        "checkpoint_steps": 4,
-        "evaluations": 3,
-    }
-    return PretrainConfig(**(values | changes))
-
-
-def weights_of(directory: Path) -> dict[str, bytes]:
-    return {name: (directory / "bilm" / name).read_bytes() for name in ("weights.hdf5", "softmax.hdf5")}
+from tests.support import reference
+from tests.support.devices import CPU
+from tests.support.small_bilms import file_arrays, make_model, make_options, small_bilm
+from tests.support.toy_pretraining import make_config, toy_text, weights_of
 
 
 @pytest.mark.parametrize(
@@ -293,13 +253,6 @@ def test_vocabulary_round_trip_and_order(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("<S>\n</S>\na\n")
     with pytest.raises(DataError, match="found no line <UNK>"):
         read_vocabulary(tmp_path / "bad.txt")
-
-
-def small_bilm(folder: Path, storage: str = "float32") -> None:
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "b"])
-    softmax = Softmax(5, 5)
-    softmax.reset_parameters()
-    write_bilm(folder, make_model(make_options()), softmax, vocabulary, {"text": {"tokens": "whitespace"}}, storage)
 
 
 @pytest.mark.parametrize("storage", ["float32", "float16"])

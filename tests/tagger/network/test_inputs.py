@@ -18,18 +18,10 @@ from ner_elmo.tagger.network.inputs import (
     make_examples,
     make_words,
 )
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions, WordVectors
+from ner_elmo.tagger.network.model import TaggerOptions, WordVectors
 from ner_elmo.text.formats.corpus import LabelledSentence
-from ner_elmo.text.tag_scheme import Span, tag_set
-
-TAGS = tag_set(["A", "B"], "bioes")
-
-
-def example(*tokens: str, layers: int = 0) -> Example:
-    rng = np.random.default_rng(len(tokens))
-    words = make_words(Counter({"a": 2, "b": 2}))
-    frozen = rng.normal(size=(layers, len(tokens), 4)).astype(np.float16) if layers else None
-    return Example(tokens, words.indices(tokens), frozen, np.zeros(len(tokens), dtype=np.int64))
+from ner_elmo.text.tag_scheme import Span
+from tests.support.small_taggers import TAGS, example, tiny_model
 
 
 def test_words_are_found_exactly_then_lower_cased_then_unknown() -> None:
@@ -82,13 +74,6 @@ def test_batches_hold_every_sentence_once_within_the_budget(
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= budget
         assert most is None or len(batch) <= most
-
-
-def tiny_model(**changes: object) -> TaggerModel:
-    torch.manual_seed(0)
-    values: dict[str, object] = {"tags": TAGS, "n_words": 4, "n_tuned_words": 4, "word_dim": 3, "hidden_dim": 5}
-    values |= {"char_dim": 4, "char_filters": 6}
-    return TaggerModel(TaggerOptions(**(values | changes))).eval()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("layers", [0, 3])

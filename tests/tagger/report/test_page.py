@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from ner_elmo.cli.main import main
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.store import copy_tagger, load_tagger
 from ner_elmo.tagger.training.run import run
-from tests.tagger.toy_language import toy_config, write_toy
-from tests.text.html_reader import read_page
-
-CPU = torch.device("cpu")
+from tests.support.devices import CPU
+from tests.support.html_reader import read_page
+from tests.support.toy_language import toy_config, write_toy
 
 
 def report_of(folder: Path) -> dict[str, Any]:

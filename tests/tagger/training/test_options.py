@@ -16,7 +16,7 @@ from ner_elmo.errors import DataError, UsageError
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.inference import run_both as run_few
 from ner_elmo.tagger.decoding import predict_scored
-from ner_elmo.tagger.network.inputs import Example, make_words
+from ner_elmo.tagger.network.inputs import Example, collate, make_words
 from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.store import load_tagger
@@ -28,10 +28,11 @@ from ner_elmo.tagger.training.run import run
 from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span
-from tests.tagger.network.test_inputs import collate, example, tiny_model
-from tests.tagger.test_commands import SMALL, ner_elmo
-from tests.tagger.toy_language import toy_config
-from tests.tagger.training.test_run import CPU, Events, begin, timeless
+from tests.support.command_line import SMALL, ner_elmo
+from tests.support.devices import CPU
+from tests.support.small_taggers import example, tiny_model
+from tests.support.toy_language import toy_config
+from tests.support.toy_training import Events, begin, timeless
 
 ELMO = {"elmo_dim": 4, "elmo_layers": [0, 1, 2]}
 EVERYTHING = {"elmo_at": "both", "mix_layer_norm": True, "gamma": False, "lstm_layers": 2, "char_dim": 3}
@@ -340,6 +341,6 @@ def test_a_tagger_without_word_vectors_learns_and_tags(
     toy: Path, bilm: Path, tmp_path: Path, changes: dict[str, int]
 ) -> None:
     config = toy_config(toy, bilm=str(bilm), word_dim=0, epochs=1, **changes)
-    run(config, tmp_path, device=torch.device("cpu"))
+    run(config, tmp_path, device=CPU)
     tagger = Tagger.load(tmp_path)
     assert tagger.tag("Anna lives in Rome .").text == "Anna lives in Rome ."

@@ -11,52 +11,14 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, ModelError, NerElmoError, UsageError
 from ner_elmo.tagger.store import copy_tagger
 from ner_elmo.tagger.training.config import chosen_precision
-from ner_elmo.tagger.training.loop import (
-    TrainingData,
-    TrainingOptions,
-    TrainingState,
-    _clip,
-    checkpoint_files,
-    load_checkpoint,
-    start,
-    train,
-)
-from ner_elmo.tagger.training.preparation import choose_text, new_model, prepare
+from ner_elmo.tagger.training.loop import TrainingOptions, _clip, checkpoint_files, load_checkpoint, train
+from ner_elmo.tagger.training.preparation import choose_text, prepare
 from ner_elmo.tagger.training.run import run
 from ner_elmo.tagger.training.run_directory import CONFIG
 from ner_elmo.text.files import sha256_of_file
-from tests.tagger.toy_language import toy_config, write_toy
-
-CPU = torch.device("cpu")
-
-
-class Events(list[dict]):  # type: ignore[type-arg]
-    """Collects a run's events."""
-
-    def __call__(self, event: object) -> None:
-        self.append(dict(event))  # type: ignore[call-overload]
-
-    def of(self, kind: str) -> list[dict]:  # type: ignore[type-arg]
-        return [event for event in self if event["event"] == kind]
-
-    def text(self) -> str:
-        return "\n".join(event["message"] for event in self if "message" in event)
-
-
-def begin(toy: Path, options: TrainingOptions, **changes: object) -> tuple[TrainingState, TrainingData]:
-    prepared = prepare(toy_config(toy, **changes), CPU, lambda event: None)
-    data = TrainingData(
-        prepared.examples["train"],
-        prepared.examples["dev"],
-        [sentence.spans for sentence in prepared.parts["dev"]],
-        prepared.words,
-    )
-    return start(new_model(prepared, options.seed), options), data
-
-
-def timeless(record: object) -> dict:  # type: ignore[type-arg]
-    values = dict(record.as_dict())  # type: ignore[attr-defined]
-    return {name: value for name, value in values.items() if name not in ("seconds", "tokens_per_second")}
+from tests.support.devices import CPU
+from tests.support.toy_language import toy_config, write_toy
+from tests.support.toy_training import Events, begin, timeless
 
 
 @pytest.mark.parametrize("elmo", [False, True])
