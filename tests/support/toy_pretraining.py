@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.bilm.options import options_to_json
+from ner_elmo.bilm.pretraining import trainer
 from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.trainer import Trainer
+from ner_elmo.text.vocabulary import Vocabulary
+from tests.support.devices import CPU
 from tests.support.small_bilms import make_options
 
 
@@ -43,3 +47,10 @@ def make_config(toy: Path, **changes: Any) -> PretrainConfig:
 def weights_of(directory: Path) -> dict[str, bytes]:
     """The weights of a run, to be compared to the bit."""
     return {name: (directory / "bilm" / name).read_bytes() for name in ("weights.hdf5", "softmax.hdf5")}
+
+
+def make_trainer(softmax: str = "exact", **changes: Any) -> Trainer:
+    config = make_config(Path("toy"), softmax=softmax, n_samples=8, **changes)
+    config.options["dropout"] = 0.0
+    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", *(f"w{n}" for n in range(20))])
+    return trainer.new_trainer(config, vocabulary, None, 10_000, CPU)

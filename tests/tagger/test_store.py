@@ -1,3 +1,5 @@
+"""A tagger's directory: gives back what was written, refuses what is damaged or does not fit."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Tag schemes: what each allows, and spans there and back."""
+
 from __future__ import annotations
 
 from itertools import pairwise, product

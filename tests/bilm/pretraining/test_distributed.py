@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.cli.main import main
 from tests.support.processes import STEP_LIMIT, environment, finish, run_alone, start_processes
+from tests.support.reports import report_of
 from tests.support.toy_pretraining import toy_text, weights_of
 
 
@@ -71,12 +71,6 @@ def wait_for_steps(log: Path, n: int, process: subprocess.Popen[str]) -> None:
     while steps_in(log) < target and process.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.002)
-
-
-def report_of(directory: Path) -> dict[str, Any]:
-    values = json.loads((directory / "report.json").read_text())
-    assert isinstance(values, dict)
-    return values
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])

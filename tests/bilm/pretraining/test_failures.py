@@ -16,16 +16,8 @@ from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer
 from ner_elmo.cli.main import main
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
-from ner_elmo.text.vocabulary import Vocabulary
 from tests.support.devices import CPU
-from tests.support.toy_pretraining import make_config, toy_text, weights_of
-
-
-def make_trainer(softmax: str = "exact", **changes: Any) -> Trainer:
-    config = make_config(Path("toy"), softmax=softmax, n_samples=8, **changes)
-    config.options["dropout"] = 0.0
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", *(f"w{n}" for n in range(20))])
-    return trainer.new_trainer(config, vocabulary, None, 10_000, CPU)
+from tests.support.toy_pretraining import make_config, make_trainer, toy_text, weights_of
 
 
 def with_memory_for(positions: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
@@ -201,20 +193,3 @@ def test_a_changed_text_is_not_resumed(toy: Path, tmp_path: Path) -> None:
     toy.write_text("\n".join(f"another text {n}" for n in range(200)))
     with pytest.raises(UsageError, match="this run has another vocabulary than its text gives now"):
         pretrain.run(config, tmp_path / "run", device=CPU, resume=True)
-
-
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(NerElmoError, match=r"step-00000000\.pt: cannot be written \(No space left on device\)"):
-        checkpoint.save_checkpoint(make_trainer(), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_checkpoints_have_the_names_of_the_model(tmp_path: Path) -> None:
-    one = make_trainer()
-    values = checkpoint.read_tensors(checkpoint.save_checkpoint(one, tmp_path))
-    assert set(values["model"]) == set(one.model.state_dict())
-    assert not any(name.startswith("module.") for name in values["model"])

@@ -1,3 +1,5 @@
+"""Precision, recall and F1, held to seqeval and to conlleval's rules."""
+
 from __future__ import annotations
 
 import random
