@@ -1,3 +1,5 @@
+"""A tagger's directory: gives back what was written, refuses what is damaged or does not fit."""
+
 from __future__ import annotations
 
 import json
@@ -12,7 +14,8 @@ from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.tagger.store import load_tagger, read_info, write_tagger
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.training.run import run
-from tests.tagger.toy_language import toy_config
+from tests.support.devices import CPU
+from tests.support.toy_language import toy_config
 
 TEXT = "Ann Smith sees Rome City today."
 
@@ -37,7 +40,7 @@ def test_a_directory_is_self_contained_and_gives_back_what_was_written(copied: P
 
 def test_half_precision_is_half_the_size_and_hardly_differs(toy: Path, tmp_path: Path) -> None:
     for storage in ("float32", "float16"):
-        run(toy_config(toy, storage=storage, epochs=3), tmp_path / storage, device=torch.device("cpu"))
+        run(toy_config(toy, storage=storage, epochs=3), tmp_path / storage, device=CPU)
     whole, half = (Tagger.load(tmp_path / storage) for storage in ("float32", "float16"))
     ours, theirs = whole.tag(TEXT).entities, half.tag(TEXT).entities
     assert [entity.text for entity in ours] == [entity.text for entity in theirs] == ["Ann Smith", "Rome City"]

@@ -1,3 +1,5 @@
+"""Tagging text: offsets, scores, units as they come, whatever the text."""
+
 from __future__ import annotations
 
 import math

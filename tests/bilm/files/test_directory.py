@@ -21,20 +21,21 @@ from ner_elmo.bilm.files.directory import (
     find_bilm,
     load_bilm,
     load_options,
+    load_softmax,
+    load_vocabulary,
     tokens_seen_in_all,
     write_bilm,
     write_published_pair,
 )
 from ner_elmo.bilm.files.weights import read_weights, write_weights
-from ner_elmo.bilm.options import options_to_json, parse_options, read_options
+from ner_elmo.bilm.options import options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import ModelError, NerElmoError, UsageError
 from ner_elmo.text.vocabulary import read_vocabulary
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.files.test_weights import datasets
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.support.hdf5_files import datasets
+from tests.support.small_bilms import make_model, make_options, small_bilm
 
 SENTENCES = [["a", "new", "日本"], ["b"], []]
 
@@ -131,13 +132,6 @@ def test_261_and_262_characters_are_alike(model_folder: Path, tmp_path: Path, n_
     (found,) = Elmo.load(tmp_path / "pair").embed([["a", "new"]])
     (wanted,) = Elmo.load(model_folder).embed([["a", "new"]])
     np.testing.assert_allclose(found, wanted, atol=1e-6)
-
-
-def test_another_number_of_characters_is_refused() -> None:
-    values = options_to_json(make_options())
-    values["char_cnn"]["n_characters"] = 300
-    with pytest.raises(ModelError, match=r"n_characters: found 300, expected 261 \(training\) or 262 \(inference\)"):
-        parse_options(values)
 
 
 @pytest.fixture
@@ -290,33 +284,6 @@ def test_an_initial_state_of_null_is_none(model_folder: Path, tmp_path: Path) ->
     assert load_bilm(find_bilm(changed_info(tmp_path, model_folder, initial_state=None))).options.lstm.dim == 7
 
 
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"filters": [[1, "many"]]}, r"filters: found \[\[1, 'many'\]\], expected a list of \[width, number\] pairs"),
-        ({"filters": [[13, 1]]}, "expected widths from 1 to 12"),
-        ({"embedding": 16}, "char_cnn.embedding: found 16, expected a section with dim"),
-        ({"n_highway": -1}, "n_highway: found -1, expected a whole number of at least 0"),
-        ({"max_characters_per_token": 2}, "max_characters_per_token: found 2"),
-    ],
-)
-def test_impossible_character_options_are_refused(section: dict[str, Any], message: str) -> None:
-    values = options_to_json(make_options())
-    with pytest.raises(ModelError, match=message):
-        parse_options(values | {"char_cnn": values["char_cnn"] | section})
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("cell_clip", float("nan")), ("use_skip_connections", "no"), ("n_layers", 0), ("dim", True)]
-)
-def test_impossible_lstm_options_are_refused(key: str, value: Any) -> None:
-    values = options_to_json(make_options())
-    with pytest.raises(ModelError, match=rf"lstm\.{key}: found"):
-        parse_options(values | {"lstm": values["lstm"] | {key: value}})
-    with pytest.raises(ModelError, match=r"char_cnn: found \['x'\], expected a section"):
-        parse_options(values | {"char_cnn": ["x"]})
-
-
 @pytest.mark.parametrize("storage", ["float32", "float16"])
 def test_the_published_pair_holds_the_stored_numbers(tmp_path: Path, storage: str) -> None:
     small_bilm(tmp_path / "bilm", storage)
@@ -393,3 +360,30 @@ def test_float32_after_float16_is_the_same_numbers(model_folder: Path, tmp_path:
 )
 def test_tokens_seen_in_all_count_the_parents(info: dict[str, Any], expected: int | None) -> None:
     assert tokens_seen_in_all(info) == expected
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_a_bilm_directory_reads_back(tmp_path: Path, storage: str) -> None:
+    small_bilm(tmp_path / "bilm", storage)
+    for place in (tmp_path / "bilm", tmp_path):  # the directory itself, or one that holds it
+        files = find_bilm(place)
+        vocabulary = load_vocabulary(files)
+        assert load_softmax(files, vocabulary, 5).weight.shape == (5, 5)
+        assert load_bilm(files).options.lstm.dim == 7
+    stored = Elmo.load(tmp_path / "bilm")
+    plain = Elmo.load(tmp_path / "bilm" / "weights.hdf5")  # the same weights, every token through its characters
+    for a, b in zip(stored.embed([["a", "new"]]), plain.embed([["a", "new"]]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    small_bilm(tmp_path / "bilm")
+    weights = tmp_path / "bilm" / "weights.hdf5"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ModelError, match=r"weights\.hdf5: its contents differ from the digest"):
+        find_bilm(tmp_path / "bilm")
+    weights.unlink()
+    with pytest.raises(UsageError, match="found no biLM"):
+        find_bilm(tmp_path / "bilm")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torchcrf import CRF
 
 from ner_elmo.tagger.network.crf import ConstrainedCrf
-from ner_elmo.text.tag_scheme import Span, allowed, spans, tag_set, tags
+from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, spans, tag_set, tags
 
 SCHEMES = ["bioes", "iob2", "bmes"]
 
@@ -251,3 +251,18 @@ def test_decoded_sequences_are_always_legal(scheme: str, rows: list[list[float]]
     (ids,) = crf.decode(emissions, mask)
     assert is_legal(tuple(crf.tag_set[i] for i in ids), scheme)
     assert crf.log_partition(emissions, mask).isfinite().all()
+
+
+def test_probabilities_of_tags_are_those_of_enumeration() -> None:
+    torch.manual_seed(0)
+    crf = ConstrainedCrf(["B-X", "NN", "X"], TOKEN).double()
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    emissions, mask = torch.randn(1, 3, 3, dtype=torch.double), torch.ones(1, 3, dtype=torch.bool)
+    paths = enumerate_paths(crf, emissions[0])
+    assert float(crf.log_partition(emissions, mask).detach()) == pytest.approx(paths.pop(()))
+    assert len(paths) == 27
+    every = [Span(t, t + 1, tag) for t, tag in itertools.product(range(3), crf.tag_set)]
+    for span, log_p in zip(every, crf.span_log_probabilities(emissions, mask, [every])[0], strict=True):
+        expected = sum(p for ids, p in paths.items() if crf.tag_set[ids[span.start]] == span.label)
+        assert math.exp(log_p) == pytest.approx(expected)

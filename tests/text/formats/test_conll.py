@@ -1,3 +1,5 @@
+"""CoNLL files: columns, comments, schemes and repairs; the real corpora have the counts of their README."""
+
 from __future__ import annotations
 
 import io
