@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.bilm.options import SIZES, BilmOptions, options_to_json, parse_options, read_options, size
-from ner_elmo.errors import DataError
+from ner_elmo.errors import DataError, UsageError
 from ner_elmo.settings import SettingError, Source, build, check, read_values, setting
 
 # Of each optimizer: learning rate, most gradient norm, steps of warm-up, share of the tokens over which the rate falls.
@@ -158,7 +158,7 @@ class PretrainConfig:
     clip_norm: float = setting(
         None, help="most gradient norm", above=0, by_default="1; adagrad 10", panel=TRAINING, may_change=True
     )
-    batch_tokens: int = setting(3072, help="tokens a step", at_least=16, panel=TRAINING, replaces=("rows",))
+    batch_tokens: int = setting(3072, help="tokens a step", at_least=1, panel=TRAINING, replaces=("rows",))
     carry_state: bool = setting(
         False, help="read running text as bilm-tf does: fixed rows and steps, state carried on", panel=RUNNING_TEXT
     )
@@ -247,7 +247,7 @@ def _check_together(config: PretrainConfig) -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(config)} | {"weight_decay": 0.0}
     for name, when, applies in alone:
         value = getattr(config, name)
-        if value not in (None, defaults[name]) and not applies:
+        if value not in (None, 0, defaults[name]) and not applies:
             raise SettingError(name, f"found {value}, which has a meaning {when}")
     if config.carry_state and not config.rows and config.batch_tokens < config.unroll_steps:
         raise SettingError(
@@ -313,6 +313,8 @@ def config_from(given: dict[str, Any], file: str | Path | None = None) -> Pretra
         ModelError: the options are none.
     """
     sources = [] if file is None else [Source(str(file), read_values(file, PretrainConfig))]
+    if not any("corpus" in values for values in (given, *(source.values for source in sources))):
+        raise UsageError("Missing argument 'CORPUS...'. (try ner-elmo pretrain --help)")
     if isinstance(given.get("options"), str):
         given = given | {"options": options_to_json(read_options(given["options"]))}
     return build(PretrainConfig, [*sources, Source("", given)])

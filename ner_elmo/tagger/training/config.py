@@ -191,9 +191,7 @@ def _check_together(config: TaggerConfig) -> None:
     """
     reads_tokens = bool(config.word_dim or (config.char_cnn and config.char_dim))
     if config.train_with_dev and config.epochs is None:
-        raise SettingError(
-            "train_with_dev", "without a dev score nothing says when to stop; expected --epochs N beside it"
-        )
+        raise SettingError("train_with_dev", "without a dev score nothing says when to stop; give --epochs N")
     if not (config.bilm or reads_tokens):
         raise SettingError("bilm", "nothing to read: give a biLM, or leave --word-dim or the character CNN on")
     if config.bilm and config.elmo_at == OUTPUT and not reads_tokens:

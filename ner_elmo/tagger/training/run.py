@@ -13,7 +13,7 @@ import torch
 
 from ner_elmo import __version__
 from ner_elmo.nn.precision import chosen_precision
-from ner_elmo.runs.directory import BILM, LOG, remove_leftovers, write_config
+from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, remove_leftovers, write_config
 from ner_elmo.runs.events import Report, note, silent
 from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.runs.log import RunLog
@@ -21,7 +21,7 @@ from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, pred
 from ner_elmo.tagger.report.page import main_part
 from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
 from ner_elmo.tagger.store import store_bilm, write_tagger
-from ner_elmo.tagger.training.config import TaggerConfig
+from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingData, TrainingState, start, train
 from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
 from ner_elmo.tagger.training.resumption import (
@@ -68,7 +68,7 @@ def run(
         NerElmoError: the loss is not a number.
     """
     begun = time.monotonic()
-    config = dataclasses.replace(config, precision=chosen_precision(config.precision, device.type))
+    config = dataclasses.replace(config, precision=_precision(config, directory, device, resume))
     if resume and (done := finished_report(directory, config)) is not None:
         before = settings_before(directory, done)
         refuse_another_run(directory, before, settings_now(config, before))
@@ -94,6 +94,14 @@ def run(
         done = finished_report(folder, one) if resume else None
         reports[seed] = done or _train_seed(one, prepared, folder, place, device, resume, left, report)
     return choose_best(config, directory, reports, report)
+
+
+def _precision(config: TaggerConfig, directory: Path, device: torch.device, resume: bool) -> str:
+    """In what numbers to train: as asked, and where nothing was asked for as the run that goes on, or the fastest."""
+    asked = config.precision
+    if asked == "auto" and resume and has_run(directory):
+        asked = read_config(directory / CONFIG).precision
+    return chosen_precision(asked, device.type)
 
 
 def _train_seed(

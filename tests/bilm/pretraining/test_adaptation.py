@@ -108,7 +108,7 @@ def test_new_words_share_the_probability_of_unknown_ones_and_nothing_else_change
 def test_a_shared_table_belongs_to_the_softmax(domain: Path, tmp_path: Path) -> None:
     options = options_to_json(make_options(dim=16, projection_dim=8)) | {"share_embedding_softmax": True}
     del options["char_cnn"]
-    config = make_config(domain, options=options, layer_decay=2.0)
+    config = make_config(domain, options=options, init="parent", layer_decay=2.0)
     trainer = new_trainer(config, OLD, COUNTS, 1000, CPU)
     assert [part.name for part in trainer.parts] == ["softmax", "layer 2", "layer 1"]
 
@@ -260,12 +260,12 @@ def test_mistakes(domain: Path, parent: Path, tmp_path: Path, capsys: pytest.Cap
     start = ["pretrain", str(domain), "-o", str(tmp_path / "run")]
     for flags, message in (
         (["--init", str(tmp_path / "many")], "a model of ELMoForManyLangs, which can be used but not trained further"),
-        (["--layer-decay", "2.6"], "--layer-decay 2.6: has a meaning with --init only"),
-        (["--unfreeze", "0.3"], "--unfreeze 0.3: has a meaning with --init only"),
-        (["--softmax-steps", "3"], "--softmax-steps 3: has a meaning with --init only"),
-        (["--init", str(parent), "--layer-decay", "0.5"], "--layer-decay 0.5: expected a number of at least 1"),
-        (["--init", str(parent), "--unfreeze", "2"], "--unfreeze 2.0: expected a number from 0 to 1"),
-        (["--schedule", "cosine"], "--schedule cosine: unknown; expected linear or slanted"),
+        (["--layer-decay", "2.6"], "--layer-decay: found 2.6, which has a meaning with --init only"),
+        (["--unfreeze", "0.3"], "--unfreeze: found 0.3, which has a meaning with --init only"),
+        (["--softmax-steps", "3"], "--softmax-steps: found 3, which has a meaning with --init only"),
+        (["--init", str(parent), "--layer-decay", "0.5"], "--layer-decay: found 0.5, expected a number of at least 1"),
+        (["--init", str(parent), "--unfreeze", "2"], "--unfreeze: found 2.0, expected a number from 0 to 1"),
+        (["--schedule", "cosine"], '--schedule: found "cosine", expected linear or slanted'),
     ):
         assert main([*start, *flags]) == 2
         assert message in capsys.readouterr().err

@@ -10,6 +10,7 @@ import torch
 
 from ner_elmo.bilm.pretraining import checkpoint
 from ner_elmo.errors import NerElmoError
+from ner_elmo.runs.checkpoints import read_tensors
 from tests.support.toy_pretraining import make_trainer
 
 
@@ -25,6 +26,6 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_checkpoints_have_the_names_of_the_model(tmp_path: Path) -> None:
     one = make_trainer()
-    values = checkpoint.read_tensors(checkpoint.save_checkpoint(one, tmp_path))
+    values = read_tensors(checkpoint.save_checkpoint(one, tmp_path))
     assert set(values["model"]) == set(one.model.state_dict())
     assert not any(name.startswith("module.") for name in values["model"])

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from ner_elmo.bilm.data.corpus import Batch
-from ner_elmo.bilm.pretraining import checkpoint, trainer
 from ner_elmo.bilm.pretraining import run as pretrain
+from ner_elmo.bilm.pretraining import trainer
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer
 from ner_elmo.cli.main import main
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
+from ner_elmo.runs.checkpoints import read_tensors, write_tensors
 from tests.support.devices import CPU
 from tests.support.toy_pretraining import make_config, make_trainer, toy_text, weights_of
 
@@ -178,9 +179,9 @@ def test_without_a_sound_checkpoint_the_run_begins_anew_and_says_so(toy: Path, t
     config = make_config(toy, epochs=1)
     pretrain.run(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
     for path in (tmp_path / "run" / "checkpoints").glob("step-*.pt"):
-        values = checkpoint.read_tensors(path)
+        values = read_tensors(path)
         del values["optimizer"]  # the weights are there: none of them may be taken
-        checkpoint.write_tensors(values, path)
+        write_tensors(values, path)
     events: list[Any] = []
     report = pretrain.run(config, tmp_path / "run", device=CPU, resume=True, report=events.append)
     assert any("found no sound checkpoint; starting anew" in event.get("message", "") for event in events)

@@ -33,7 +33,7 @@ def test_parts_join_from_the_top_down_and_warm_up() -> None:
     ]
     learned = [p for module in (model, softmax) for p in module.parameters() if p.requires_grad]
     assert sorted(id(p) for part in parts for p in part.parameters) == sorted(map(id, learned))
-    config = PretrainConfig(["x"], layer_decay=2.0, unfreeze=0.5, batch_tokens=100, warmup_steps=4)
+    config = PretrainConfig(["x"], init="parent", layer_decay=2.0, unfreeze=0.5, batch_tokens=100, warmup_steps=4)
 
     def factors(tokens: int, step: int = 0, fresh: bool = False, **changes: Any) -> list[float]:
         place = Place(step, tokens, 10_000)

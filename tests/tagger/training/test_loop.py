@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from ner_elmo.errors import NerElmoError
+from ner_elmo.runs.checkpoints import Checkpoints
+from ner_elmo.runs.events import silent
 from ner_elmo.tagger.training.config import TrainingOptions
-from ner_elmo.tagger.training.loop import _clip, checkpoint_files, load_checkpoint, train
-from tests.support.toy_training import begin, timeless
+from ner_elmo.tagger.training.loop import _clip, train
+from tests.support.toy_training import Events, begin, timeless
 
 
 @pytest.mark.parametrize("elmo", [False, True])
@@ -26,17 +29,16 @@ def test_a_resumed_run_equals_an_unbroken_one(
 
     first, data = begin(toy, options, **extra)
     found = []
-    for record in train(first, data, options, checkpoints=tmp_path):
+    for record in train(first, data, options, checkpoints=Checkpoints(tmp_path, "epoch", 4)):
         found.append(timeless(record))
         if record.epoch == 2:
             break  # as if the power had gone
     torch.manual_seed(12345)
     second, data = begin(toy, options, **extra)
-    saved, damaged = load_checkpoint(tmp_path)
-    assert saved is not None
-    assert not damaged
-    second.restore(saved)
-    found += [timeless(record) for record in train(second, data, options, checkpoints=tmp_path)]
+    assert Checkpoints(tmp_path, "epoch", 4).resume(lambda saved, _: second.restore(saved), silent)
+    found += [
+        timeless(record) for record in train(second, data, options, checkpoints=Checkpoints(tmp_path, "epoch", 4))
+    ]
 
     assert found == expected
     assert second.best_epoch == whole.best_epoch
@@ -48,16 +50,27 @@ def test_a_resumed_run_equals_an_unbroken_one(
 def test_a_damaged_checkpoint_is_passed_over(toy: Path, tmp_path: Path) -> None:
     options = TrainingOptions(epochs=3, learning_rate=0.02)
     state, data = begin(toy, options)
-    list(train(state, data, options, checkpoints=tmp_path))
-    newest, older = checkpoint_files(tmp_path)
-    newest.write_bytes(newest.read_bytes()[:1000])
-    saved, damaged = load_checkpoint(tmp_path)
-    assert saved is not None
-    assert saved["epoch"] == 2
-    assert damaged == [newest]
+    list(train(state, data, options, checkpoints=Checkpoints(tmp_path, "epoch", 4)))
+    checkpoints, epochs, events = Checkpoints(tmp_path, "epoch", 4), list[int](), Events()
+
+    def restore(saved: dict[str, Any], _: Path) -> None:
+        epochs.append(saved["epoch"])
+
+    newest, older = checkpoints.files()
+    data_of_newest = newest.read_bytes()
+    middle = len(data_of_newest) // 2
+    flipped = data_of_newest[:middle] + bytes([data_of_newest[middle] ^ 1]) + data_of_newest[middle + 1 :]
+    for damaged in (data_of_newest[:1000], flipped):  # torn, or with one bit turned round
+        newest.write_bytes(damaged)
+        assert checkpoints.resume(restore, events)
+        assert epochs.pop() == 2
+        assert f"{newest}: not a sound checkpoint" in events.text()
     older.write_bytes(b"")
-    assert load_checkpoint(tmp_path) == (None, [newest, older])
-    assert load_checkpoint(tmp_path / "none") == (None, [])
+    assert not checkpoints.resume(restore, events)
+    assert "found no sound checkpoint; starting anew" in events.text()
+    assert not Checkpoints(tmp_path / "none", "epoch", 4).resume(restore, events)
+    assert "no checkpoint to resume from; starting anew" in events.text()
+    assert epochs == []
 
 
 def test_the_model_keeps_its_best_epoch_and_training_stops_by_patience(toy: Path) -> None:

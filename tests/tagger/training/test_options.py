@@ -13,14 +13,16 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.inference import run_both as run_few
+from ner_elmo.runs.events import silent
 from ner_elmo.tagger.decoding import predict_scored
 from ner_elmo.tagger.network.inputs import Example, collate, make_words
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.store import load_tagger
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.training.config import TrainingOptions
-from ner_elmo.tagger.training.loop import load_checkpoint, train
+from ner_elmo.tagger.training.loop import train
 from ner_elmo.tagger.training.preparation import prepare
+from ner_elmo.tagger.training.resumption import checkpoints_in
 from ner_elmo.tagger.training.run import run
 from ner_elmo.text.files import sha256_of_file
 from tests.support.devices import CPU
@@ -167,14 +169,12 @@ def test_training_with_dev_resumes_to_the_bit_and_keeps_the_first_seed(toy: Path
     expected = [timeless(record) for record in train(whole, data, options)]
     first, data = begin_with_dev(toy, options)
     found = []
-    for record in train(first, data, options, checkpoints=tmp_path / "checkpoints"):
+    for record in train(first, data, options, checkpoints=checkpoints_in(tmp_path)):
         found.append(timeless(record))
         if record.epoch == 2:
             break
     second, data = begin_with_dev(toy, options)
-    saved, _ = load_checkpoint(tmp_path / "checkpoints")
-    assert saved is not None
-    second.restore(saved)
+    assert checkpoints_in(tmp_path).resume(lambda saved, _: second.restore(saved), silent)
     found += [timeless(record) for record in train(second, data, options)]
     assert found == expected
     for name, value in whole.model.state_dict().items():

@@ -48,9 +48,9 @@ def test_layers_and_mix(toy: Path, bilm: Path) -> None:
 
 
 def test_the_tokenizer_for_raw_text() -> None:
-    assert choose_text("auto", "characters", [["word"]]) == "characters"
-    assert choose_text("auto", "whitespace", [["many", "words", "."]]) == "en-1"
-    assert choose_text("auto", None, [["日", "本"]]) == "characters"
+    assert choose_text(None, "characters", [["word"]]) == "characters"
+    assert choose_text(None, "whitespace", [["many", "words", "."]]) == "en-1"
+    assert choose_text(None, None, [["日", "本"]]) == "characters"
     assert choose_text("whitespace", "en-1", []) == "whitespace"
-    assert choose_text("auto", "characters-words", [["在", "GDP"], ["日"]]) == "characters-words"
-    assert choose_text("auto", "characters-words", [["在", "G", "D", "P"], ["日"]]) == "characters"
+    assert choose_text(None, "characters-words", [["在", "GDP"], ["日"]]) == "characters-words"
+    assert choose_text(None, "characters-words", [["在", "G", "D", "P"], ["日"]]) == "characters"
