@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
-from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
+from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder, WordTable
 from ner_elmo.nn.cell import Arranged, Clips, State, Types
 from ner_elmo.nn.inference import run_both
 from ner_elmo.nn.ordered_sums import MANY_ROWS
@@ -34,12 +34,12 @@ class BiLm(nn.Module):
     """
 
     def __init__(
-        self, options: BilmOptions, n_words: int | None = None, token_encoder: nn.Module | None = None
+        self, options: BilmOptions, n_words: int | None = None, token_encoder: TokenEncoder | None = None
     ) -> None:
         super().__init__()
         self.options = options
         dim = options.lstm.projection_dim
-        self.token_encoder: nn.Module
+        self.token_encoder: TokenEncoder
         if token_encoder is not None:
             self.token_encoder = token_encoder
         elif options.char_cnn is not None:

@@ -20,6 +20,7 @@ from ner_elmo.bilm.data.corpus import Batch, Sentence, by_length, in_chunks, mak
 from ner_elmo.bilm.data.running_text import RunningBatch, States, one_row, running_directions
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.softmax import Softmax
+from ner_elmo.bilm.token_encoder import TokenEncoder
 from ner_elmo.errors import DataError
 from ner_elmo.nn.packing import reversal, reverse
 from ner_elmo.text.vocabulary import Vocabulary
@@ -78,7 +79,6 @@ def held_out_perplexity(
         DataError: there is no sentence.
     """
     device = next(model.parameters()).device
-    max_characters = model.options.max_characters if model.options.char_cnn else None
     forward = backward = 0.0
     n_tokens = predictions = unknown = 0
     was_training = model.training
@@ -86,9 +86,11 @@ def held_out_perplexity(
     with torch.inference_mode():
         if carry_state:
             chunks = in_chunks(sentences, batch_tokens, boundaries=1)
-            parts = _one_reading(model, (one_row(chunk, vocabulary, max_characters).to(device) for chunk in chunks))
+            parts = _one_reading(
+                model, (one_row(chunk, vocabulary, model.token_encoder).to(device) for chunk in chunks)
+            )
         else:
-            batches = _batches(sentences, vocabulary, max_characters, batch_tokens)
+            batches = _batches(sentences, vocabulary, model.token_encoder, batch_tokens)
             parts = ((*directions(model, batch.to(device)), batch.n_tokens) for batch in batches)
         for y_forward, y_backward, wanted_forward, wanted_backward, n_read in parts:
             forward += softmax.losses(y_forward, wanted_forward).double().sum().item()
@@ -124,12 +126,12 @@ def _one_reading(
 
 
 def _batches(
-    sentences: Iterable[Sentence], vocabulary: Vocabulary, max_characters: int | None, batch_tokens: int
+    sentences: Iterable[Sentence], vocabulary: Vocabulary, encoder: TokenEncoder, batch_tokens: int
 ) -> Iterator[Batch]:
     stream = iter(sentences)
     while chunk := list(islice(stream, _READ_AHEAD)):
         for group in by_length(chunk, batch_tokens):
-            yield make_batch([chunk[i] for i in group], vocabulary, max_characters)
+            yield make_batch([chunk[i] for i in group], vocabulary, encoder)
 
 
 def unigram_perplexity(counts: Counter[str], vocabulary: Vocabulary, sentences: Iterable[Sequence[str]]) -> float:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ner_elmo.bilm.data.interleave import interleaved
+from ner_elmo.bilm.token_encoder import TokenEncoder
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
+from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines, require_file
 from ner_elmo.text.heldout import Split
 from ner_elmo.text.tokenizer import sentence_forms
@@ -98,7 +99,7 @@ class Batch(NamedTuple):
     """Padded sentences with their boundaries, time first.
 
     Attributes:
-        types: the distinct tokens of the batch: character rows ``(types, max_characters)``, or word ids ``(types,)``.
+        types: the distinct tokens of the batch as rows of the token encoder ``(types, ...)``.
         tokens: indices into ``types`` ``(time, batch)``; padding repeats the end of the sentence.
         targets: word ids ``(time, batch)``.
         lengths: real positions of each sentence, boundaries included ``(batch,)``.
@@ -121,8 +122,8 @@ class Batch(NamedTuple):
         return Batch(types, tokens, targets, lengths, self.n_tokens)
 
 
-def make_batch(sentences: Sequence[Sentence], vocabulary: Vocabulary, max_characters: int | None) -> Batch:
-    """Build a batch; ``max_characters`` is ``None`` for models with word input."""
+def make_batch(sentences: Sequence[Sentence], vocabulary: Vocabulary, encoder: TokenEncoder) -> Batch:
+    """Build a batch, on the CPU, whose tokens ``encoder`` is to read."""
     bounded = [[BEGIN_SENTENCE, *sentence, END_SENTENCE] for sentence in sentences]
     lengths = [len(sentence) for sentence in bounded]
     index: dict[str, int] = {END_SENTENCE: 0}
@@ -130,9 +131,8 @@ def make_batch(sentences: Sequence[Sentence], vocabulary: Vocabulary, max_charac
     for column, sentence in enumerate(bounded):
         tokens[: len(sentence), column] = [index.setdefault(token, len(index)) for token in sentence]
     ids = np.array([vocabulary.id_of(token) for token in index], dtype=np.int64)
-    types = ids if max_characters is None else char_ids(list(index), max_characters)
     return Batch(
-        types=torch.from_numpy(types),
+        types=encoder.rows_of(list(index), vocabulary),
         tokens=torch.from_numpy(tokens),
         targets=torch.from_numpy(ids[tokens]),
         lengths=torch.tensor(lengths),

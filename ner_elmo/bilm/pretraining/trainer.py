@@ -99,10 +99,6 @@ class Trainer:
         return learned_parameters(self.model, self.softmax)
 
     @property
-    def max_characters(self) -> int | None:
-        return self.model.options.max_characters if self.model.options.char_cnn else None
-
-    @property
     def place(self) -> Place:
         return Place(self.step, self.tokens, self.total_tokens)
 
@@ -115,7 +111,7 @@ class Trainer:
         share = self.processes.share(sentences)
         if not share or self.most_positions is not None:
             return Ready(sentences, None)
-        batch = make_batch(share, self.vocabulary, self.max_characters)
+        batch = make_batch(share, self.vocabulary, self.model.token_encoder)
         return Ready(sentences, batch.pinned() if self.device.type == "cuda" else batch)
 
     def train_on(self, sentences: list[list[str]], batch: Batch | None = None) -> Step:
@@ -134,7 +130,7 @@ class Trainer:
         """One step on the next batch of ``running_text``; the states go on from a step that counts."""
         assert self.running_text is not None
         started = time.perf_counter()
-        batch = self.running_text.next_batch(self.vocabulary, self.max_characters).to(self.device)
+        batch = self.running_text.next_batch(self.vocabulary, self.model.token_encoder).to(self.device)
         self.waited += time.perf_counter() - started
         sample = self._draw()
         self._begin_step()
@@ -211,7 +207,7 @@ class Trainer:
     ) -> tuple[float, float]:
         """Add the gradients of some sentences of a batch with ``n_predictions``; what they add to its losses."""
         if batch is None:
-            batch = make_batch(sentences, self.vocabulary, self.max_characters)
+            batch = make_batch(sentences, self.vocabulary, self.model.token_encoder)
         with computing(self.config.precision, self.device):
             predicted = directions(self.model, batch.to(self.device))
         return self._add_gradients(predicted, sample, n_predictions)

@@ -31,6 +31,7 @@ from ner_elmo.bilm.perplexity import held_out_perplexity
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
+from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent
@@ -112,10 +113,11 @@ def test_streams_go_on_from_where_they_stood(tmp_path: Path, order: str) -> None
     source = write_text(tmp_path)
     config = make_config(tmp_path, carry_state=True, unroll_steps=6, batch_tokens=24, order=order)
     vocabulary = most_frequent(count_text(source.files, source.tokenizer).counts, 30)
+    table = WordTable(len(vocabulary), 1)
     whole, parts = running_text(config, source), running_text(config, source)
     for _ in range(40):  # several passes
-        wanted = whole.next_batch(vocabulary, None)
-        found = parts.next_batch(vocabulary, None)
+        wanted = whole.next_batch(vocabulary, table)
+        found = parts.next_batch(vocabulary, table)
         assert all(torch.equal(a, b) for a, b in zip(wanted.targets, found.targets, strict=True))
         values = parts.state_dict()
         parts = running_text(config, source)
@@ -133,7 +135,9 @@ def test_carrying_state_over_batches_is_one_long_reading() -> None:
         found = []
         with torch.no_grad():
             for _ in range(longest // steps):
-                (*predicted, _, _), states = running_directions(model, text.next_batch(vocabulary, 12), text.states)
+                (*predicted, _, _), states = running_directions(
+                    model, text.next_batch(vocabulary, model.token_encoder), text.states
+                )
                 text.keep(states)
                 found.append(predicted)
         return torch.cat([forward for forward, _ in found]), torch.cat([backward for _, backward in found])
@@ -153,7 +157,7 @@ def test_rows_do_not_see_each_other() -> None:
         with torch.no_grad():
             for _ in range(8):
                 (forward, backward, *_), states = running_directions(
-                    model, text.next_batch(vocabulary, 12), text.states
+                    model, text.next_batch(vocabulary, model.token_encoder), text.states
                 )
                 text.keep(states)
                 found.append(torch.stack([forward, backward]).unflatten(1, (4, len(rows))))
@@ -323,7 +327,9 @@ def test_the_penn_treebank_is_read_as_published(shared: Path) -> None:
     assert vocabulary.id_of("<unk>") == vocabulary.unknown_id
     assert sum(counts.values()) == 929_589
     test = list(TextSource((folder / "ptb.test.txt.xz",)).sentences())
-    batches = [one_row(chunk, vocabulary, None) for chunk in in_chunks(test, 4096, boundaries=1)]
+    batches = [
+        one_row(chunk, vocabulary, WordTable(len(vocabulary), 1)) for chunk in in_chunks(test, 4096, boundaries=1)
+    ]
     assert sum(batch.n_tokens for batch in batches) == 78_669
     for direction in range(2):
         wanted = torch.cat([batch.targets[direction] for batch in batches])

@@ -266,12 +266,12 @@ def test_long_sentences_are_cut_for_training() -> None:
 
 def test_make_batch() -> None:
     vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "b"])
-    batch = corpus.make_batch([["a", "zz"], ["b"]], vocabulary, 10)
+    batch = corpus.make_batch([["a", "zz"], ["b"]], vocabulary, make_model(make_options()).token_encoder)
     assert batch.targets.t().tolist() == [[0, 3, 2, 1], [0, 4, 1, 1]]
     assert batch.lengths.tolist() == [4, 3]
     assert batch.n_tokens == 3
     assert len(batch.types) == 5
-    wanted = char_ids(["<S>", "a", "zz", "</S>"], 10)
+    wanted = char_ids(["<S>", "a", "zz", "</S>"], 12)
     np.testing.assert_array_equal(batch.types[batch.tokens[:, 0]].numpy(), wanted)
 
 

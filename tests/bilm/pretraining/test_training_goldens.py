@@ -100,7 +100,7 @@ def test_batches(golden: Path) -> None:
     expected = dict(np.load(golden / "batches.npz"))
     assert trainer.running_text is not None
     for k in range(12):
-        batch = trainer.running_text.next_batch(trainer.vocabulary, 50)
+        batch = trainer.running_text.next_batch(trainer.vocabulary, trainer.model.token_encoder)
         for direction, suffix in enumerate(("", "_reverse")):
             inputs = batch.inputs[direction].t()
             np.testing.assert_array_equal(batch.types[inputs], expected[f"batch{k}.tokens_characters{suffix}"])
@@ -150,7 +150,7 @@ def in_rows(trainer: Trainer, sentences: list[list[str]], n_rows: int) -> tuple[
     with torch.inference_mode():
         while True:
             try:
-                batch = text.next_batch(trainer.vocabulary, 50)
+                batch = text.next_batch(trainer.vocabulary, trainer.model.token_encoder)
             except StopIteration:
                 break
             (forward, backward, *wanted), states = running_directions(trainer.model, batch, text.states)
