@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder, WordTable
-from ner_elmo.nn.cell import Arranged, Clips, State, Types
+from ner_elmo.nn.cell import Arranged, Clips, State, States, Types
 from ner_elmo.nn.inference import run_both
 from ner_elmo.nn.ordered_sums import MANY_ROWS
 from ner_elmo.nn.packing import packing, reversal, reverse
@@ -195,8 +195,8 @@ class BiLm(nn.Module):
         return self.forward_lstm.dropout(forward), self.backward_lstm.dropout(backward)
 
     def running_predictions(
-        self, forward_vectors: Tensor, backward_vectors: Tensor, states: tuple[list[State] | None, list[State] | None]
-    ) -> tuple[Tensor, Tensor, tuple[list[State] | None, list[State] | None]]:
+        self, forward_vectors: Tensor, backward_vectors: Tensor, states: States
+    ) -> tuple[Tensor, Tensor, States]:
         """What each direction knows after each symbol of text that goes on from where the last call left it.
 
         Args:

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 State = tuple[Tensor, Tensor]  # h (rows, width), c (rows, dim)
+# A state for each layer, forward and backward; ``None`` is the zero state.
+States = tuple[list[State] | None, list[State] | None]
 
 # Most units whose gates stand together: the gates of so many and some hundred rows fit a core's own cache.
 BLOCK = 256

@@ -16,21 +16,18 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ner_elmo.bilm.data import corpus
 from ner_elmo.bilm.data.corpus import Sentence, TextSource
-from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.token_encoder import TokenEncoder
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.nn.cell import State
+from ner_elmo.nn.cell import States
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.vocabulary import Vocabulary
 
 ORDERS = ("shuffled", "text")
 Row = list[str]
-States = tuple[list[State] | None, list[State] | None]  # forward, backward; None is the zero state
 
 
 class ShuffledText:
@@ -183,18 +180,6 @@ def make_running_batch(
         targets=(targets[0], targets[1]),
         n_tokens=sum(token != END_SENTENCE for row in forward[1] for token in row),
     )
-
-
-def running_directions(
-    model: BiLm, batch: RunningBatch, states: States
-) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], States]:
-    """Forward and backward outputs ``(predictions, projection_dim)``, their targets ``(predictions,)``, and the states
-    after the batch. The token encoder runs once for each distinct token of both directions."""
-    vectors = model.token_encoder(batch.types)
-    read_forward, read_backward = (functional.embedding(part, vectors) for part in batch.inputs)
-    forward, backward, states = model.running_predictions(read_forward, read_backward, states)
-    outputs = forward.flatten(0, 1), backward.flatten(0, 1)
-    return (*outputs, batch.targets[0].flatten(), batch.targets[1].flatten()), states
 
 
 class RunningText:

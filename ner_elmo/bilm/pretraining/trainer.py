@@ -18,13 +18,13 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ner_elmo.bilm.data.corpus import Batch, TextSource, by_length, make_batch, training_batches
 from ner_elmo.bilm.data.read_ahead import read_ahead
-from ner_elmo.bilm.data.running_text import RunningText, running_directions
+from ner_elmo.bilm.data.running_text import RunningText
 from ner_elmo.bilm.model import BiLm
-from ner_elmo.bilm.perplexity import directions
+from ner_elmo.bilm.predictions import Predictions, directions, running_directions
 from ner_elmo.bilm.pretraining.adaptation import load_parent, start_from_unigrams
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.distributed import Processes
@@ -136,7 +136,7 @@ class Trainer:
         self._begin_step()
         with computing(self.config.precision, self.device):
             predicted, states = running_directions(self.model, batch, self.running_text.states)
-        losses = self._add_gradients(predicted, sample, len(predicted[2]))
+        losses = self._add_gradients(predicted, sample, len(predicted.forward_targets))
         step = self._finish_step(*losses, batch.n_tokens)
         if step.finite:
             self.running_text.keep(states)
@@ -212,20 +212,18 @@ class Trainer:
             predicted = directions(self.model, batch.to(self.device))
         return self._add_gradients(predicted, sample, n_predictions)
 
-    def _add_gradients(
-        self, predicted: tuple[Tensor, Tensor, Tensor, Tensor], sample: Sample | None, n_predictions: int
-    ) -> tuple[float, float]:
-        """Add the gradients of outputs and targets (:func:`directions`); what they add to the losses of a batch."""
-        y_forward, y_backward, wanted_forward, wanted_backward = predicted
+    def _add_gradients(self, predicted: Predictions, sample: Sample | None, n_predictions: int) -> tuple[float, float]:
+        """Add the gradients of some predictions of a batch with ``n_predictions``; what they add to its losses."""
         # Both directions at once: the gradient of the whole output layer, nearly all of it zeros, is made once.
-        y, wanted = torch.cat([y_forward, y_backward]).float(), torch.cat([wanted_forward, wanted_backward])
-        weight = len(wanted_forward) / n_predictions
+        y = torch.cat([predicted.forward, predicted.backward]).float()
+        targets = torch.cat([predicted.forward_targets, predicted.backward_targets])
+        weight = len(predicted.forward_targets) / n_predictions
         dtype = product_type(self.config.precision, self.device)
         with fast_products(self.config.precision):
             if sample is None:
-                loss, losses = self.softmax.exact_loss(y, wanted, dtype)
+                loss, losses = self.softmax.exact_loss(y, targets, dtype)
             else:
-                loss, losses = self.softmax.sampled_loss(y, wanted, sample, dtype)
+                loss, losses = self.softmax.sampled_loss(y, targets, sample, dtype)
             (loss * (weight * gradient_scale(self.config))).backward()
         forward, backward = losses.view(2, -1).mean(1).tolist()
         return forward * weight, backward * weight

@@ -22,12 +22,12 @@ from ner_elmo.bilm.data.running_text import (
     Stream,
     TextFrom,
     one_row,
-    running_directions,
     running_text,
 )
 from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity
+from ner_elmo.bilm.predictions import running_directions
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer

@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from ner_elmo.bilm.data.corpus import read_sentences
-from ner_elmo.bilm.data.running_text import RunningText, Stream, running_directions
+from ner_elmo.bilm.data.running_text import RunningText, Stream
 from ner_elmo.bilm.files.weights import read_weights, weight_table
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import read_options
 from ner_elmo.bilm.perplexity import held_out_perplexity
+from ner_elmo.bilm.predictions import running_directions
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer
 from ner_elmo.nn.cell import State
