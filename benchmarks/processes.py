@@ -86,11 +86,11 @@ def work(arguments: argparse.Namespace) -> None:
         for sentences in islice(batches, WARM_UP):
             trainer.train_on(sentences)
         processes.wait()
-        started, before = time.perf_counter(), trainer.tokens
+        started, before = time.perf_counter(), trainer.position.tokens
         for sentences in islice(batches, arguments.steps):
             trainer.train_on(sentences)
         if processes.is_first:
-            speed = (trainer.tokens - before) / (time.perf_counter() - started)
+            speed = (trainer.position.tokens - before) / (time.perf_counter() - started)
             print(json.dumps({"tokens_per_second": speed}))
 
 

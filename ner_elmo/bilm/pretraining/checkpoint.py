@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ner_elmo.bilm.pretraining.trainer import Trainer
+from ner_elmo.bilm.pretraining.trainer import Position, Trainer
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.events import Report, warning
 from ner_elmo.text.files import replace_file
@@ -27,20 +27,21 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
     Raises:
         NerElmoError: it cannot be written; those before are still there.
     """
-    path = folder / f"step-{trainer.step:08d}.pt"
-    if not trainer.processes.is_first:
+    learner, position, processes = trainer.learner, trainer.position, trainer.machine.processes
+    path = folder / f"step-{position.step:08d}.pt"
+    if not processes.is_first:
         return path
     values = {
-        "model": trainer.model.state_dict(),
-        "softmax": trainer.softmax.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "generator": trainer.generator.get_state(),
-        "position": [trainer.step, trainer.tokens, trainer.epoch, trainer.batch, trainer.skipped],
-        "skipped_in_all": trainer.skipped_in_all,
-        "best": trainer.best,
+        "model": learner.model.state_dict(),
+        "softmax": learner.softmax.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "generator": learner.generator.get_state(),
+        "position": [position.step, position.tokens, position.epoch, position.batch, position.skipped],
+        "skipped_in_all": position.skipped_in_all,
+        "best": position.best,
         "running_text": trainer.running_text.state_dict() if trainer.running_text is not None else None,
         "vocabulary": trainer.vocabulary.digest(),
-        "processes": trainer.processes.size,
+        "processes": processes.size,
     }
     write_tensors(values, path)
     for old in sorted(folder.glob("step-*.pt"))[:-CHECKPOINTS_KEPT]:
@@ -68,13 +69,14 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
             warning(report, message)
             continue
         found = True
-        before, now = values.get("processes", 1), trainer.processes.size
+        before, now = values.get("processes", 1), trainer.machine.processes.size
         if before != now:
             report({"event": "processes", "before": before, "now": now})
         break
     if paths and not found:
         warning(report, f"{folder}: found no sound checkpoint; starting anew")
-    if trainer.processes.sum([trainer.step])[0] != trainer.step * trainer.processes.size:
+    step, processes = trainer.position.step, trainer.machine.processes
+    if processes.sum([step])[0] != step * processes.size:
         raise NerElmoError(f"{folder}: the processes found different checkpoints; -o must be a folder they all share")
     return found
 
@@ -89,15 +91,14 @@ def _set(trainer: Trainer, values: Mapping[str, Any], path: Path) -> None:
             f"{path}: this run has another vocabulary than its text gives now; the text or the vocabulary file has "
             "changed since; put it back, or begin anew with --force instead of --resume"
         )
-    trainer.model.load_state_dict(model)
-    trainer.softmax.load_state_dict(softmax)
-    trainer.optimizer.load_state_dict(optimizer)
-    trainer.generator.set_state(generator)
-    trainer.step, trainer.tokens, trainer.epoch, trainer.batch, trainer.skipped = step, tokens, epoch, batch, skipped
-    trainer.skipped_in_all = values.get("skipped_in_all", 0)
-    trainer.best = best
+    learner = trainer.learner
+    learner.model.load_state_dict(model)
+    learner.softmax.load_state_dict(softmax)
+    learner.optimizer.load_state_dict(optimizer)
+    learner.generator.set_state(generator)
+    trainer.position = Position(step, tokens, epoch, batch, skipped, values.get("skipped_in_all", 0), best)
     if trainer.running_text is not None:
-        trainer.running_text.load_state_dict(values["running_text"], trainer.device)
+        trainer.running_text.load_state_dict(values["running_text"], trainer.machine.device)
 
 
 def write_tensors(values: Mapping[str, Any], path: Path) -> None:

@@ -234,15 +234,15 @@ def test_a_step_that_is_not_finite_leaves_the_state(toy: Path) -> None:
     trainer.train_on_running_text()
     before = trainer.running_text.states
     with torch.no_grad():
-        kept = trainer.softmax.bias[3].clone()
-        trainer.softmax.bias[3] = float("nan")
+        kept = trainer.learner.softmax.bias[3].clone()
+        trainer.learner.softmax.bias[3] = float("nan")
     trainer.train_on_running_text()
-    assert trainer.skipped == 1
+    assert trainer.position.skipped == 1
     assert trainer.running_text.states is before
     with torch.no_grad():
-        trainer.softmax.bias[3] = kept
+        trainer.learner.softmax.bias[3] = kept
     trainer.train_on_running_text()
-    assert trainer.skipped == 0
+    assert trainer.position.skipped == 0
     assert trainer.running_text.states is not before
 
 
@@ -261,7 +261,7 @@ def test_adamw_without_decay_is_adam_and_with_it_is_not(toy: Path) -> None:
         trainer = new_trainer(config, most_frequent(counts, 50), counts, 10**6, CPU)
         for _ in range(3):
             trainer.train_on([["w1", "w4"], ["w3", "w10", "w5"]])
-        return torch.cat([p.detach().flatten() for p in trainer.parameters()])
+        return torch.cat([p.detach().flatten() for p in trainer.learner.parameters()])
 
     plain = weights(optimizer="adam")
     assert torch.equal(weights(optimizer="adamw", weight_decay=0.0), plain)
@@ -299,9 +299,9 @@ def test_tied_embeddings_are_one_table(toy: Path, tmp_path: Path, changes: dict[
 def test_gradients_of_a_tied_table_add_up(toy: Path) -> None:
     counts = count_text((toy,), "whitespace").counts
     trainer = new_trainer(make_config(toy, options=tied_options()), most_frequent(counts, 50), counts, 10**6, CPU)
-    table = trainer.model.token_encoder.embedding.weight  # type: ignore[union-attr]
-    assert trainer.softmax.weight is table
-    assert sum(parameter is table for parameter in trainer.parameters()) == 1
+    table = trainer.learner.model.token_encoder.embedding.weight  # type: ignore[union-attr]
+    assert trainer.learner.softmax.weight is table
+    assert sum(parameter is table for parameter in trainer.learner.parameters()) == 1
     trainer.train_on([["w1", "w4"]])
     assert table.grad is not None  # type: ignore[union-attr]
     assert table.grad.abs().sum(1).min() > 0  # type: ignore[operator,union-attr] # read or not, every word is scored
