@@ -45,7 +45,7 @@ def test_a_step_in_bfloat16_is_nearly_the_one_in_float32(clip: float | None) -> 
         assert nearly.forward == pytest.approx(step.forward, rel=5e-3)
         assert nearly.backward == pytest.approx(step.backward, rel=5e-3)
         assert nearly.forward != step.forward  # it is another arithmetic
-    assert all(parameter.dtype == torch.float32 for parameter in mixed.parameters())
+    assert all(parameter.dtype == torch.float32 for parameter in mixed.learner.parameters())
 
 
 def test_the_fused_lstm_is_the_recurrence_with_and_without_a_state() -> None:
