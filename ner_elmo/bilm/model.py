@@ -110,9 +110,10 @@ class BiLm(nn.Module):
             outputs = self._few_rows(vectors, batch_sizes, orders, n_layers, starts)
         else:
             outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts, types)
-        for half, order, found in zip((layers[..., :dim], layers[..., dim:]), orders, outputs, strict=True):
-            for number, output in enumerate(found, start=1):
-                half[number, order] = output
+        columns = layers[..., :dim], layers[..., dim:]
+        for of_direction, order, direction_outputs in zip(columns, orders, outputs, strict=True):
+            for number, output in enumerate(direction_outputs, start=1):
+                of_direction[number, order] = output
         return layers
 
     def starts(self, begin: Tensor, end: Tensor) -> Starts:
@@ -164,13 +165,14 @@ class BiLm(nn.Module):
             state = None
             if starts is not None:
                 n_rows = batch_sizes[0], -1
-                parts = zip(*(one[number] for one in starts), strict=True)  # the h of both directions, and the c
-                h, c = (torch.stack([one.expand(n_rows) for one in both]) for both in parts)
+                # the h of both directions, and the c
+                parts = zip(*(direction_starts[number] for direction_starts in starts), strict=True)
+                h, c = (torch.stack([row.expand(n_rows) for row in rows]) for rows in parts)
                 state = h, c
             y = run_both(x, batch_sizes, weights, self._clips, state)
             x = y + x if number > 0 and self.options.lstm.use_skip_connections else y
-            for found, one in zip(outputs, x, strict=True):
-                found.append(one)
+            for direction_outputs, direction_x in zip(outputs, x, strict=True):
+                direction_outputs.append(direction_x)
         return outputs
 
     @property
