@@ -23,7 +23,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.plain_bilm import PlainBilm
-from ner_elmo.bilm.data.corpus import TextSource, make_batch, training_batches
+from ner_elmo.bilm.data.batches import make_batch, training_batches
+from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import draw_sample

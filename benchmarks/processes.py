@@ -60,7 +60,8 @@ def work(arguments: argparse.Namespace) -> None:
     """One process: train some steps; the first prints the speed of all together."""
     import torch
 
-    from ner_elmo.bilm.data.corpus import TextSource, training_batches
+    from ner_elmo.bilm.data.batches import training_batches
+    from ner_elmo.bilm.data.corpus import TextSource
     from ner_elmo.bilm.pretraining.config import PretrainConfig
     from ner_elmo.bilm.pretraining.distributed import joined
     from ner_elmo.bilm.pretraining.trainer import new_trainer

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from ner_elmo.bilm.data.corpus import Sentence, by_length, in_chunks, make_batch
+from ner_elmo.bilm.data.batches import make_batch
+from ner_elmo.bilm.data.corpus import Sentence, by_length, in_chunks
 from ner_elmo.bilm.data.running_text import one_row
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.predictions import Predictions, directions, running_directions

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ner_elmo.bilm.data.corpus import Batch
+from ner_elmo.bilm.data.batches import Batch
 from ner_elmo.bilm.data.running_text import RunningBatch
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.nn.cell import States

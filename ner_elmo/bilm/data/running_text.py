@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ner_elmo.bilm.data import corpus
+from ner_elmo.bilm.data import batches
 from ner_elmo.bilm.data.corpus import Sentence, TextSource
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.token_encoder import TokenEncoder
@@ -52,7 +52,7 @@ class ShuffledText:
         buffer: list[list[str]] = []
         for tokens in replace(self.source, files=tuple(files)).sentences():
             buffer.append(tokens)
-            if len(buffer) >= corpus.SHUFFLE_BUFFER:
+            if len(buffer) >= batches.SHUFFLE_BUFFER:
                 order.shuffle(buffer)
                 yield from buffer
                 buffer.clear()

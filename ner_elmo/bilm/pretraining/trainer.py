@@ -20,7 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ner_elmo.bilm.data.corpus import Batch, TextSource, by_length, make_batch, training_batches
+from ner_elmo.bilm.data.batches import Batch, make_batch, training_batches
+from ner_elmo.bilm.data.corpus import TextSource, by_length
 from ner_elmo.bilm.data.read_ahead import read_ahead
 from ner_elmo.bilm.data.running_text import RunningText
 from ner_elmo.bilm.predictions import directions, running_directions

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ner_elmo.bilm.data import corpus
+from ner_elmo.bilm.data import batches
 from ner_elmo.bilm.data.corpus import TextSource, in_chunks
 from ner_elmo.bilm.data.running_text import (
     RunningText,
@@ -96,7 +96,7 @@ def write_text(folder: Path, n_files: int = 3) -> TextSource:
 
 
 def test_a_pass_over_shuffled_text_has_every_sentence_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 7)
+    monkeypatch.setattr(batches, "SHUFFLE_BUFFER", 7)
     source = write_text(tmp_path)
     stream = ShuffledText(source, "1/forward")
     passes = [list(islice(stream, 90)) for _ in range(3)]

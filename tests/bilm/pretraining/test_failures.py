@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from ner_elmo.bilm.data.corpus import Batch
+from ner_elmo.bilm.data.batches import Batch
 from ner_elmo.bilm.pretraining import checkpoint, trainer
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from ner_elmo.bilm.data import corpus
+from ner_elmo.bilm.data import batches
+from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary, write_bilm
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
@@ -121,7 +122,7 @@ def test_training_learns_and_a_killed_run_resumes_to_the_bit(
 
 
 def test_a_run_on_several_files_resumes_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 60)
+    monkeypatch.setattr(batches, "SHUFFLE_BUFFER", 60)
     (tmp_path / "text").mkdir()
     for number, n_sentences in enumerate((150, 50, 20)):
         lines = [" ".join(sentence) for sentence in toy_text(n_sentences, number)]
@@ -245,38 +246,8 @@ def test_init_goes_on_from_a_model(toy: Path, tmp_path: Path) -> None:
     assert second["perplexity"]["mean"] == pytest.approx(first["perplexity"]["mean"], rel=1e-4)
 
 
-def test_batches_hold_every_sentence_once_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 50)
-    sentences = toy_text(173, 2)
-
-    def batches(epoch: int) -> list[list[list[str]]]:
-        return list(corpus.training_batches(lambda: (list(s) for s in sentences), 40, 1, epoch))
-
-    found = batches(0)
-    assert sorted(sentence for batch in found for sentence in batch) == sorted(sentences)
-    assert all(len(batch) * (max(map(len, batch)) + 2) <= 40 for batch in found)
-    assert batches(0) == found
-    assert batches(1) != found
-
-
-def test_long_sentences_are_cut_for_training() -> None:
-    found = list(corpus.training_batches(lambda: [["x"] * 95], 32, 1, 0))
-    assert sorted(len(sentence) for batch in found for sentence in batch) == [5, 30, 30, 30]
-
-
-def test_make_batch() -> None:
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "b"])
-    batch = corpus.make_batch([["a", "zz"], ["b"]], vocabulary, make_model(make_options()).token_encoder)
-    assert batch.targets.t().tolist() == [[0, 3, 2, 1], [0, 4, 1, 1]]
-    assert batch.lengths.tolist() == [4, 3]
-    assert batch.n_tokens == 3
-    assert len(batch.types) == 5
-    wanted = char_ids(["<S>", "a", "zz", "</S>"], 12)
-    np.testing.assert_array_equal(batch.types[batch.tokens[:, 0]].numpy(), wanted)
-
-
 def test_held_out_sentences_are_not_trained_on(toy: Path) -> None:
-    source = corpus.TextSource((toy,)).holding_out()
+    source = TextSource((toy,)).holding_out()
     kept, out = list(source.sentences()), count_text(source.files, "whitespace", split=source.split).heldout
     assert out
     assert len(kept) + len(out) == 400
