@@ -26,7 +26,7 @@ from ner_elmo.bilm.files.directory import (
     write_published_pair,
 )
 from ner_elmo.bilm.files.weights import read_weights, write_weights
-from ner_elmo.bilm.options import options_to_json, parse_options, read_options
+from ner_elmo.bilm.options import options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
@@ -131,13 +131,6 @@ def test_261_and_262_characters_are_alike(model_folder: Path, tmp_path: Path, n_
     (found,) = Elmo.load(tmp_path / "pair").embed([["a", "new"]])
     (wanted,) = Elmo.load(model_folder).embed([["a", "new"]])
     np.testing.assert_allclose(found, wanted, atol=1e-6)
-
-
-def test_another_number_of_characters_is_refused() -> None:
-    values = options_to_json(make_options())
-    values["char_cnn"]["n_characters"] = 300
-    with pytest.raises(ModelError, match=r"n_characters: found 300, expected 261 \(training\) or 262 \(inference\)"):
-        parse_options(values)
 
 
 @pytest.fixture
@@ -288,33 +281,6 @@ def test_what_is_no_model_is_refused(model_folder: Path, tmp_path: Path, source:
 
 def test_an_initial_state_of_null_is_none(model_folder: Path, tmp_path: Path) -> None:
     assert load_bilm(find_bilm(changed_info(tmp_path, model_folder, initial_state=None))).options.lstm.dim == 7
-
-
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"filters": [[1, "many"]]}, r"filters: found \[\[1, 'many'\]\], expected a list of \[width, number\] pairs"),
-        ({"filters": [[13, 1]]}, "expected widths from 1 to 12"),
-        ({"embedding": 16}, "char_cnn.embedding: found 16, expected a section with dim"),
-        ({"n_highway": -1}, "n_highway: found -1, expected a whole number of at least 0"),
-        ({"max_characters_per_token": 2}, "max_characters_per_token: found 2"),
-    ],
-)
-def test_impossible_character_options_are_refused(section: dict[str, Any], message: str) -> None:
-    values = options_to_json(make_options())
-    with pytest.raises(ModelError, match=message):
-        parse_options(values | {"char_cnn": values["char_cnn"] | section})
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("cell_clip", float("nan")), ("use_skip_connections", "no"), ("n_layers", 0), ("dim", True)]
-)
-def test_impossible_lstm_options_are_refused(key: str, value: Any) -> None:
-    values = options_to_json(make_options())
-    with pytest.raises(ModelError, match=rf"lstm\.{key}: found"):
-        parse_options(values | {"lstm": values["lstm"] | {key: value}})
-    with pytest.raises(ModelError, match=r"char_cnn: found \['x'\], expected a section"):
-        parse_options(values | {"char_cnn": ["x"]})
 
 
 @pytest.mark.parametrize("storage", ["float32", "float16"])
