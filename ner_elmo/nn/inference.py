@@ -106,8 +106,8 @@ def _first(projection: Tensor | None) -> Tensor | None:
 
 
 class _Scratch:
-    """What the steps of a layer share: room for the gates of some blocks of units and for half of σ(o) tanh(cell) of all,
-    of ``most`` rows; and what bias and types of input give the gates."""
+    """What the steps of a layer share: room for ``most`` rows, of the gates of some blocks of units, and of half of
+    σ(o) tanh(cell) of all units; and what bias and types of input give the gates."""
 
     def __init__(self, weights: Arranged, most: int, like: Tensor) -> None:
         n_blocks = min(weights.dim // weights.block, GATE_BYTES // (16 * weights.block * most))

@@ -65,9 +65,7 @@ def test_named_sizes_come_back(name: str) -> None:
 
 
 def test_an_unknown_size_is_refused() -> None:
-    with pytest.raises(
-        UsageError, match="--size huge: unknown; expected one of tiny, compact, small, medium, orig"
-    ):
+    with pytest.raises(UsageError, match="--size huge: unknown; expected one of tiny, compact, small, medium, orig"):
         size("huge")
 
 

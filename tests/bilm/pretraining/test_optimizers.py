@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ner_elmo.bilm.pretraining.config import PretrainConfig
-from ner_elmo.bilm.pretraining.optimizers import BETAS, gradient_scale, make_optimizer
+from ner_elmo.bilm.pretraining.optimizers import gradient_scale, make_optimizer
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import most_frequent
@@ -39,7 +39,7 @@ def test_adagrads_first_steps_are_bilm_tfs() -> None:
 def test_adams_first_steps_by_hand() -> None:
     assert after_steps([5.0], learning_rate=0.1) == pytest.approx(0.9)  # as long as the rate, whatever the gradient
     assert after_steps([-0.01], learning_rate=0.1) == pytest.approx(1.1, abs=1e-5)
-    first, second = BETAS
+    first, second = 0.9, 0.99
     mean = (first * (1 - first) * 2 + (1 - first) * 1) / (1 - first**2)
     square = (second * (1 - second) * 4 + (1 - second) * 1) / (1 - second**2)
     expected = 0.9 - 0.1 * mean / math.sqrt(square)
