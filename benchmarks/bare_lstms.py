@@ -24,7 +24,8 @@ import torch
 from torch import nn
 
 from benchmarks.pretraining import padded_vocabulary, summary
-from ner_elmo.bilm.data.corpus import TextSource, training_batches
+from ner_elmo.bilm.data.batches import training_batches
+from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.data.read_ahead import read_ahead
 from ner_elmo.bilm.options import LstmOptions, options_to_json, size
 from ner_elmo.bilm.pretraining.config import PretrainConfig

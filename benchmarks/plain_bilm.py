@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ner_elmo.bilm.data.corpus import Batch
+from ner_elmo.bilm.data.batches import Batch
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.bilm.softmax import Sample
 

@@ -23,10 +23,12 @@ from pathlib import Path
 import torch
 
 from benchmarks.plain_bilm import PlainBilm
-from ner_elmo.bilm.data.corpus import TextSource, make_batch, training_batches
+from ner_elmo.bilm.data.batches import make_batch, training_batches
+from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import draw_sample
+from ner_elmo.bilm.token_encoder import CharacterCnn
 from ner_elmo.nn.precision import PRECISIONS, best_precision
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, most_frequent
@@ -61,9 +63,11 @@ def plain_step(vocabulary: Vocabulary, config: PretrainConfig) -> Callable[[list
     model = PlainBilm(options, len(vocabulary)).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     generator = torch.Generator().manual_seed(1)
+    assert options.char_cnn is not None
+    encoder = CharacterCnn(options.char_cnn, options.lstm.projection_dim)  # for the rows of its tokens alone
 
     def step(sentences: list[list[str]]) -> None:
-        batch = make_batch(sentences, vocabulary, options.max_characters)
+        batch = make_batch(sentences, vocabulary, encoder)
         sample = draw_sample(SAMPLES, len(vocabulary), generator)
         optimizer.zero_grad()
         model.loss(batch, sample).backward()

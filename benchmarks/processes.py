@@ -60,7 +60,8 @@ def work(arguments: argparse.Namespace) -> None:
     """One process: train some steps; the first prints the speed of all together."""
     import torch
 
-    from ner_elmo.bilm.data.corpus import TextSource, training_batches
+    from ner_elmo.bilm.data.batches import training_batches
+    from ner_elmo.bilm.data.corpus import TextSource
     from ner_elmo.bilm.pretraining.config import PretrainConfig
     from ner_elmo.bilm.pretraining.distributed import joined
     from ner_elmo.bilm.pretraining.trainer import new_trainer
@@ -86,11 +87,11 @@ def work(arguments: argparse.Namespace) -> None:
         for sentences in islice(batches, WARM_UP):
             trainer.train_on(sentences)
         processes.wait()
-        started, before = time.perf_counter(), trainer.tokens
+        started, before = time.perf_counter(), trainer.position.tokens
         for sentences in islice(batches, arguments.steps):
             trainer.train_on(sentences)
         if processes.is_first:
-            speed = (trainer.tokens - before) / (time.perf_counter() - started)
+            speed = (trainer.position.tokens - before) / (time.perf_counter() - started)
             print(json.dumps({"tokens_per_second": speed}))
 
 

@@ -111,7 +111,7 @@ class LstmLayer(nn.Module):
                 zeros = x.new_zeros(2, 1, batch_sizes[0], max(self.width, self.dim), dtype=dtype)
                 h, c = zeros[0, ..., : self.width].contiguous(), zeros[1, ..., : self.dim].contiguous()
             else:
-                h, c = (one.unsqueeze(0).to(dtype) for one in state)
+                h, c = (part.unsqueeze(0).to(dtype) for part in state)
             sizes = torch.tensor(batch_sizes)
             y, h, c = torch.lstm(x.to(dtype), sizes, (h, c), weights, True, 1, 0.0, self.training, False)
         return y, (h.squeeze(0).float(), c.squeeze(0).float())

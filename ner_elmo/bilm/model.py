@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
-from ner_elmo.bilm.token_encoder import CharacterCnn, WordTable
-from ner_elmo.nn.cell import Arranged, Clips, State, Types
+from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder, WordTable
+from ner_elmo.nn.cell import Arranged, Clips, State, States, Types
 from ner_elmo.nn.inference import run_both
 from ner_elmo.nn.ordered_sums import MANY_ROWS
 from ner_elmo.nn.packing import packing, reversal, reverse
@@ -34,12 +34,12 @@ class BiLm(nn.Module):
     """
 
     def __init__(
-        self, options: BilmOptions, n_words: int | None = None, token_encoder: nn.Module | None = None
+        self, options: BilmOptions, n_words: int | None = None, token_encoder: TokenEncoder | None = None
     ) -> None:
         super().__init__()
         self.options = options
         dim = options.lstm.projection_dim
-        self.token_encoder: nn.Module
+        self.token_encoder: TokenEncoder
         if token_encoder is not None:
             self.token_encoder = token_encoder
         elif options.char_cnn is not None:
@@ -110,9 +110,10 @@ class BiLm(nn.Module):
             outputs = self._few_rows(vectors, batch_sizes, orders, n_layers, starts)
         else:
             outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts, types)
-        for half, order, found in zip((layers[..., :dim], layers[..., dim:]), orders, outputs, strict=True):
-            for number, output in enumerate(found, start=1):
-                half[number, order] = output
+        columns = layers[..., :dim], layers[..., dim:]
+        for of_direction, order, direction_outputs in zip(columns, orders, outputs, strict=True):
+            for number, output in enumerate(direction_outputs, start=1):
+                of_direction[number, order] = output
         return layers
 
     def starts(self, begin: Tensor, end: Tensor) -> Starts:
@@ -164,13 +165,14 @@ class BiLm(nn.Module):
             state = None
             if starts is not None:
                 n_rows = batch_sizes[0], -1
-                parts = zip(*(one[number] for one in starts), strict=True)  # the h of both directions, and the c
-                h, c = (torch.stack([one.expand(n_rows) for one in both]) for both in parts)
+                # the h of both directions, and the c
+                parts = zip(*(direction_starts[number] for direction_starts in starts), strict=True)
+                h, c = (torch.stack([row.expand(n_rows) for row in rows]) for rows in parts)
                 state = h, c
             y = run_both(x, batch_sizes, weights, self._clips, state)
             x = y + x if number > 0 and self.options.lstm.use_skip_connections else y
-            for found, one in zip(outputs, x, strict=True):
-                found.append(one)
+            for direction_outputs, direction_x in zip(outputs, x, strict=True):
+                direction_outputs.append(direction_x)
         return outputs
 
     @property
@@ -195,8 +197,8 @@ class BiLm(nn.Module):
         return self.forward_lstm.dropout(forward), self.backward_lstm.dropout(backward)
 
     def running_predictions(
-        self, forward_vectors: Tensor, backward_vectors: Tensor, states: tuple[list[State] | None, list[State] | None]
-    ) -> tuple[Tensor, Tensor, tuple[list[State] | None, list[State] | None]]:
+        self, forward_vectors: Tensor, backward_vectors: Tensor, states: States
+    ) -> tuple[Tensor, Tensor, States]:
         """What each direction knows after each symbol of text that goes on from where the last call left it.
 
         Args:

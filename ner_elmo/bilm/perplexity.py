@@ -14,14 +14,15 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch.nn import functional
 
-from ner_elmo.bilm.data.corpus import Batch, Sentence, by_length, in_chunks, make_batch
-from ner_elmo.bilm.data.running_text import RunningBatch, States, one_row, running_directions
+from ner_elmo.bilm.data.batches import make_batch
+from ner_elmo.bilm.data.corpus import Sentence, by_length, in_chunks
+from ner_elmo.bilm.data.running_text import one_row
 from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.predictions import Predictions, directions, running_directions
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
-from ner_elmo.nn.packing import reversal, reverse
+from ner_elmo.nn.cell import States
 from ner_elmo.text.vocabulary import Vocabulary
 
 DEFAULT_BATCH_TOKENS = 4096
@@ -46,19 +47,6 @@ class Perplexity:
         return asdict(self)
 
 
-def directions(model: BiLm, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Forward and backward outputs ``(predictions, projection_dim)`` with their targets ``(predictions,)``.
-
-    The token encoder runs once for each distinct token of the batch.
-    """
-    vectors = functional.embedding(batch.tokens, model.token_encoder(batch.types))
-    forward, backward = model.predictions(vectors, batch.lengths)
-    time = batch.targets.shape[0]
-    real = torch.arange(time - 1, device=batch.lengths.device).unsqueeze(1) < batch.lengths - 1
-    reversed_targets = reverse(batch.targets, reversal(batch.lengths, time))
-    return forward[real], backward[real], batch.targets[1:][real], reversed_targets[1:][real]
-
-
 def held_out_perplexity(
     model: BiLm,
     softmax: Softmax,
@@ -77,25 +65,21 @@ def held_out_perplexity(
     Raises:
         DataError: there is no sentence.
     """
-    device = next(model.parameters()).device
-    max_characters = model.options.max_characters if model.options.char_cnn else None
     forward = backward = 0.0
     n_tokens = predictions = unknown = 0
     was_training = model.training
     model.eval()
     with torch.inference_mode():
         if carry_state:
-            chunks = in_chunks(sentences, batch_tokens, boundaries=1)
-            parts = _one_reading(model, (one_row(chunk, vocabulary, max_characters).to(device) for chunk in chunks))
+            parts = _one_reading(model, vocabulary, sentences, batch_tokens)
         else:
-            batches = _batches(sentences, vocabulary, max_characters, batch_tokens)
-            parts = ((*directions(model, batch.to(device)), batch.n_tokens) for batch in batches)
-        for y_forward, y_backward, wanted_forward, wanted_backward, n_read in parts:
-            forward += softmax.losses(y_forward, wanted_forward).double().sum().item()
-            backward += softmax.losses(y_backward, wanted_backward).double().sum().item()
+            parts = _each_by_itself(model, vocabulary, sentences, batch_tokens)
+        for predicted, n_read in parts:
+            forward += softmax.losses(predicted.forward, predicted.forward_targets).double().sum().item()
+            backward += softmax.losses(predicted.backward, predicted.backward_targets).double().sum().item()
             n_tokens += n_read
-            predictions += len(wanted_forward)
-            unknown += int((wanted_forward == vocabulary.unknown_id).sum())
+            predictions += len(predicted.forward_targets)
+            unknown += int((predicted.forward_targets == vocabulary.unknown_id).sum())
     model.train(was_training)
     forward, backward, *counted = combine([forward, backward, n_tokens, predictions, unknown])
     n_tokens, predictions, unknown = map(int, counted)
@@ -113,23 +97,28 @@ def held_out_perplexity(
     )
 
 
-def _one_reading(
-    model: BiLm, batches: Iterable[RunningBatch]
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int]]:
-    """:func:`directions` and the number of tokens of one batch after the other, the state carried on."""
-    states: States = (None, None)
-    for batch in batches:
-        predicted, states = running_directions(model, batch, states)
-        yield *predicted, batch.n_tokens
-
-
-def _batches(
-    sentences: Iterable[Sentence], vocabulary: Vocabulary, max_characters: int | None, batch_tokens: int
-) -> Iterator[Batch]:
+def _each_by_itself(
+    model: BiLm, vocabulary: Vocabulary, sentences: Iterable[Sentence], batch_tokens: int
+) -> Iterator[tuple[Predictions, int]]:
+    """The predictions and the number of tokens of one batch after the other, each sentence from the zero state."""
+    device = next(model.parameters()).device
     stream = iter(sentences)
     while chunk := list(islice(stream, _READ_AHEAD)):
         for group in by_length(chunk, batch_tokens):
-            yield make_batch([chunk[i] for i in group], vocabulary, max_characters)
+            batch = make_batch([chunk[i] for i in group], vocabulary, model.token_encoder)
+            yield directions(model, batch.to(device)), batch.n_tokens
+
+
+def _one_reading(
+    model: BiLm, vocabulary: Vocabulary, sentences: Iterable[Sentence], batch_tokens: int
+) -> Iterator[tuple[Predictions, int]]:
+    """The same with the state carried on from sentence to sentence and from batch to batch."""
+    device = next(model.parameters()).device
+    states: States = (None, None)
+    for chunk in in_chunks(sentences, batch_tokens, boundaries=1):
+        batch = one_row(chunk, vocabulary, model.token_encoder)
+        predicted, states = running_directions(model, batch.to(device), states)
+        yield predicted, batch.n_tokens
 
 
 def unigram_perplexity(counts: Counter[str], vocabulary: Vocabulary, sentences: Iterable[Sequence[str]]) -> float:

@@ -166,7 +166,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         log_q_true: Tensor,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        n, met = y.shape[0], y.to(dtype)
+        n, y_cast = y.shape[0], y.to(dtype)
         sample_weight, sample_bias = weight[ids].to(dtype), bias[ids] - log_q
         true_weight = weight[targets]
         column_of = torch.full((weight.shape[0],), -1, dtype=torch.long, device=ids.device)
@@ -182,7 +182,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         rows = rows_at_a_time(len(ids), y.device)
         for start in range(0, n, rows):
             part = slice(start, start + rows)
-            logits = _logits(met[part], sample_weight, sample_bias)
+            logits = _logits(y_cast[part], sample_weight, sample_bias)
             hits = (columns[part] >= 0).nonzero().squeeze(1)
             logits[hits, columns[part][hits]] = -math.inf
             own = true_logits[part]
@@ -222,13 +222,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, y: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        n, met, weight_met = y.shape[0], y.to(dtype), weight.to(dtype)
+        n, y_cast, weight_cast = y.shape[0], y.to(dtype), weight.to(dtype)
         grad_y, grad_weight, grad_bias = torch.empty_like(y), torch.zeros_like(weight), torch.zeros_like(bias)
         losses = y.new_empty(n)
         rows = rows_at_a_time(weight.shape[0], y.device)
         for start in range(0, n, rows):
             part = slice(start, start + rows)
-            logits = _logits(met[part], weight_met, bias)
+            logits = _logits(y_cast[part], weight_cast, bias)
             wanted = targets[part].unsqueeze(1)
             own = logits.gather(1, wanted)
             greatest = logits.amax(1, keepdim=True)
@@ -239,8 +239,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             p.scatter_add_(1, wanted, torch.full_like(own, -1.0))
             grad_bias += p.sum(0)
             p = p.to(dtype)
-            product(p, weight_met, grad_y[part])
-            add_product(grad_weight, p.t(), met[part])
+            product(p, weight_cast, grad_y[part])
+            add_product(grad_weight, p.t(), y_cast[part])
         ctx.gradients = [gradient.div_(n) for gradient in (grad_y, grad_weight, grad_bias)]
         ctx.mark_non_differentiable(losses)
         return losses.sum() / n, losses

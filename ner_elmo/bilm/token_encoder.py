@@ -5,12 +5,16 @@ Kim et al. 2016 (character-aware language models) with the sizes of Jozefowicz e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ner_elmo.bilm.options import CharCnnOptions
-from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
+from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID, char_ids
+from ner_elmo.text.vocabulary import Vocabulary
 
 CARRY_BIAS = -2.0  # bilm-tf's initial value: a layer starts out by mostly copying its input
 MIN_GROUP = 64  # tokens; fewer are not worth a group of their own
@@ -40,7 +44,24 @@ class Highway(nn.Module):
         return torch.lerp(x.to(gate.dtype), torch.relu(self.transform(x)), gate)  # less than float32 if mixed
 
 
-class CharacterCnn(nn.Module):
+class TokenEncoder(nn.Module):
+    """Tokens to context-free vectors, in two steps: a row says all that the network knows of a token
+    (:meth:`rows_of`), and ``forward`` makes the rows' vectors ``(n, projection_dim)``.
+
+    This is the one place where it is decided how a token becomes the network's input.
+    """
+
+    def rows_of(self, tokens: Sequence[str], vocabulary: Vocabulary | None = None) -> Tensor:
+        """A row for each token ``(n, ...)`` int64, on the CPU; the weights are not touched, so that any thread may ask.
+
+        Args:
+            tokens: any, the sentence boundaries included.
+            vocabulary: gives word ids to a word table, which needs it; others do not look at it.
+        """
+        raise NotImplementedError
+
+
+class CharacterCnn(TokenEncoder):
     """Rows of raw character ids ``(n, max_characters)`` to token vectors ``(n, projection_dim)``.
 
     Padding is an ordinary learned character that takes part in the convolutions. All windows that hold nothing else
@@ -85,42 +106,46 @@ class CharacterCnn(nn.Module):
             nn.init.normal_(self.projection.weight, std=options.n_filters**-0.5)
             nn.init.zeros_(self.projection.bias)
 
-    def forward(self, char_ids: Tensor) -> Tensor:
-        lengths = (char_ids != self.padding_id).sum(1)
-        if len(char_ids) < 2 * MIN_GROUP:
-            return self._encode(char_ids, int(lengths.max()))
+    def rows_of(self, tokens: Sequence[str], vocabulary: Vocabulary | None = None) -> Tensor:
+        """The bytes of each token as raw character ids ``(n, max_characters)`` (:mod:`ner_elmo.text.characters`)."""
+        return torch.from_numpy(char_ids(tokens, self.options.max_characters_per_token))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        lengths = (rows != self.padding_id).sum(1)
+        if len(rows) < 2 * MIN_GROUP:
+            return self._encode(rows, int(lengths.max()))
         # Long tokens are rare: encoded with all others they would make every token as wide as the longest.
         order = lengths.argsort()
         groups = order.chunk(min(N_GROUPS, len(order) // MIN_GROUP))
-        vectors = torch.cat([self._encode(char_ids[group], int(lengths[group[-1]])) for group in groups])
+        vectors = torch.cat([self._encode(rows[group], int(lengths[group[-1]])) for group in groups])
         return vectors[order.argsort()]
 
-    def _encode(self, char_ids: Tensor, longest: int) -> Tensor:
-        features = self._features(char_ids, longest)
+    def _encode(self, rows: Tensor, longest: int) -> Tensor:
+        features = self._features(rows, longest)
         vectors = torch.relu(features) if self.options.activation == "relu" else torch.tanh(features)
         for highway in self.highways:
             vectors = highway(vectors)
         return self.projection(vectors)  # type: ignore[no-any-return]
 
-    def _features(self, char_ids: Tensor, longest: int) -> Tensor:
+    def _features(self, rows: Tensor, longest: int) -> Tensor:
         """The maximum of each filter over its windows ``(n, n_filters)``, by one matrix product for all filters.
 
         A window is as wide as the widest filter; the weights of narrower ones are zero at its end. The last window
         begins after the longest token: it holds padding alone, as all windows after it would.
         """
         widest = max(width for width, _ in self.options.filters)
-        columns, room = longest + widest, char_ids.shape[1]
+        columns, room = longest + widest, rows.shape[1]
         if columns > room:
-            char_ids = functional.pad(char_ids, (0, columns - room), value=self.padding_id)
-        embedded = self.characters(char_ids[:, :columns])  # (n, columns, e)
+            rows = functional.pad(rows, (0, columns - room), value=self.padding_id)
+        embedded = self.characters(rows[:, :columns])  # (n, columns, e)
         e = embedded.shape[2]
         windows = embedded.flatten(1).unfold(1, widest * e, e)  # (n, longest + 1, widest · e)
-        found = windows.reshape(-1, widest * e) @ self._kernel(widest)
-        found = found.view(len(char_ids), longest + 1, -1)
+        sums = windows.reshape(-1, widest * e) @ self._kernel(widest)
+        sums = sums.view(len(rows), longest + 1, -1)  # (n, longest + 1, n_filters)
         if columns > room:  # a filter has no window that would reach beyond the row
-            found = found.masked_fill(self._beyond(room, longest + 1, found.device), -torch.inf)
+            sums = sums.masked_fill(self._beyond(room, longest + 1, sums.device), -torch.inf)
         biases = torch.cat([convolution.bias for convolution in self.convolutions])  # type: ignore[misc]
-        return _maximum(found) + biases
+        return _maximum(sums) + biases
 
     def _kernel(self, widest: int) -> Tensor:
         """The weights of all filters ``(widest · e, n_filters)``."""
@@ -142,7 +167,7 @@ def _maximum(windows: Tensor) -> Tensor:
     return windows.max(dim=1).values if windows.requires_grad else windows.amax(dim=1)
 
 
-class WordTable(nn.Module):
+class WordTable(TokenEncoder):
     """Rows of an embedding table ``(n_words, projection_dim)`` by word id, for models without a character CNN."""
 
     def __init__(self, n_words: int, projection_dim: int) -> None:
@@ -156,5 +181,10 @@ class WordTable(nn.Module):
     def n_words(self) -> int:
         return self.embedding.num_embeddings
 
-    def forward(self, word_ids: Tensor) -> Tensor:
-        return self.embedding(word_ids)  # type: ignore[no-any-return]
+    def rows_of(self, tokens: Sequence[str], vocabulary: Vocabulary | None = None) -> Tensor:
+        """The id of each token ``(n,)``, that of ``<UNK>`` where the vocabulary does not have it."""
+        assert vocabulary is not None
+        return torch.from_numpy(np.array([vocabulary.id_of(token) for token in tokens], dtype=np.int64))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.embedding(rows)  # type: ignore[no-any-return]

@@ -13,7 +13,6 @@ from ner_elmo.errors import DataError, NerElmoError, UsageError
 from ner_elmo.runs import quick as quick_checks
 from ner_elmo.runs.directory import CONFIG, has_run
 from ner_elmo.runs.stop import Stopped, StopSignals
-from ner_elmo.settings import refuse_changes
 from ner_elmo.tagger.network.options import BILM_LAYERS
 from ner_elmo.tagger.training.config import EPOCHS, TaggerConfig, config_from, read_config
 
@@ -68,24 +67,24 @@ def command(
         _quick_check(settings, flags.set_up_torch(device, threads), max_minutes, as_json)
         return
     output = flags.checked_run_directory(output, resume, force)
-    before = _earlier_config(output) if resume else None
-    settings = config_from(given, config if before is None else output / CONFIG)
-    if before is not None:
-        refuse_changes(output, before, settings)
+    if resume and _is_begun(output):
+        config = output / CONFIG
+    settings = config_from(given, config)
     chosen = flags.set_up_torch(device, threads)
     settings = flags.with_precision_of(settings, chosen, given.get("precision"))
     _train(settings, output, chosen, resume, max_minutes, _cache_folder(cache, no_cache), as_json)
 
 
-def _earlier_config(output: Path) -> TaggerConfig | None:
-    """The settings of the run to resume, if there is one."""
+def _is_begun(output: Path) -> bool:
+    """Whether there is a run to resume, whose settings are sound."""
     if not has_run(output):
         show.note(f"{output}: found no run to resume; starting anew")
-        return None
+        return False
     try:
-        return read_config(output / CONFIG)
+        read_config(output / CONFIG)
     except DataError as error:
         raise NerElmoError(str(error)) from None
+    return True
 
 
 def _cache_folder(cache: Path | None, no_cache: bool) -> Path | None:

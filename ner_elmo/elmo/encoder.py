@@ -17,11 +17,10 @@ from torch.nn import functional
 from ner_elmo.bilm.data.corpus import by_length, in_chunks
 from ner_elmo.bilm.files import many_langs
 from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
-from ner_elmo.bilm.files.many_langs import ManyLangsEncoder
 from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
-from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
+from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.hdf5 import open_hdf5, read_array
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -84,14 +83,7 @@ class TypeVectors:
 
     def _encode(self, tokens: list[str]) -> Tensor:
         encoder = self._model.token_encoder
-        if isinstance(encoder, ManyLangsEncoder):
-            rows = encoder.lexicons.rows(tokens)
-        elif self._model.options.char_cnn is not None:
-            rows = torch.from_numpy(char_ids(tokens, self._model.options.max_characters))
-        else:
-            assert self._vocabulary is not None
-            rows = torch.tensor([self._vocabulary.id_of(token) for token in tokens])
-        return encoder(rows.to(self._device))  # type: ignore[no-any-return]
+        return encoder(encoder.rows_of(tokens, self._vocabulary).to(self._device))  # type: ignore[no-any-return]
 
 
 class Elmo:

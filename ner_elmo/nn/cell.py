@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 State = tuple[Tensor, Tensor]  # h (rows, width), c (rows, dim)
+# A state for each layer, forward and backward; ``None`` is the zero state.
+States = tuple[list[State] | None, list[State] | None]
 
 # Most units whose gates stand together: the gates of so many and some hundred rows fit a core's own cache.
 BLOCK = 256
@@ -94,7 +96,7 @@ def arrange(weights: Weights) -> Arranged:
     return Arranged(kernel.flatten(-3), projection, block)
 
 
-def twice_cells(c: Tensor, dim: int) -> Tensor:
+def doubled(c: Tensor, dim: int) -> Tensor:
     """Twice the cells ``(..., units)``, as a tensor of its own, with zeros for the added units up to ``dim``."""
     return functional.pad(2 * c, (0, dim - c.shape[-1]))
 
@@ -136,20 +138,27 @@ def in_blocks(units: Tensor, block: int) -> Tensor:
 
 
 def update_cell(
-    z: Tensor, i: Tensor, f: Tensor, j: Tensor, o: Tensor, twice: Tensor, half: Tensor, cell_clip: float | None
+    z: Tensor,
+    i: Tensor,
+    f: Tensor,
+    j: Tensor,
+    o: Tensor,
+    cells_twice: Tensor,
+    hidden_half: Tensor,
+    cell_clip: float | None,
 ) -> None:
     """One step after its products, for arranged weights.
 
     Args:
         z: the gates before activation; overwritten.
         i, f, j, o: the views of it (:func:`gates_in_blocks`).
-        twice: twice the cell; becomes twice the next cell, of the shape of a gate.
-        half: receives half of σ(o) tanh(cell).
+        cells_twice: twice the cell; becomes twice the next cell, of the shape of a gate.
+        hidden_half: receives half of σ(o) tanh(cell).
     """
     z.sigmoid_()
     j.sub_(0.5)  # (1 + tanh) / 2 before, now tanh / 2
-    twice.mul_(f).addcmul_(i, j, value=4.0)
+    cells_twice.mul_(f).addcmul_(i, j, value=4.0)
     if cell_clip is not None:
-        twice.clamp_(-2.0 * cell_clip, 2.0 * cell_clip)
-    torch.sigmoid(twice, out=half)
-    half.sub_(0.5).mul_(o)
+        cells_twice.clamp_(-2.0 * cell_clip, 2.0 * cell_clip)
+    torch.sigmoid(cells_twice, out=hidden_half)
+    hidden_half.sub_(0.5).mul_(o)

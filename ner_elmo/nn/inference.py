@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ner_elmo.nn.cell import Arranged, Clips, State, Types, gates_in_blocks, in_blocks, twice_cells, update_cell
+from ner_elmo.nn.cell import Arranged, Clips, State, Types, doubled, gates_in_blocks, in_blocks, update_cell
 from ner_elmo.nn.inference_few_rows import run_few
 from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
 
@@ -81,7 +81,7 @@ def run(
     width, most = weights.width, batch_sizes[0]
     y = x.new_empty(x.shape[0], width)
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, weights.dim))
-    twice = twice_cells(c, weights.dim)
+    cells_twice = doubled(c, weights.dim)
     scratch = _Scratch(weights, most, x)
     if types is not None:
         scratch.add_types(types, weights)
@@ -92,12 +92,12 @@ def run(
         inputs, outputs = x[part].view(steps), y[part].view(steps)
         if stretch.n_rows < many_rows:
             alone = alone or Arranged(weights.kernel[None], _first(weights.projection), weights.block)
-            outputs.copy_(run_few(inputs[None], alone, clips, h[None, rows], twice[None, rows])[0])
+            outputs.copy_(run_few(inputs[None], alone, clips, h[None, rows], cells_twice[None, rows])[0])
         else:
             with in_order(stretch.n_rows):
-                _run_stretch(inputs, outputs, part, weights, clips, h[rows], twice[rows], scratch)
+                _run_stretch(inputs, outputs, part, weights, clips, h[rows], cells_twice[rows], scratch)
         h = y[stretch.end - stretch.n_rows : stretch.end]
-    torch.mul(twice[:, : c.shape[1]], 0.5, out=c)
+    torch.mul(cells_twice[:, : c.shape[1]], 0.5, out=c)
     return y
 
 
@@ -106,14 +106,14 @@ def _first(projection: Tensor | None) -> Tensor | None:
 
 
 class _Scratch:
-    """What the steps of a layer share: room for the gates of some blocks of units, and for half of what all units show,
-    of ``most`` rows; and what bias and types of input give the gates."""
+    """What the steps of a layer share: room for ``most`` rows, of the gates of some blocks of units, and of half of
+    σ(o) tanh(cell) of all units; and what bias and types of input give the gates."""
 
     def __init__(self, weights: Arranged, most: int, like: Tensor) -> None:
         n_blocks = min(weights.dim // weights.block, GATE_BYTES // (16 * weights.block * most))
         self.n_units = max(1, n_blocks) * weights.block
         self.z = like.new_empty(most * 4 * self.n_units)
-        self.half = like.new_empty(most, weights.dim)
+        self.hidden_half = like.new_empty(most, weights.dim)
         self.of_types: list[Tensor] = []  # for each of the parts of :func:`_parts_of`, (types, 4 units)
         self.which = like.new_empty(0)
 
@@ -138,8 +138,8 @@ class _Part(NamedTuple):
     bias: Tensor  # (4 units,)
     z: Tensor  # (rows, 4 units)
     gates: tuple[Tensor, Tensor, Tensor, Tensor]  # each (rows, blocks, block)
-    twice: Tensor  # (rows, blocks, block)
-    half: Tensor
+    cells_twice: Tensor  # (rows, blocks, block)
+    hidden_half: Tensor
     of_types: Tensor | None  # (types, 4 units)
 
 
@@ -150,38 +150,38 @@ def _run_stretch(
     weights: Arranged,
     clips: Clips,
     h: Tensor,
-    twice: Tensor,
+    cells_twice: Tensor,
     scratch: _Scratch,
 ) -> None:
     """Steps of the same rows, ``x`` (steps, rows, width) to ``y``, which have this place among all positions."""
     n_steps, n_rows, _ = x.shape
-    half = scratch.half[:n_rows]
-    parts = list(_parts_of(weights, scratch, twice, half))
+    hidden_half = scratch.hidden_half[:n_rows]
+    parts = list(_parts_of(weights, scratch, cells_twice, hidden_half))
     types = scratch.which[place].view(n_steps, n_rows).unbind(0) if scratch.of_types else [scratch.which] * n_steps
     for inputs, index, out in zip(x.unbind(0), types, y.unbind(0), strict=True):
-        shown, before = inputs.split(LONGEST_SUM, dim=1), h.split(LONGEST_SUM, dim=1)
+        input_parts, state_parts = inputs.split(LONGEST_SUM, dim=1), h.split(LONGEST_SUM, dim=1)
         for part in parts:
             if part.of_types is None:
-                add_up(part.bias, list(zip(shown, part.of_input, strict=True)), part.z)
+                add_up(part.bias, list(zip(input_parts, part.of_input, strict=True)), part.z)
             else:
                 torch.index_select(part.of_types, 0, index, out=part.z)
-            for rows, matrix in zip(before, part.of_state, strict=True):
+            for rows, matrix in zip(state_parts, part.of_state, strict=True):
                 part.z.addmm_(rows, matrix)
-            update_cell(part.z, *part.gates, part.twice, part.half, clips.cell)
-        _show(half, weights, clips, out)
+            update_cell(part.z, *part.gates, part.cells_twice, part.hidden_half, clips.cell)
+        _to_outputs(hidden_half, weights, clips, out)
         h = out
 
 
-def _parts_of(weights: Arranged, scratch: _Scratch, twice: Tensor, half: Tensor) -> Iterator[_Part]:
+def _parts_of(weights: Arranged, scratch: _Scratch, cells_twice: Tensor, hidden_half: Tensor) -> Iterator[_Part]:
     width, block = weights.width, weights.block
     for number, start in enumerate(range(0, weights.dim, scratch.n_units)):
         end = min(start + scratch.n_units, weights.dim)
         kernel = weights.kernel[:, 4 * start : 4 * end]
         of_input, of_state = (of.split(LONGEST_SUM) for of in (kernel[:width], kernel[width:-1]))
-        z = scratch.z[: len(half) * kernel.shape[1]].view(len(half), -1)
-        cells, shown = (in_blocks(of[:, start:end], block) for of in (twice, half))
+        z = scratch.z[: len(hidden_half) * kernel.shape[1]].view(len(hidden_half), -1)
+        cells, hidden = (in_blocks(of[:, start:end], block) for of in (cells_twice, hidden_half))
         of_types = scratch.of_types[number] if scratch.of_types else None
-        yield _Part(of_input, of_state, kernel[-1], z, gates_in_blocks(z, block), cells, shown, of_types)
+        yield _Part(of_input, of_state, kernel[-1], z, gates_in_blocks(z, block), cells, hidden, of_types)
 
 
 def run_both(
@@ -200,20 +200,20 @@ def run_both(
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     y = x.new_empty(x.shape)
     h, c = state if state is not None else (x.new_zeros(2, most, width), x.new_zeros(2, most, dim))
-    twice = twice_cells(c, dim)
+    cells_twice = doubled(c, dim)
     for stretch in stretches(batch_sizes, max(most, FEW_GATE_BYTES // (32 * dim))):
         steps, rows = (2, stretch.n_steps, stretch.n_rows, width), slice(stretch.n_rows)
         inputs, outputs = (part[:, stretch.start : stretch.end].view(steps) for part in (x, y))
-        outputs.copy_(run_few(inputs, weights, clips, h[:, rows], twice[:, rows]))
+        outputs.copy_(run_few(inputs, weights, clips, h[:, rows], cells_twice[:, rows]))
         h = outputs[:, -1]
-    torch.mul(twice[..., : c.shape[2]], 0.5, out=c)
+    torch.mul(cells_twice[..., : c.shape[2]], 0.5, out=c)
     return y
 
 
-def _show(half: Tensor, weights: Arranged, clips: Clips, out: Tensor) -> None:
+def _to_outputs(hidden_half: Tensor, weights: Arranged, clips: Clips, out: Tensor) -> None:
     if weights.projection is None:
-        torch.mul(half[:, : weights.width], 2, out=out)
+        torch.mul(hidden_half[:, : weights.width], 2, out=out)
         return
-    add_up(None, in_parts(half, weights.projection), out)
+    add_up(None, in_parts(hidden_half, weights.projection), out)
     if clips.projection is not None:
         out.clamp_(-clips.projection, clips.projection)

@@ -20,14 +20,14 @@ from ner_elmo.nn.cell import Arranged, Clips, update_cell
 from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
 
 
-def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, twice: Tensor) -> Tensor:
+def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: Tensor) -> Tensor:
     """Steps of the same few rows in one or both directions, which come first in all shapes.
 
     Args:
         x: inputs ``(directions, steps, rows, width)``.
         weights: of one layer, with a first dimension of ``directions``.
-        h, twice: where the rows start, ``(directions, rows, width)`` and twice the cells ``(directions, rows, dim)``,
-            which are overwritten with twice the last cells.
+        h: where the rows start, ``(directions, rows, width)``.
+        cells_twice: likewise twice the cells ``(directions, rows, dim)``; overwritten with twice the last cells.
 
     Returns:
         ``(directions, steps, rows, width)``.
@@ -38,11 +38,11 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, twice: Tensor
     nothing = weights.kernel.new_empty(0)
     projection = (nothing,) * 3 if weights.projection is None else _parts_of(weights.projection, 0, weights.dim, n_rows)
     all_parts, first_parts = _places_of_parts(len(x) * n_rows, projection[2].shape[0])
-    cell = twice.contiguous()
+    cell = cells_twice.contiguous()
     y = _compiled_steps()(
         of_input, *of_state, *projection, all_parts, first_parts, h, cell, weights.block, clips.cell, clips.projection
     )
-    twice.copy_(cell)
+    cells_twice.copy_(cell)
     return y
 
 
@@ -99,29 +99,29 @@ def _steps(
     all_parts: Tensor,
     first_parts: Tensor,
     h: Tensor,
-    twice: Tensor,
+    cells_twice: Tensor,
     block: int,
     cell_clip: float | None,
     projection_clip: float | None,
 ) -> Tensor:
     """The loop over the steps, in the part of Python that torch compiles. ``projection_rows`` is empty for none."""
-    n, n_rows, dim = twice.shape
+    n, n_rows, dim = cells_twice.shape
     z = of_input.new_empty(n, n_rows, 4 * dim)
-    half = torch.empty_like(twice)
+    hidden_half = torch.empty_like(cells_twice)
     gates = z.view(n, n_rows, -1, 4, block)
     i, f, j, o = gates[:, :, :, 0], gates[:, :, :, 1], gates[:, :, :, 2], gates[:, :, :, 3]
-    cells, shown = twice.view(n, n_rows, -1, block), half.view(n, n_rows, -1, block)
+    cells, hidden = cells_twice.view(n, n_rows, -1, block), hidden_half.view(n, n_rows, -1, block)
     outputs: list[Tensor] = []
     for added in of_input.unbind(1):
         sums = _products(state_rows, state_index, state_offsets, h)
         torch.add(added, sums[:, :, 0], out=z)
         for part in range(1, sums.shape[2]):
             z.add_(sums[:, :, part])
-        update_cell(z, i, f, j, o, cells, shown, cell_clip)
+        update_cell(z, i, f, j, o, cells, hidden, cell_clip)
         if projection_rows.shape[0] == 0:
-            h = half[:, :, : h.shape[2]] * 2
+            h = hidden_half[:, :, : h.shape[2]] * 2
         else:
-            sums = _products(projection_rows, projection_index, projection_offsets, half)
+            sums = _products(projection_rows, projection_index, projection_offsets, hidden_half)
             h = torch.embedding_bag(sums.flatten(0, 2), all_parts, first_parts, False, 0, False)[0].view(h.shape)
             if projection_clip is not None:
                 h = h.clamp(-projection_clip, projection_clip)

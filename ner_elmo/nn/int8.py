@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ner_elmo.errors import UsageError
-from ner_elmo.nn.cell import Arranged, Clips, State, gates_in_blocks, in_blocks, twice_cells, update_cell
+from ner_elmo.nn.cell import Arranged, Clips, State, doubled, gates_in_blocks, in_blocks, update_cell
 from ner_elmo.nn.inference import stretches
 
 _ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
@@ -74,7 +74,7 @@ def run_int8(
     """:func:`ner_elmo.nn.inference.run` with 8-bit products."""
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
-    twice = twice_cells(c, weights.dim)
+    cells_twice = doubled(c, weights.dim)
     y = x.new_empty(x.shape[0], width)
     joined = weights.kernel.rows(most)
     hidden = x.new_empty(most, dim) if weights.projection is None else weights.projection.rows(most)
@@ -83,7 +83,7 @@ def run_int8(
         shape = stretch.n_steps, n_rows, width
         inputs, outputs = (part[stretch.start : stretch.end].view(shape).unbind(0) for part in (x, y))
         both, rows, h = joined[:n_rows], hidden[:n_rows], h[:n_rows]
-        cell = in_blocks(twice[:n_rows], weights.block)
+        cell = in_blocks(cells_twice[:n_rows], weights.block)
         for step, out in zip(inputs, outputs, strict=True):
             both[:, :width] = step
             both[:, width:-2] = h
@@ -98,7 +98,7 @@ def run_int8(
                 if clips.projection is not None:
                     out.clamp_(-clips.projection, clips.projection)
             h = out
-    torch.mul(twice[:, : c.shape[1]], 0.5, out=c)
+    torch.mul(cells_twice[:, : c.shape[1]], 0.5, out=c)
     return y
 
 

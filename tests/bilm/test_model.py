@@ -11,9 +11,11 @@ import torch
 
 from ner_elmo.bilm.files.weights import read_weights, write_weights
 from ner_elmo.bilm.options import BilmOptions, options_to_json, parse_options
+from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import ModelError
 from ner_elmo.nn.packing import reversal, reverse
 from ner_elmo.text.characters import char_ids
+from ner_elmo.text.vocabulary import Vocabulary
 from tests.support import reference
 from tests.support.small_bilms import file_arrays, make_model, make_options
 
@@ -154,3 +156,14 @@ def test_a_clip_of_zero_is_off() -> None:
         parse_options({"lstm": {"dim": 4, "projection_dim": 3, "cell_clip": 0, "proj_clip": None}}).lstm.cell_clip
         is None
     )
+
+
+def test_a_token_becomes_a_row_as_each_encoder_reads_it() -> None:
+    tokens, vocabulary = ["<S>", "a", "zz", "</S>"], Vocabulary(["<S>", "</S>", "<UNK>", "a"])
+    characters = make_model(make_options()).token_encoder
+    assert torch.equal(characters.rows_of(tokens), torch.from_numpy(char_ids(tokens, 12)))
+    assert torch.equal(characters.rows_of(tokens, vocabulary), characters.rows_of(tokens))
+    words = WordTable(4, 5)
+    assert torch.equal(words.rows_of(tokens, vocabulary), torch.tensor([0, 3, 2, 1]))
+    for encoder in (characters, words):
+        assert encoder.rows_of([], vocabulary).dtype == torch.int64

@@ -14,23 +14,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ner_elmo.bilm.data import corpus
+from ner_elmo.bilm.data import batches
 from ner_elmo.bilm.data.corpus import Sentence, TextSource
-from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.token_encoder import TokenEncoder
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.nn.cell import State
-from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
+from ner_elmo.nn.cell import States
+from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.vocabulary import Vocabulary
 
 ORDERS = ("shuffled", "text")
 Row = list[str]
-States = tuple[list[State] | None, list[State] | None]  # forward, backward; None is the zero state
 
 
 class ShuffledText:
@@ -55,7 +52,7 @@ class ShuffledText:
         buffer: list[list[str]] = []
         for tokens in replace(self.source, files=tuple(files)).sentences():
             buffer.append(tokens)
-            if len(buffer) >= corpus.SHUFFLE_BUFFER:
+            if len(buffer) >= batches.SHUFFLE_BUFFER:
                 order.shuffle(buffer)
                 yield from buffer
                 buffer.clear()
@@ -148,7 +145,7 @@ class RunningBatch(NamedTuple):
     """Rows of both directions, time first.
 
     Attributes:
-        types: the distinct tokens of the batch: character rows ``(types, max_characters)``, or word ids ``(types,)``.
+        types: the distinct tokens of the batch as rows of the token encoder ``(types, ...)``.
         inputs: forward and backward, indices into ``types`` ``(unroll_steps, rows)``.
         targets: forward and backward, word ids ``(unroll_steps, rows)``.
         n_tokens: targets of the forward direction that are tokens, not boundaries.
@@ -168,35 +165,21 @@ def make_running_batch(
     forward: tuple[list[Row], list[Row]],
     backward: tuple[list[Row], list[Row]],
     vocabulary: Vocabulary,
-    max_characters: int | None,
+    encoder: TokenEncoder,
 ) -> RunningBatch:
-    """Build a batch of (inputs, targets) of each direction; ``max_characters`` is ``None`` for word input."""
+    """Build a batch, on the CPU, of (inputs, targets) of each direction, whose tokens ``encoder`` is to read."""
     index: dict[str, int] = {}
     inputs, targets = [], []
     for read, wanted in (forward, backward):
         numbers = [[index.setdefault(token, len(index)) for token in row] for row in read]
         inputs.append(torch.tensor(numbers).t().contiguous())
         targets.append(torch.tensor([[vocabulary.id_of(token) for token in row] for row in wanted]).t().contiguous())
-    ids = np.array([vocabulary.id_of(token) for token in index], dtype=np.int64)
-    types = ids if max_characters is None else char_ids(list(index), max_characters)
     return RunningBatch(
-        types=torch.from_numpy(types),
+        types=encoder.rows_of(list(index), vocabulary),
         inputs=(inputs[0], inputs[1]),
         targets=(targets[0], targets[1]),
         n_tokens=sum(token != END_SENTENCE for row in forward[1] for token in row),
     )
-
-
-def running_directions(
-    model: BiLm, batch: RunningBatch, states: States
-) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], States]:
-    """Forward and backward outputs ``(predictions, projection_dim)``, their targets ``(predictions,)``, and the states
-    after the batch. The token encoder runs once for each distinct token of both directions."""
-    vectors = model.token_encoder(batch.types)
-    read_forward, read_backward = (functional.embedding(part, vectors) for part in batch.inputs)
-    forward, backward, states = model.running_predictions(read_forward, read_backward, states)
-    outputs = forward.flatten(0, 1), backward.flatten(0, 1)
-    return (*outputs, batch.targets[0].flatten(), batch.targets[1].flatten()), states
 
 
 class RunningText:
@@ -208,14 +191,14 @@ class RunningText:
         self.states: States = (None, None)
         self._batches = zip(forward, backward, strict=False)
 
-    def next_batch(self, vocabulary: Vocabulary, max_characters: int | None) -> RunningBatch:
+    def next_batch(self, vocabulary: Vocabulary, encoder: TokenEncoder) -> RunningBatch:
         """The next batch of both directions.
 
         Raises:
             StopIteration: a stream has an end, and it is reached.
         """
         forward, backward = next(self._batches)
-        return make_running_batch(forward, backward, vocabulary, max_characters)
+        return make_running_batch(forward, backward, vocabulary, encoder)
 
     def keep(self, states: States) -> None:
         """Carry these states to the next batch; the gradient ends here."""
@@ -281,8 +264,8 @@ def require_enough_text(config: PretrainConfig, n_tokens: int, n_sentences: int)
         )
 
 
-def one_row(sentences: Sequence[Sentence], vocabulary: Vocabulary, max_characters: int | None) -> RunningBatch:
+def one_row(sentences: Sequence[Sentence], vocabulary: Vocabulary, encoder: TokenEncoder) -> RunningBatch:
     """A batch of one row that holds all of ``sentences``."""
     steps = sum(len(sentence) + 1 for sentence in sentences)
     forward, backward = (next(iter(Stream([iter(map(list, sentences))], steps, b))) for b in (False, True))
-    return make_running_batch(forward, backward, vocabulary, max_characters)
+    return make_running_batch(forward, backward, vocabulary, encoder)

@@ -24,7 +24,6 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.text.characters import char_ids
 from ner_elmo.text.files import replace_directory, sha256_of_file
 from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
 from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
@@ -285,9 +284,7 @@ def encode_tokens(model: BiLm, tokens: list[str], rows: int = 1024) -> torch.Ten
     device = next(model.parameters()).device
     with torch.inference_mode():
         parts = [
-            model.token_encoder(
-                torch.from_numpy(char_ids(tokens[i : i + rows], model.options.max_characters)).to(device)
-            )
+            model.token_encoder(model.token_encoder.rows_of(tokens[i : i + rows]).to(device))
             for i in range(0, len(tokens), rows)
         ]
     return torch.cat(parts).cpu() if parts else torch.empty(0, model.options.lstm.projection_dim)

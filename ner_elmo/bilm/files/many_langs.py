@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from ner_elmo.bilm.lstm import FORGET_BIAS
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, CharCnnOptions, parse_options
-from ner_elmo.bilm.token_encoder import CharacterCnn
+from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder
 from ner_elmo.errors import ModelError
 from ner_elmo.text.files import read_lines, require_file
+from ner_elmo.text.vocabulary import Vocabulary
 
 CONFIG, CHARACTERS, WORDS = "config.json", "char.dic", "word.dic"
 TOKEN_EMBEDDER, ENCODER, CLASSIFIER = "token_embedder.pkl", "encoder.pkl", "classifier.pkl"
@@ -58,7 +59,7 @@ class Lexicons(NamedTuple):
         return [self.characters[ROW_START], *ids, self.characters[ROW_END]]
 
 
-class ManyLangsEncoder(nn.Module):
+class ManyLangsEncoder(TokenEncoder):
     """``projection([word vector; highway(CNN(characters))])``, either part possibly absent."""
 
     def __init__(self, cnn: CharCnnOptions | None, lexicons: Lexicons, word_dim: int, projection_dim: int) -> None:
@@ -69,6 +70,10 @@ class ManyLangsEncoder(nn.Module):
         if cnn is not None:
             self.cnn = CharacterCnn(cnn, cnn.n_filters, len(lexicons.characters), lexicons.characters[PADDING])
         self.projection = nn.Linear(word_dim + (cnn.n_filters if cnn else 0), projection_dim)
+
+    def rows_of(self, tokens: Sequence[str], vocabulary: Vocabulary | None = None) -> Tensor:
+        """By the model's own lexicons (:meth:`Lexicons.rows`)."""
+        return self.lexicons.rows(tokens)
 
     def forward(self, rows: Tensor) -> Tensor:
         """``(n, 1 + max_characters)`` rows of :meth:`Lexicons.rows` to token vectors ``(n, projection_dim)``."""

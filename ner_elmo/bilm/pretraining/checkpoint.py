@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ner_elmo.bilm.pretraining.trainer import Trainer
+from ner_elmo.bilm.pretraining.trainer import Position, Trainer
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.checkpoints import Checkpoints, require_fit, require_optimizer_fit
 from ner_elmo.runs.events import Report
@@ -26,22 +26,23 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
     Raises:
         NerElmoError: it cannot be written; those before are still there.
     """
+    learner, position, processes = trainer.learner, trainer.position, trainer.machine.processes
     checkpoints = checkpoints_in(folder)
-    if not trainer.processes.is_first:
-        return checkpoints.path(trainer.step)
+    if not processes.is_first:
+        return checkpoints.path(position.step)
     values = {
-        "model": trainer.model.state_dict(),
-        "softmax": trainer.softmax.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "generator": trainer.generator.get_state(),
-        "position": [trainer.step, trainer.tokens, trainer.epoch, trainer.batch, trainer.skipped],
-        "skipped_in_all": trainer.skipped_in_all,
-        "best": trainer.best,
+        "model": learner.model.state_dict(),
+        "softmax": learner.softmax.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "generator": learner.generator.get_state(),
+        "position": [position.step, position.tokens, position.epoch, position.batch, position.skipped],
+        "skipped_in_all": position.skipped_in_all,
+        "best": position.best,
         "running_text": trainer.running_text.state_dict() if trainer.running_text is not None else None,
         "vocabulary": trainer.vocabulary.digest(),
-        "processes": trainer.processes.size,
+        "processes": processes.size,
     }
-    return checkpoints.save(trainer.step, values)
+    return checkpoints.save(position.step, values)
 
 
 def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
@@ -49,10 +50,12 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
 
     Raises:
         UsageError: the checkpoint is of a run with another vocabulary.
+        ModelError: it does not fit the network.
         NerElmoError: not all processes found the same one.
     """
     found = checkpoints_in(folder).resume(partial(_restore, trainer, report), report)
-    if trainer.processes.sum([trainer.step])[0] != trainer.step * trainer.processes.size:
+    step, processes = trainer.position.step, trainer.machine.processes
+    if processes.sum([step])[0] != step * processes.size:
         raise NerElmoError(f"{folder}: the processes found different checkpoints; -o must be a folder they all share")
     return found
 
@@ -67,18 +70,17 @@ def _restore(trainer: Trainer, report: Report, values: dict[str, Any], path: Pat
             f"{path}: this run has another vocabulary than its text gives now; the text or the vocabulary file has "
             "changed since; put it back, or begin anew with --force instead of --resume"
         )
-    require_fit(path, trainer.model, model, "model")
-    require_fit(path, trainer.softmax, softmax, "softmax")
-    require_optimizer_fit(path, trainer.optimizer, optimizer)
-    trainer.model.load_state_dict(model)
-    trainer.softmax.load_state_dict(softmax)
-    trainer.optimizer.load_state_dict(optimizer)
-    trainer.generator.set_state(generator)
-    trainer.step, trainer.tokens, trainer.epoch, trainer.batch, trainer.skipped = step, tokens, epoch, batch, skipped
-    trainer.skipped_in_all = values.get("skipped_in_all", 0)
-    trainer.best = best
+    learner = trainer.learner
+    require_fit(path, learner.model, model, "model")
+    require_fit(path, learner.softmax, softmax, "softmax")
+    require_optimizer_fit(path, learner.optimizer, optimizer)
+    learner.model.load_state_dict(model)
+    learner.softmax.load_state_dict(softmax)
+    learner.optimizer.load_state_dict(optimizer)
+    learner.generator.set_state(generator)
+    trainer.position = Position(step, tokens, epoch, batch, skipped, values.get("skipped_in_all", 0), best)
     if trainer.running_text is not None:
-        trainer.running_text.load_state_dict(values["running_text"], trainer.device)
-    before, now = values.get("processes", 1), trainer.processes.size
+        trainer.running_text.load_state_dict(values["running_text"], trainer.machine.device)
+    before, now = values.get("processes", 1), trainer.machine.processes.size
     if before != now:
         report({"event": "processes", "before": before, "now": now})

@@ -66,8 +66,8 @@ def dry_run(
         "total_tokens": prepared.total_tokens,
         "vocabulary": len(prepared.vocabulary),
         "unk_rate": _unknown_rate(prepared),
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
-        "softmax_parameters": sum(p.numel() for p in trainer.softmax.parameters()),
+        "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
+        "softmax_parameters": sum(p.numel() for p in trainer.learner.softmax.parameters()),
         "tokens_per_second": speed,
         "waiting": waiting,
         "hours": prepared.total_tokens / speed / 3600,
@@ -115,7 +115,7 @@ def _speed(trainer: Trainer, prepared: Prepared) -> tuple[float, float]:
             if step.step <= WARM_UP_STEPS and step.tokens < trainer.total_tokens:
                 start, tokens_before, waited = time.perf_counter(), step.tokens, 0.0
         seconds = time.perf_counter() - start
-    return (trainer.tokens - tokens_before) / seconds, min(1.0, waited / seconds)
+    return (trainer.position.tokens - tokens_before) / seconds, min(1.0, waited / seconds)
 
 
 def _unknown_rate(prepared: Prepared) -> float:
@@ -136,14 +136,16 @@ def peak_memory() -> int | None:
 
 def disk_bytes(trainer: Trainer) -> int:
     """What a run directory holds at most: checkpoints (one more while it is written), best weights, the model."""
-    weights = 4 * sum(p.numel() for module in (trainer.model, trainer.softmax) for p in module.parameters())
+    weights = 4 * sum(
+        p.numel() for module in (trainer.learner.model, trainer.learner.softmax) for p in module.parameters()
+    )
     moments = sum(
         value.numel() * value.element_size()
-        for state in trainer.optimizer.state.values()
+        for state in trainer.learner.optimizer.state.values()
         for value in state.values()
         if isinstance(value, torch.Tensor)
     )
-    cached_vectors = 4 * len(trainer.vocabulary) * trainer.model.options.lstm.projection_dim
+    cached_vectors = 4 * len(trainer.vocabulary) * trainer.learner.model.options.lstm.projection_dim
     return (KEPT + 1) * (weights + moments) + 2 * weights + cached_vectors
 
 
@@ -156,15 +158,15 @@ def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict
         pass
     seconds = time.perf_counter() - start
     heldout = even_sample(prepared.heldout, QUICK_HELDOUT_TOKENS)
-    perplexity = held_out_perplexity(trainer.model, trainer.softmax, trainer.vocabulary, heldout)
+    perplexity = held_out_perplexity(trainer.learner.model, trainer.learner.softmax, trainer.vocabulary, heldout)
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, heldout)
     return {
-        "tokens": trainer.tokens,
-        "steps": trainer.step,
+        "tokens": trainer.position.tokens,
+        "steps": trainer.position.step,
         "seconds": seconds,
         "perplexity": perplexity.mean,
         "unigram_perplexity": unigram,
-        "verdict": verdict(perplexity.mean, unigram, trainer.step),
+        "verdict": verdict(perplexity.mean, unigram, trainer.position.step),
     }
 
 

@@ -21,9 +21,10 @@ from ner_elmo.bilm.pretraining.checkpoint import load_checkpoint, save_checkpoin
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.curve import draw_curve
 from ner_elmo.bilm.pretraining.distributed import Processes
+from ner_elmo.bilm.pretraining.learner import describe_softmax
 from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare
 from ner_elmo.bilm.pretraining.schedule import describe_rates
-from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer, describe_softmax, new_trainer, training_steps
+from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer, new_trainer, training_steps
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.checkpoints import read_tensors, write_tensors
 from ner_elmo.runs.directory import BILM, CHECKPOINTS, LOG, REPORT, mend_log, remove_leftovers, write_config
@@ -75,12 +76,19 @@ def run(
     if processes.is_first:
         _make_ready(directory, checkpoints, resume)
     with RunLog(directory if processes.is_first else None, resume, report_first, draw_curve) as record:
-        trainer.warn = _warner(processes, record, report)
+        trainer.machine.warn = _warner(processes, record, report)
         resumed = resume and load_checkpoint(trainer, checkpoints, report_first)
         if processes.is_first:
             _write_start(config, prepared, directory)
         if resumed:
-            record({"event": "resume", "step": trainer.step, "tokens": trainer.tokens, "processes": processes.size})
+            record(
+                {
+                    "event": "resume",
+                    "step": trainer.position.step,
+                    "tokens": trainer.position.tokens,
+                    "processes": processes.size,
+                }
+            )
         else:
             record(_start_event(trainer, prepared))
             _show_start(trainer, prepared, checkpoints, record)
@@ -88,9 +96,16 @@ def run(
             stopped = _train(trainer, prepared, checkpoints, record, should_stop, max_minutes)
             path = save_checkpoint(trainer, checkpoints)
         if stopped:
-            record({"event": "stopped", "step": trainer.step, "tokens": trainer.tokens, "checkpoint": str(path)})
+            record(
+                {
+                    "event": "stopped",
+                    "step": trainer.position.step,
+                    "tokens": trainer.position.tokens,
+                    "checkpoint": str(path),
+                }
+            )
             record.draw()
-            return {"finished": False, "step": trainer.step, "tokens": trainer.tokens}
+            return {"finished": False, "step": trainer.position.step, "tokens": trainer.position.tokens}
         return _finish(trainer, prepared, directory, record)
 
 
@@ -129,10 +144,10 @@ def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
         **count_facts(prepared.count),
         "heldout_sentences": len(prepared.heldout),
         "vocabulary": len(prepared.vocabulary),
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "parameters": sum(p.numel() for p in trainer.learner.model.parameters()),
         "softmax": describe_softmax(trainer.config, len(prepared.vocabulary)),
         "total_tokens": trainer.total_tokens,
-        "processes": trainer.processes.size,
+        "processes": trainer.machine.processes.size,
     }
 
 
@@ -142,8 +157,8 @@ def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record:
     That perplexity and the later ones are over the same vocabulary. The parent's own need not be.
     """
     config = trainer.config
-    if trainer.parts:
-        rates = describe_rates(config, trainer.parts, trainer.total_tokens, trainer.softmax_is_fresh)
+    if trainer.learner.parts:
+        rates = describe_rates(config, trainer.learner.parts, trainer.total_tokens, trainer.learner.softmax_is_fresh)
         note(record, rates)
     if config.init is not None:
         _evaluate(trainer, _sample(prepared), checkpoints, record)
@@ -161,7 +176,7 @@ def _train(
     config = trainer.config
     sample = _sample(prepared)
     evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
-    started, tokens_at_start, tokens_before = time.monotonic(), trainer.tokens, trainer.tokens
+    started, tokens_at_start, tokens_before = time.monotonic(), trainer.position.tokens, trainer.position.tokens
     saved, waited = started, 0.0
     with closing(training_steps(trainer, prepared.source)) as steps:
         for step in steps:
@@ -177,12 +192,19 @@ def _train(
             if step.finite:
                 record({"event": "step", **step._asdict(), **figures})
             else:
-                record({"event": "skipped", "step": step.step, "tokens": step.tokens, "in_all": trainer.skipped_in_all})
-            if trainer.skipped >= BAD_STEPS_MOST:
+                record(
+                    {
+                        "event": "skipped",
+                        "step": step.step,
+                        "tokens": step.tokens,
+                        "in_all": trainer.position.skipped_in_all,
+                    }
+                )
+            if trainer.position.skipped >= BAD_STEPS_MOST:
                 path = save_checkpoint(trainer, checkpoints)
                 raise NerElmoError(
-                    f"the loss was not finite in {trainer.skipped} steps in a row (up to step {step.step}); {path} "
-                    "holds the weights from before them: go on with --resume and a smaller --learning-rate or "
+                    f"the loss was not finite in {trainer.position.skipped} steps in a row (up to step {step.step}); "
+                    f"{path} holds the weights from before them: go on with --resume and a smaller --learning-rate or "
                     "--clip-norm"
                 )
             if step.tokens // evaluate_every > tokens_before // evaluate_every and step.tokens < trainer.total_tokens:
@@ -191,8 +213,8 @@ def _train(
             if checkpoint_is_due(config, step.step, time.monotonic() - saved):
                 save_checkpoint(trainer, checkpoints)
                 saved = time.monotonic()
-            if trainer.processes.any(should_stop() or (max_minutes is not None and seconds > 60 * max_minutes)):
-                return trainer.tokens < trainer.total_tokens
+            if trainer.machine.processes.any(should_stop() or (max_minutes is not None and seconds > 60 * max_minutes)):
+                return trainer.position.tokens < trainer.total_tokens
     return False
 
 
@@ -210,11 +232,11 @@ def _sample(prepared: Prepared) -> list[list[str]]:
 
 def _perplexity(trainer: Trainer, sentences: list[list[str]]) -> Perplexity:
     """Held-out perplexity, each process reading its share."""
-    processes = trainer.processes
+    processes = trainer.machine.processes
     share = sentences[processes.rank :: processes.size]
     return held_out_perplexity(
-        trainer.model,
-        trainer.softmax,
+        trainer.learner.model,
+        trainer.learner.softmax,
         trainer.vocabulary,
         share,
         carry_state=trainer.config.carry_state,
@@ -224,17 +246,17 @@ def _perplexity(trainer: Trainer, sentences: list[list[str]]) -> Perplexity:
 
 def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, record: RunLog) -> None:
     perplexity = _perplexity(trainer, sample)
-    is_best = perplexity.mean < trainer.best
+    is_best = perplexity.mean < trainer.position.best
     if is_best:
-        trainer.best = perplexity.mean
-        if trainer.processes.is_first:
-            weights = {"model": trainer.model.state_dict(), "softmax": trainer.softmax.state_dict()}
+        trainer.position.best = perplexity.mean
+        if trainer.machine.processes.is_first:
+            weights = {"model": trainer.learner.model.state_dict(), "softmax": trainer.learner.softmax.state_dict()}
             write_tensors(weights, checkpoints / "best.pt")
     record(
         {
             "event": "perplexity",
-            "step": trainer.step,
-            "tokens_seen": trainer.tokens,
+            "step": trainer.position.step,
+            "tokens_seen": trainer.position.tokens,
             "is_best": is_best,
             **perplexity.to_json(),
         }
@@ -251,15 +273,16 @@ def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLo
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, prepared.heldout)
     report = {
         "finished": True,
-        "step": trainer.step,
-        "tokens": trainer.tokens,
-        "skipped_steps": trainer.skipped_in_all,
+        "step": trainer.position.step,
+        "tokens": trainer.position.tokens,
+        "skipped_steps": trainer.position.skipped_in_all,
         "perplexity": perplexity.to_json(),
         "unigram_perplexity": unigram,
     }
-    if not trainer.processes.is_first:
+    if not trainer.machine.processes.is_first:
         return report
-    write_bilm(directory / BILM, trainer.model, trainer.softmax, trainer.vocabulary, _facts(trainer, prepared, report))
+    learner, facts = trainer.learner, _facts(trainer, prepared, report)
+    write_bilm(directory / BILM, learner.model, learner.softmax, trainer.vocabulary, facts)
     (directory / "vocab.txt").unlink(missing_ok=True)  # the biLM directory has it now
     write_json(directory / REPORT, report)
     record({"event": "finished", **report})
@@ -269,16 +292,16 @@ def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLo
 
 def _take_best_weights(trainer: Trainer, path: Path) -> None:
     """Set the weights to the best by held-out perplexity; to the last, with a warning, if their file is damaged."""
-    trainer.processes.wait()  # until they are written
+    trainer.machine.processes.wait()  # until they are written
     best: dict[str, Any] = {}
     try:
         best = read_tensors(path)
     except Exception as error:  # whatever a torn file makes of torch.load
-        trainer.warn(f"{path}: damaged ({type(error).__name__}); taking the last weights instead of the best")
-    if trainer.processes.any(not best):
+        trainer.machine.warn(f"{path}: damaged ({type(error).__name__}); taking the last weights instead of the best")
+    if trainer.machine.processes.any(not best):
         return
-    trainer.model.load_state_dict(best["model"])
-    trainer.softmax.load_state_dict(best["softmax"])
+    trainer.learner.model.load_state_dict(best["model"])
+    trainer.learner.softmax.load_state_dict(best["softmax"])
 
 
 def _parent(path: Path) -> dict[str, Any]:
@@ -300,12 +323,15 @@ def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> d
     return {
         "text": {"tokens": prepared.source.tokenizer, "normalization": None, "language": config.language},
         "state": "carried" if config.carry_state else "zero",
-        "softmax": {"tied": trainer.model.options.tied, "sampled": config.n_samples if trainer.sampled else None},
+        "softmax": {
+            "tied": trainer.learner.model.options.tied,
+            "sampled": config.n_samples if trainer.learner.sampled else None,
+        },
         "training_data": [{"name": file.name, "sha256": sha256_of_file(file)} for file in prepared.source.files],
         "corpus_tokens": prepared.n_tokens,
         "repeated_sentences": prepared.count.repeated.number(),
-        "tokens_seen": trainer.tokens,
-        "steps": trainer.step,
+        "tokens_seen": trainer.position.tokens,
+        "steps": trainer.position.step,
         "licence": config.licence,
         "parent": None if config.init is None else _parent(Path(config.init)),
         "perplexity": report["perplexity"],

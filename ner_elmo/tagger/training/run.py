@@ -17,6 +17,7 @@ from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, remove_leftovers
 from ner_elmo.runs.events import Report, note, silent
 from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.runs.log import RunLog
+from ner_elmo.settings import refuse_changes
 from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, predict_parts, write_errors
 from ner_elmo.tagger.report.page import main_part
 from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
@@ -69,6 +70,8 @@ def run(
     """
     begun = time.monotonic()
     config = dataclasses.replace(config, precision=_precision(config, directory, device, resume))
+    if resume and has_run(directory):
+        refuse_changes(directory, read_config(directory / CONFIG), config)
     if resume and (done := finished_report(directory, config)) is not None:
         before = settings_before(directory, done)
         refuse_another_run(directory, before, settings_now(config, before))

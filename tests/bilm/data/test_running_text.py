@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ner_elmo.bilm.data import corpus
+from ner_elmo.bilm.data import batches
 from ner_elmo.bilm.data.corpus import TextSource, in_chunks
 from ner_elmo.bilm.data.running_text import (
     RunningText,
@@ -22,15 +22,16 @@ from ner_elmo.bilm.data.running_text import (
     Stream,
     TextFrom,
     one_row,
-    running_directions,
     running_text,
 )
 from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity
+from ner_elmo.bilm.predictions import running_directions
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
+from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import UsageError
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent
@@ -96,7 +97,7 @@ def write_text(folder: Path, n_files: int = 3) -> TextSource:
 
 
 def test_a_pass_over_shuffled_text_has_every_sentence_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 7)
+    monkeypatch.setattr(batches, "SHUFFLE_BUFFER", 7)
     source = write_text(tmp_path)
     stream = ShuffledText(source, "1/forward")
     passes = [list(islice(stream, 90)) for _ in range(3)]
@@ -113,10 +114,11 @@ def test_streams_go_on_from_where_they_stood(tmp_path: Path, order: str) -> None
     source = write_text(tmp_path)
     config = make_config(tmp_path, carry_state=True, unroll_steps=6, batch_tokens=24, order=order)
     vocabulary = most_frequent(count_text(source.files, source.tokenizer).counts, 30)
+    table = WordTable(len(vocabulary), 1)
     whole, parts = running_text(config, source), running_text(config, source)
     for _ in range(40):  # several passes
-        wanted = whole.next_batch(vocabulary, None)
-        found = parts.next_batch(vocabulary, None)
+        wanted = whole.next_batch(vocabulary, table)
+        found = parts.next_batch(vocabulary, table)
         assert all(torch.equal(a, b) for a, b in zip(wanted.targets, found.targets, strict=True))
         values = parts.state_dict()
         parts = running_text(config, source)
@@ -134,7 +136,9 @@ def test_carrying_state_over_batches_is_one_long_reading() -> None:
         found = []
         with torch.no_grad():
             for _ in range(longest // steps):
-                (*predicted, _, _), states = running_directions(model, text.next_batch(vocabulary, 12), text.states)
+                (*predicted, _, _), states = running_directions(
+                    model, text.next_batch(vocabulary, model.token_encoder), text.states
+                )
                 text.keep(states)
                 found.append(predicted)
         return torch.cat([forward for forward, _ in found]), torch.cat([backward for _, backward in found])
@@ -154,7 +158,7 @@ def test_rows_do_not_see_each_other() -> None:
         with torch.no_grad():
             for _ in range(8):
                 (forward, backward, *_), states = running_directions(
-                    model, text.next_batch(vocabulary, 12), text.states
+                    model, text.next_batch(vocabulary, model.token_encoder), text.states
                 )
                 text.keep(states)
                 found.append(torch.stack([forward, backward]).unflatten(1, (4, len(rows))))
@@ -231,15 +235,15 @@ def test_a_step_that_is_not_finite_leaves_the_state(toy: Path) -> None:
     trainer.train_on_running_text()
     before = trainer.running_text.states
     with torch.no_grad():
-        kept = trainer.softmax.bias[3].clone()
-        trainer.softmax.bias[3] = float("nan")
+        kept = trainer.learner.softmax.bias[3].clone()
+        trainer.learner.softmax.bias[3] = float("nan")
     trainer.train_on_running_text()
-    assert trainer.skipped == 1
+    assert trainer.position.skipped == 1
     assert trainer.running_text.states is before
     with torch.no_grad():
-        trainer.softmax.bias[3] = kept
+        trainer.learner.softmax.bias[3] = kept
     trainer.train_on_running_text()
-    assert trainer.skipped == 0
+    assert trainer.position.skipped == 0
     assert trainer.running_text.states is not before
 
 
@@ -282,9 +286,9 @@ def test_tied_embeddings_are_one_table(toy: Path, tmp_path: Path, changes: dict[
 def test_gradients_of_a_tied_table_add_up(toy: Path) -> None:
     counts = count_text((toy,), "whitespace").counts
     trainer = new_trainer(make_config(toy, options=tied_options()), most_frequent(counts, 50), counts, 10**6, CPU)
-    table = trainer.model.token_encoder.embedding.weight  # type: ignore[union-attr]
-    assert trainer.softmax.weight is table
-    assert sum(parameter is table for parameter in trainer.parameters()) == 1
+    table = trainer.learner.model.token_encoder.embedding.weight  # type: ignore[union-attr]
+    assert trainer.learner.softmax.weight is table
+    assert sum(parameter is table for parameter in trainer.learner.parameters()) == 1
     trainer.train_on([["w1", "w4"]])
     assert table.grad is not None  # type: ignore[union-attr]
     assert table.grad.abs().sum(1).min() > 0  # type: ignore[operator,union-attr] # read or not, every word is scored
@@ -301,7 +305,9 @@ def test_the_penn_treebank_is_read_as_published(shared: Path) -> None:
     assert vocabulary.id_of("<unk>") == vocabulary.unknown_id
     assert sum(counts.values()) == 929_589
     test = list(TextSource((folder / "ptb.test.txt.xz",)).sentences())
-    batches = [one_row(chunk, vocabulary, None) for chunk in in_chunks(test, 4096, boundaries=1)]
+    batches = [
+        one_row(chunk, vocabulary, WordTable(len(vocabulary), 1)) for chunk in in_chunks(test, 4096, boundaries=1)
+    ]
     assert sum(batch.n_tokens for batch in batches) == 78_669
     for direction in range(2):
         wanted = torch.cat([batch.targets[direction] for batch in batches])

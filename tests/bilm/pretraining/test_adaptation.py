@@ -105,37 +105,31 @@ def test_new_words_share_the_probability_of_unknown_ones_and_nothing_else_change
         assert torch.equal(rows[new.id_of(token)], table.embedding.weight[OLD.id_of(token)])
 
 
-def test_a_shared_table_belongs_to_the_softmax(domain: Path, tmp_path: Path) -> None:
-    options = options_to_json(make_options(dim=16, projection_dim=8)) | {"share_embedding_softmax": True}
-    del options["char_cnn"]
-    config = make_config(domain, options=options, init="parent", layer_decay=2.0)
-    trainer = new_trainer(config, OLD, COUNTS, 1000, CPU)
-    assert [part.name for part in trainer.parts] == ["softmax", "layer 2", "layer 1"]
-
-
 def test_frozen_parts_stay_and_the_others_learn(domain: Path, parent: Path) -> None:
     config = make_config(domain, init=str(parent), unfreeze=0.6, softmax_steps=2, layer_decay=1.3, dropout=0.0)
     counts = Counter({"w1": 3, "gene": 2})
     vocabulary = vocabulary_from_parent(config, find_parent(parent), counts)
     trainer = new_trainer(config, vocabulary, counts, 2000, CPU)
-    assert trainer.model.options.dropout == 0.0  # --dropout, not the parent's
+    assert trainer.learner.model.options.dropout == 0.0  # --dropout, not the parent's
 
     def state() -> dict[str, list[torch.Tensor]]:
-        return {part.name: [p.detach().clone() for p in part.parameters] for part in trainer.parts}
+        return {part.name: [p.detach().clone() for p in part.parameters] for part in trainer.learner.parts}
 
     seen: list[tuple[str, ...]] = []
     before = state()
     sentences = toy_text(600, 5)
-    while trainer.tokens < 2000:
-        frozen = {part.name for part, factor in zip(trainer.parts, trainer.rate_factors(), strict=True) if factor == 0}
-        start = 20 * trainer.step
+    while trainer.position.tokens < 2000:
+        frozen = {
+            part.name for part, factor in zip(trainer.learner.parts, trainer.rate_factors(), strict=True) if factor == 0
+        }
+        start = 20 * trainer.position.step
         trainer.train_on(sentences[start : start + 20])
         now = state()
         changed = {
             name for name in now if any(not torch.equal(a, b) for a, b in zip(now[name], before[name], strict=True))
         }
         assert changed == set(now) - frozen
-        assert all((p.grad is None) == (part.name in frozen) for part in trainer.parts for p in part.parameters)
+        assert all((p.grad is None) == (part.name in frozen) for part in trainer.learner.parts for p in part.parameters)
         before = now
         if not seen or seen[-1] != tuple(sorted(changed)):
             seen.append(tuple(sorted(changed)))
@@ -233,10 +227,10 @@ def test_without_steps_a_new_output_layer_has_a_twentieth_of_the_run(
     assert len(vocabulary) == 15
     trainer = new_trainer(config, vocabulary, counts, 40_000, CPU)
     open_parts = []
-    while trainer.tokens < 2200:
+    while trainer.position.tokens < 2200:
         open_parts.append(sum(factor > 0 for factor in trainer.rate_factors()))
-        at = trainer.tokens
-        trainer.train_on(toy_text(20, trainer.step))
+        at = trainer.position.tokens
+        trainer.train_on(toy_text(20, trainer.position.step))
         assert (open_parts[-1] == 1) == (at < 2000)
     assert set(open_parts) == {1, 4}
 

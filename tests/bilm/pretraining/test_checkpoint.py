@@ -27,5 +27,5 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
 def test_checkpoints_have_the_names_of_the_model(tmp_path: Path) -> None:
     one = make_trainer()
     values = read_tensors(checkpoint.save_checkpoint(one, tmp_path))
-    assert set(values["model"]) == set(one.model.state_dict())
+    assert set(values["model"]) == set(one.learner.model.state_dict())
     assert not any(name.startswith("module.") for name in values["model"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from ner_elmo.bilm.data.corpus import Batch
+from ner_elmo.bilm.data.batches import Batch
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining import trainer
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer
@@ -52,7 +52,7 @@ def test_without_memory_a_batch_is_computed_in_parts(
     whole, parts = make_trainer(softmax), make_trainer(softmax)
     expected = [whole.train_on(sentences) for _ in range(2)]
     said: list[str] = []
-    parts.warn = said.append
+    parts.machine.warn = said.append
     tried = with_memory_for(60, monkeypatch, error)
     steps = [parts.train_on(sentences) for _ in range(2)]
     assert len(said) == sum(size > 60 for size in tried) > 0  # each failure told, none in the second step
@@ -61,7 +61,7 @@ def test_without_memory_a_batch_is_computed_in_parts(
     for step, wanted in zip(steps, expected, strict=True):
         assert (step.forward, step.backward) == pytest.approx((wanted.forward, wanted.backward), rel=1e-5)
         assert step.gradient_norm == pytest.approx(wanted.gradient_norm, rel=1e-4)
-    for a, b in zip(parts.parameters(), whole.parameters(), strict=True):
+    for a, b in zip(parts.learner.parameters(), whole.learner.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
@@ -103,7 +103,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
 
     def poisoned(self: Trainer, *arguments: Any) -> Any:
         forward, backward = gradients(self, *arguments)
-        return (math.nan, backward) if self.step in steps else (forward, backward)
+        return (math.nan, backward) if self.position.step in steps else (forward, backward)
 
     monkeypatch.setattr(Trainer, "_gradients", poisoned)
 
@@ -114,13 +114,13 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = make_trainer()
-    before = [p.detach().clone() for p in one.parameters()]
+    before = [p.detach().clone() for p in one.learner.parameters()]
     with monkeypatch.context() as patch:
         poison(patch, {0})
         step = one.train_on([["w1", "w2"]])
     assert not step.finite
-    assert (one.step, one.tokens, one.skipped) == (1, 2, 1)
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), before, strict=True))
+    assert (one.position.step, one.position.tokens, one.position.skipped) == (1, 2, 1)
+    assert all(torch.equal(a, b) for a, b in zip(one.learner.parameters(), before, strict=True))
     poison(monkeypatch, {3, 4, 9})
     report = pretrain.run(make_config(toy, epochs=1), tmp_path / "run", device=CPU)
     assert report["skipped_steps"] == 3

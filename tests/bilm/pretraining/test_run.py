@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ner_elmo.bilm.data import corpus
+from ner_elmo.bilm.data import batches
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
@@ -69,7 +69,7 @@ def test_training_learns_and_a_killed_run_resumes_to_the_bit(
 
 
 def test_a_run_on_several_files_resumes_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 60)
+    monkeypatch.setattr(batches, "SHUFFLE_BUFFER", 60)
     (tmp_path / "text").mkdir()
     for number, n_sentences in enumerate((150, 50, 20)):
         lines = [" ".join(sentence) for sentence in toy_text(n_sentences, number)]

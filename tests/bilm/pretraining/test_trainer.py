@@ -34,4 +34,4 @@ def test_a_step_in_bfloat16_is_nearly_the_one_in_float32(clip: float | None) -> 
         assert nearly.forward == pytest.approx(step.forward, rel=5e-3)
         assert nearly.backward == pytest.approx(step.backward, rel=5e-3)
         assert nearly.forward != step.forward  # it is another arithmetic
-    assert all(parameter.dtype == torch.float32 for parameter in mixed.parameters())
+    assert all(parameter.dtype == torch.float32 for parameter in mixed.learner.parameters())

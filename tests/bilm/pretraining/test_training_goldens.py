@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from ner_elmo.bilm.data.corpus import read_sentences
-from ner_elmo.bilm.data.running_text import RunningText, Stream, running_directions
+from ner_elmo.bilm.data.running_text import RunningText, Stream
 from ner_elmo.bilm.files.weights import read_weights, weight_table
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import read_options
 from ner_elmo.bilm.perplexity import held_out_perplexity
+from ner_elmo.bilm.predictions import running_directions
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer
 from ner_elmo.nn.cell import State
@@ -45,24 +46,24 @@ def name_in_checkpoint(dataset: str) -> str:
 
 
 def set_weights(trainer: Trainer, arrays: Arrays) -> None:
-    parameters = dict(trainer.model.named_parameters())
+    parameters = dict(trainer.learner.model.named_parameters())
     with torch.no_grad():
-        for entry in weight_table(trainer.model.options):
+        for entry in weight_table(trainer.learner.model.options):
             array = np.ascontiguousarray(entry.from_file(arrays[name_in_checkpoint(entry.dataset)]))
             parameters[entry.parameter].copy_(torch.from_numpy(array))
-        trainer.softmax.weight.copy_(torch.from_numpy(arrays["softmax|W"]))
-        trainer.softmax.bias.copy_(torch.from_numpy(arrays["softmax|b"]))
+        trainer.learner.softmax.weight.copy_(torch.from_numpy(arrays["softmax|W"]))
+        trainer.learner.softmax.bias.copy_(torch.from_numpy(arrays["softmax|b"]))
 
 
 def assert_equal_to(
     trainer: Trainer, arrays: Arrays, value_of: Callable[[torch.nn.Parameter], torch.Tensor], atol: float
 ) -> None:
-    parameters = dict(trainer.model.named_parameters())
-    for entry in weight_table(trainer.model.options):
+    parameters = dict(trainer.learner.model.named_parameters())
+    for entry in weight_table(trainer.learner.model.options):
         wanted = entry.from_file(arrays[name_in_checkpoint(entry.dataset)])
         found = value_of(parameters[entry.parameter]).detach().numpy()
         np.testing.assert_allclose(found, wanted, atol=atol, rtol=0, err_msg=entry.parameter)
-    for name, parameter in (("softmax|W", trainer.softmax.weight), ("softmax|b", trainer.softmax.bias)):
+    for name, parameter in (("softmax|W", trainer.learner.softmax.weight), ("softmax|b", trainer.learner.softmax.bias)):
         found = value_of(parameter).detach().numpy()  # type: ignore[arg-type]
         np.testing.assert_allclose(found, arrays[name], atol=atol, rtol=0, err_msg=name)
 
@@ -101,7 +102,7 @@ def test_batches(golden: Path) -> None:
     expected = dict(np.load(golden / "batches.npz"))
     assert trainer.running_text is not None
     for k in range(12):
-        batch = trainer.running_text.next_batch(trainer.vocabulary, 50)
+        batch = trainer.running_text.next_batch(trainer.vocabulary, trainer.learner.model.token_encoder)
         for direction, suffix in enumerate(("", "_reverse")):
             inputs = batch.inputs[direction].t()
             np.testing.assert_array_equal(batch.types[inputs], expected[f"batch{k}.tokens_characters{suffix}"])
@@ -118,7 +119,7 @@ def test_twelve_steps(golden: Path) -> None:
         assert step.learning_rate == pytest.approx(0.2)
     assert_equal_to(trainer, dict(np.load(golden / "final_weights.npz")), lambda p: p, 1e-5)
     accumulators = dict(np.load(golden / "final_adagrad_accumulators.npz"))
-    assert_equal_to(trainer, accumulators, lambda p: trainer.optimizer.state[p]["sum"], 1e-5)
+    assert_equal_to(trainer, accumulators, lambda p: trainer.learner.optimizer.state[p]["sum"], 1e-5)
     states = dict(np.load(golden / "final_lstm_states.npz"))
     assert trainer.running_text is not None
     for direction, layers in enumerate(trainer.running_text.states):
@@ -141,7 +142,9 @@ def test_perplexities_after_training(golden: Path, text: str) -> None:
         assert perplexity == pytest.approx(wanted["perplexity"], rel=1e-4)
         assert n_batches == wanted["n_batches"]
     one_row = expected["perplexity_after_training"][f"{text}@1"]
-    found = held_out_perplexity(trainer.model, trainer.softmax, trainer.vocabulary, sentences, 7, carry_state=True)
+    found = held_out_perplexity(
+        trainer.learner.model, trainer.learner.softmax, trainer.vocabulary, sentences, 7, carry_state=True
+    )
     assert found.mean == pytest.approx(one_row["perplexity"], rel=1e-4)
     assert found.predictions == one_row["n_batches"]
 
@@ -151,13 +154,13 @@ def in_rows(trainer: Trainer, sentences: list[list[str]], n_rows: int) -> tuple[
     with torch.inference_mode():
         while True:
             try:
-                batch = text.next_batch(trainer.vocabulary, 50)
+                batch = text.next_batch(trainer.vocabulary, trainer.learner.model.token_encoder)
             except StopIteration:
                 break
-            (forward, backward, *wanted), states = running_directions(trainer.model, batch, text.states)
+            (forward, backward, *wanted), states = running_directions(trainer.learner.model, batch, text.states)
             text.keep(states)
             losses.append(
-                [trainer.softmax.losses(y, t).mean() for y, t in zip((forward, backward), wanted, strict=True)]
+                [trainer.learner.softmax.losses(y, t).mean() for y, t in zip((forward, backward), wanted, strict=True)]
             )
     return math.exp(torch.tensor(losses).mean()), len(losses)
 
@@ -166,7 +169,7 @@ def test_the_weights_that_bilm_tf_dumped_are_those(golden: Path) -> None:
     dumped: BiLm = read_weights(golden / "dumped_weights.hdf5", read_options(golden / "options_inference.json"))
     trainer, _ = make_trainer(golden)
     set_weights(trainer, dict(np.load(golden / "final_weights.npz")))
-    for (name, found), wanted in zip(dumped.named_parameters(), trainer.model.parameters(), strict=True):
+    for (name, found), wanted in zip(dumped.named_parameters(), trainer.learner.model.parameters(), strict=True):
         assert torch.equal(found, wanted), name
 
 

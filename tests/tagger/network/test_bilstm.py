@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ner_elmo.nn.packing import packed
-from ner_elmo.tagger.network.bilstm import BiLstm, BiRecurrence, joined_weights
+from ner_elmo.nn.recurrence import BiRecurrence
+from ner_elmo.tagger.network.bilstm import BiLstm, joined_weights
 
 LENGTHS = [[4], [1], [3, 9, 1, 9, 4], [2, 0, 5], [1, 1, 1]]
 
