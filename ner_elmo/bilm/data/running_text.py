@@ -19,7 +19,6 @@ from torch import Tensor
 
 from ner_elmo.bilm.data import batches
 from ner_elmo.bilm.data.corpus import Sentence, TextSource
-from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.token_encoder import TokenEncoder
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.nn.cell import States
@@ -228,38 +227,46 @@ def _distinct(stream: Stream) -> list[Any]:
     return list({id(source): source for source in stream.sources}.values())
 
 
-def running_text(config: PretrainConfig, source: TextSource) -> RunningText:
+class Rows(NamedTuple):
+    """How running text is laid out: so many rows of so many steps, in which order, drawn by which seed."""
+
+    n_rows: int
+    unroll_steps: int
+    order: str
+    seed: int
+
+
+def running_text(source: TextSource, rows: Rows) -> RunningText:
     """The streams of a run.
 
     With ``order`` ``shuffled`` all rows of a direction share one stream of shuffled sentences, as in bilm-tf; with
     ``text`` each row reads its own stretch of the text in order (which is then held in memory), goes on with the next
     row's, and round: the state that a sentence begins with is that of the sentence before it.
     """
-    n_rows, steps = config.batch_tokens // config.unroll_steps, config.unroll_steps
-    if config.order == "text":
+    n_rows, steps = rows.n_rows, rows.unroll_steps
+    if rows.order == "text":
         text = [[sys.intern(token) for token in sentence] for sentence in source.sentences()]
         starts = [row * len(text) // n_rows for row in range(n_rows)]
         forward, backward = (Stream([TextFrom(text, start) for start in starts], steps, b) for b in (False, True))
     else:
         forward, backward = (
-            Stream([ShuffledText(source, f"{config.seed}/{'backward' if b else 'forward'}")] * n_rows, steps, b)
+            Stream([ShuffledText(source, f"{rows.seed}/{'backward' if b else 'forward'}")] * n_rows, steps, b)
             for b in (False, True)
         )
     return RunningText(forward, backward)
 
 
-def require_enough_text(config: PretrainConfig, n_tokens: int, n_sentences: int) -> None:
+def require_enough_text(rows: Rows, n_tokens: int, n_sentences: int) -> None:
     """Refuse a text that does not fill one batch.
 
     Raises:
         UsageError: it does not; the message says how many rows it would fill.
     """
-    n_rows = config.batch_tokens // config.unroll_steps
-    most = min((n_tokens + n_sentences) // config.unroll_steps, n_sentences)
-    if most < n_rows:
+    most = min((n_tokens + n_sentences) // rows.unroll_steps, n_sentences)
+    if most < rows.n_rows:
         raise UsageError(
             f"--carry-state: the training text ({n_tokens:,} tokens in {n_sentences:,} sentences) does not fill one "
-            f"batch of {n_rows:,} rows of {config.unroll_steps} steps; "
+            f"batch of {rows.n_rows:,} rows of {rows.unroll_steps} steps; "
             + (f"try --rows {most} or fewer, or more text" if most else "try fewer --unroll-steps, or more text")
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ner_elmo.bilm.data.corpus import HELDOUT_MOST, TEXT_KINDS, TextSource, describe, find_files, read_sentences
-from ner_elmo.bilm.data.running_text import require_enough_text
+from ner_elmo.bilm.data.running_text import Rows, require_enough_text
 from ner_elmo.bilm.files.directory import BilmFiles, load_vocabulary
 from ner_elmo.bilm.pretraining.adaptation import find_parent, keeps_words, vocabulary_from_parent
 from ner_elmo.bilm.pretraining.config import PretrainConfig
@@ -108,12 +108,17 @@ def prepare(
     if little := advice(config, n_tokens):
         note(report, little)
     if config.carry_state:
-        require_enough_text(config, n_tokens, count.counts["</S>"])
+        require_enough_text(rows_of(config), n_tokens, count.counts["</S>"])
     vocabulary = _vocabulary(config, parent, count.counts)
     if parent is not None and keeps_words(parent):
         n_new = len(vocabulary) - sum(token in vocabulary for token in load_vocabulary(parent).tokens)
         note(report, f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others")
     return Prepared(config, source, heldout, vocabulary, count, scale)
+
+
+def rows_of(config: PretrainConfig) -> Rows:
+    """How the settings lay out running text."""
+    return Rows(config.batch_tokens // config.unroll_steps, config.unroll_steps, config.order, config.seed)
 
 
 def _vocabulary(config: PretrainConfig, parent: BilmFiles | None, counts: Counter[str]) -> Vocabulary:

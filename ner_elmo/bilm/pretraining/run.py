@@ -22,7 +22,7 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.curve import draw_curve
 from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.bilm.pretraining.learner import describe_softmax
-from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare
+from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare, rows_of
 from ner_elmo.bilm.pretraining.schedule import describe_rates
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer, new_trainer, training_steps
 from ner_elmo.errors import NerElmoError, UsageError
@@ -72,7 +72,7 @@ def run(
     config = prepared.config
     trainer = new_trainer(config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes)
     if config.carry_state:
-        trainer.running_text = running_text(config, prepared.source)
+        trainer.running_text = running_text(prepared.source, rows_of(config))
     if processes.is_first:
         _make_ready(directory, checkpoints, resume)
     with RunLog(directory if processes.is_first else None, resume, report_first, draw_curve) as record:

@@ -30,6 +30,7 @@ from ner_elmo.bilm.perplexity import held_out_perplexity
 from ner_elmo.bilm.predictions import running_directions
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.preparation import rows_of
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import UsageError
@@ -115,13 +116,13 @@ def test_streams_go_on_from_where_they_stood(tmp_path: Path, order: str) -> None
     config = make_config(tmp_path, carry_state=True, unroll_steps=6, batch_tokens=24, order=order)
     vocabulary = most_frequent(count_text(source.files, source.tokenizer).counts, 30)
     table = WordTable(len(vocabulary), 1)
-    whole, parts = running_text(config, source), running_text(config, source)
+    whole, parts = running_text(source, rows_of(config)), running_text(source, rows_of(config))
     for _ in range(40):  # several passes
         wanted = whole.next_batch(vocabulary, table)
         found = parts.next_batch(vocabulary, table)
         assert all(torch.equal(a, b) for a, b in zip(wanted.targets, found.targets, strict=True))
         values = parts.state_dict()
-        parts = running_text(config, source)
+        parts = running_text(source, rows_of(config))
         parts.load_state_dict(values, CPU)
 
 
@@ -231,7 +232,7 @@ def test_a_step_that_is_not_finite_leaves_the_state(toy: Path) -> None:
     source = TextSource((toy,))
     counts = count_text(source.files, source.tokenizer).counts
     trainer = new_trainer(config, most_frequent(counts, 50), counts, 10**6, CPU)
-    trainer.running_text = running_text(config, source)
+    trainer.running_text = running_text(source, rows_of(config))
     trainer.train_on_running_text()
     before = trainer.running_text.states
     with torch.no_grad():
