@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ner_elmo.bilm.data.corpus import Batch, Sentence, by_length, in_chunks, make_batch
+from ner_elmo.bilm.data.corpus import Batch, Sentence, make_batch
 from ner_elmo.bilm.data.running_text import RunningBatch, States, one_row, running_directions
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
 from ner_elmo.nn.packing import reversal, reverse
+from ner_elmo.text.batching import by_length, in_chunks
 from ner_elmo.text.vocabulary import Vocabulary
 
 DEFAULT_BATCH_TOKENS = 4096

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ner_elmo.bilm.data.corpus import by_length, in_chunks
 from ner_elmo.bilm.files import many_langs
 from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.files.many_langs import ManyLangsEncoder
 from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
+from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 from ner_elmo.text.hdf5 import open_hdf5, read_array
 from ner_elmo.text.vocabulary import Vocabulary
@@ -162,7 +162,7 @@ class Elmo:
             float32 arrays ``(layers, tokens, dim)``; ``(tokens, dim)`` for ``mean`` and ``top``. Boundaries left out.
         """
         wanted = self._layer_numbers(layers)
-        for chunk in in_chunks(sentences, self.read_ahead_tokens, boundaries=2):
+        for chunk in in_chunks(sentences, self.read_ahead_tokens, BOUNDARIES):
             yield from self._embed_chunk(chunk, wanted, layers)
 
     def _layer_numbers(self, layers: Layers) -> list[int]:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ner_elmo.tagger.network.inputs import Example, batches_by_length, collate
+from ner_elmo.tagger.network.inputs import Example, collate
 from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.text.batching import batches_by_length
 from ner_elmo.text.tag_scheme import Span, read_tags
 
 BATCH_TOKENS = 4096

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ner_elmo.tagger.decoding import predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import MEAN_MIX, TaggerModel
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
+from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import sentences as split_sentences
@@ -26,10 +27,10 @@ DEFAULT_MODEL = "en"
 BATCH_TOKENS = 2048
 # Sentences are sorted by length within so many batches' worth of tokens; no more than that is held at once.
 CHUNK_BATCHES = 8
+CHUNK_CHARACTERS = 4  # of raw text for each token of a chunk, roughly those of a token and its blank
 
 Unit = str | Sequence[str]
 FoundSpan = tuple[Span, float | None]  # with its probability, if that was asked for
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -138,14 +139,14 @@ class Tagger:
         return self._tag_many(text, tokenized, scores)
 
     def _tag_many(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
-        for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
+        for chunk in self._chunks(units):
             yield from self._documents(chunk, tokenized, scores)
 
     def tag_each(
         self, units: Iterable[Unit], *, tokenized: bool = False, scores: bool = True
     ) -> Iterator[Document | Failure]:
         """As :meth:`tag` for many units, but one that fails does not end the others: it becomes a :class:`Failure`."""
-        for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
+        for chunk in self._chunks(units):
             try:
                 yield from self._documents(chunk, tokenized, scores)
             except (NerElmoError, MemoryError, RuntimeError, ValueError):
@@ -162,8 +163,12 @@ class Tagger:
     def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
         """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
         ``scores``)."""
-        for chunk in _chunks(sentences, len, CHUNK_BATCHES * self.batch_tokens):
+        for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
             yield from self._predict(chunk, scores)
+
+    def _chunks(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
+        """Units whose documents are held at once. A single one may be a book, so their sentences are cut again."""
+        return in_chunks(units, CHUNK_CHARACTERS * CHUNK_BATCHES * self.batch_tokens)
 
     @property
     def _scheme(self) -> str:
@@ -208,17 +213,3 @@ class Tagger:
 def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:
     start, end = sentence[span.start].start, sentence[span.end - 1].end
     return Entity(start, end, span.label, text[start:end], score)
-
-
-def _chunks(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
-    """Consecutive items in lists whose sizes add up to ``most`` or just beyond."""
-    chunk: list[T] = []
-    held = 0
-    for item in items:
-        chunk.append(item)
-        held += max(1, size(item))
-        if held >= most:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk

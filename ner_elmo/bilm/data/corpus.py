@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ner_elmo.bilm.data.interleave import interleaved
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.text.batching import by_length
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines, require_file
 from ner_elmo.text.heldout import Split
@@ -144,38 +145,6 @@ def pieces(tokens: list[str], longest: int) -> Iterator[list[str]]:
     """Cut a sentence into pieces of at most ``longest`` tokens."""
     for start in range(0, len(tokens), longest):
         yield tokens[start : start + longest]
-
-
-def in_chunks(sentences: Iterable[Sentence], n_positions: int, boundaries: int) -> Iterator[list[Sentence]]:
-    """Cut a stream of sentences into lists of about ``n_positions`` tokens, each sentence with so many ``boundaries``
-    counted to it."""
-    chunk: list[Sentence] = []
-    held = 0
-    for sentence in sentences:
-        chunk.append(sentence)
-        held += len(sentence) + boundaries
-        if held >= n_positions:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
-
-
-def by_length(sentences: Sequence[Sentence], batch_tokens: int) -> Iterator[list[int]]:
-    """Group sentences of like length, shortest first, so that padded positions stay within ``batch_tokens``.
-
-    Yields:
-        Indices into ``sentences``; a sentence longer than the budget is alone in its group.
-    """
-    group: list[int] = []
-    for i in sorted(range(len(sentences)), key=lambda i: len(sentences[i])):
-        width = len(sentences[i]) + 2
-        if group and width * (len(group) + 1) > batch_tokens:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group
 
 
 def training_batches(

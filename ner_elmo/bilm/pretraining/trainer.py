@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ner_elmo.bilm.data.corpus import Batch, TextSource, by_length, make_batch, training_batches
+from ner_elmo.bilm.data.corpus import Batch, TextSource, make_batch, training_batches
 from ner_elmo.bilm.data.read_ahead import read_ahead
 from ner_elmo.bilm.data.running_text import RunningText, running_directions
 from ner_elmo.bilm.model import BiLm
@@ -41,6 +41,7 @@ from ner_elmo.bilm.softmax import Sample, Softmax, draw_sample, tie
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
 from ner_elmo.nn.precision import computing, fast_products, product_type
+from ner_elmo.text.batching import by_length
 from ner_elmo.text.vocabulary import Vocabulary
 
 # Beyond this many words the exact softmax costs more than the network, and `auto` samples.

@@ -28,9 +28,6 @@ PAD_WORD = "<pad>"
 UNKNOWN_WORD = "<unk>"
 MAX_CHARACTERS = 50
 
-# Sentences of similar length are found within a pool of so many batches, so that batches still differ every epoch.
-POOL_BATCHES = 50
-
 
 class Words:
     """A list of words and the index of each; 0 is padding and 1 the unknown word.
@@ -234,42 +231,3 @@ def drop_singletons(batch: Batch, words: Words, probability: float = 0.5) -> Bat
     dropped = once & (torch.rand(once.shape) < probability)
     word_ids = batch.word_ids.masked_fill(dropped, UNKNOWN_INDEX)
     return Batch(word_ids, batch.type_ids, batch.char_ids, batch.layers, batch.mask, batch.tag_ids)
-
-
-def batches_by_length(
-    lengths: Sequence[int],
-    batch_tokens: int,
-    batch_sentences: int | None = None,
-    rng: np.random.Generator | None = None,
-) -> list[list[int]]:
-    """Indices of sentences in batches of similar length that hold at most ``batch_tokens`` tokens with their padding.
-
-    A longer sentence is a batch of its own. With ``rng`` the order is random: similar lengths are then sought within
-    pools. Without it the longest come first.
-    """
-    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    pool = len(order) or 1
-    if rng is not None:
-        pool = POOL_BATCHES * (batch_sentences or 32)
-    batches: list[list[int]] = []
-    for start in range(0, len(order), pool):
-        by_length = sorted(order[start : start + pool].tolist(), key=lambda index: -lengths[index])
-        batches += _cut(by_length, lengths, batch_tokens, batch_sentences)
-    if rng is not None:
-        rng.shuffle(batches)
-    return batches
-
-
-def _cut(
-    by_length: list[int], lengths: Sequence[int], batch_tokens: int, batch_sentences: int | None
-) -> list[list[int]]:
-    """Cut a list of sentences, longest first, into batches."""
-    batches: list[list[int]] = []
-    longest = 0
-    for index in by_length:
-        full = batches and (len(batches[-1]) + 1) * longest > batch_tokens
-        if not batches or full or len(batches[-1]) == batch_sentences:
-            batches.append([])
-            longest = max(1, lengths[index])
-        batches[-1].append(index)
-    return batches

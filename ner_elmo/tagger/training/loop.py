@@ -17,9 +17,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ner_elmo.errors import NerElmoError
 from ner_elmo.tagger.decoding import predict
-from ner_elmo.tagger.network.inputs import Batch, Example, Words, batches_by_length, collate, drop_singletons
+from ner_elmo.tagger.network.inputs import Batch, Example, Words, collate, drop_singletons
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.scores import Counts, count, total
+from ner_elmo.text.batching import batches_by_length
 from ner_elmo.text.files import replace_file
 from ner_elmo.text.tag_scheme import Span
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ner_elmo.bilm.data import corpus
-from ner_elmo.bilm.data.corpus import TextSource, in_chunks
+from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.data.running_text import (
     RunningText,
     ShuffledText,
@@ -32,6 +32,7 @@ from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent
 from tests.bilm.conftest import make_model, make_options
