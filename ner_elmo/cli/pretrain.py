@@ -20,6 +20,7 @@ from ner_elmo.runs.launch import is_launched
 if TYPE_CHECKING:
     import torch
 
+    from ner_elmo.bilm.files.directory import BilmFiles
     from ner_elmo.bilm.options import BilmOptions
     from ner_elmo.bilm.pretraining.config import PretrainConfig
 
@@ -324,8 +325,9 @@ def command(
     if not corpus and base is None:
         raise UsageError("Missing argument 'CORPUS...'. (try ner-elmo pretrain --help)")
     network = None
-    if init is not None:
-        network = read_options(find_parent(init).options)
+    parent = None if init is None else find_parent(init)
+    if parent is not None:
+        network = read_options(parent.options)
     elif options is not None:
         network = read_options(options)
     elif size is not None:
@@ -389,7 +391,7 @@ def command(
         if earlier is None:
             preparation.examine_text(config, Reporter(), force)
         minutes = (max_minutes or QUICK_MINUTES) if quick else None
-        _dry_run(config, chosen, count_processes, minutes, as_json)
+        _dry_run(config, chosen, count_processes, minutes, as_json, parent)
         return
     with joined(chosen) as processes, StopSignals() as stop, Reporter() as report:
         if earlier is None:
@@ -404,6 +406,7 @@ def command(
             count_processes=count_processes,
             report=report,
             should_stop=lambda: stop.received is not None,
+            parent=parent,
         )
         if not result["finished"]:  # a signal to one process stops them all
             stop.received = processes.highest(stop.received)
@@ -532,13 +535,19 @@ def _dry_run(
     count_processes: int,
     quick_minutes: float | None,
     as_json: bool,
+    parent: BilmFiles | None,
 ) -> None:
     """Print what lies ahead; with ``quick_minutes`` the exit status is 1 if training does not help."""
     from ner_elmo.bilm.pretraining.dry_run import dry_run
 
     with Reporter() as report:
         result = dry_run(
-            config, device=device, count_processes=count_processes, quick_minutes=quick_minutes, report=report
+            config,
+            device=device,
+            count_processes=count_processes,
+            quick_minutes=quick_minutes,
+            report=report,
+            parent=parent,
         )
     if as_json:
         flags.print_json(result)

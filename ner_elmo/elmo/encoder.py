@@ -6,7 +6,6 @@ No state passes from one sentence to another: a sentence has the same vectors wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ner_elmo.bilm.files import many_langs
-from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
+from ner_elmo.bilm.files.directory import BilmFiles, BilmPlace, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.files.many_langs import ManyLangsEncoder
 from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
@@ -129,13 +128,13 @@ class Elmo:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        place: BilmPlace,
         *,
         device: str | torch.device = "cpu",
         precision: str = "fp32",
         batch_tokens: int | None = None,
     ) -> Elmo:
-        """Load a biLM from any place that :func:`ner_elmo.bilm.files.directory.find_bilm` knows.
+        """Load a biLM from any place that :func:`ner_elmo.bilm.files.directory.find_bilm` knows, or an opened one.
 
         Raises:
             UsageError: nothing is there, or the precision is unknown.
@@ -145,7 +144,7 @@ class Elmo:
             raise UsageError(f"--precision {precision}: not available; expected {', '.join(PRECISIONS)}")
         if precision == "int8" and torch.device(device).type != "cpu":
             raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
-        files = find_bilm(path)
+        files = find_bilm(place)
         model = load_bilm(files).to(device)
         model.prepare_for_inference(precision)
         return cls(model, files, batch_tokens, precision)

@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from ner_elmo.errors import ModelError, NerElmoError, is_out_of_memory
-from ner_elmo.text.files import replace_file, sha256_of_file
+from ner_elmo.text.files import replace_file
 from ner_elmo.text.hdf5 import check_shape, find_dataset
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def bilm_digest(elmo: Elmo) -> str:
     parts = [files.weights, files.vocabulary, files.vocabulary_vectors]
     if files.many_langs is not None:
         parts = [path for path in sorted(files.many_langs.iterdir()) if path.is_file()]
-    return _digest_of([repr(elmo.options), *(None if path is None else sha256_of_file(path) for path in parts)])
+    return _digest_of([repr(elmo.options), *(None if path is None else files.sha256(path) for path in parts)])
 
 
 def sentences_digest(sentences: Iterable[Sequence[str]]) -> str:

@@ -33,7 +33,7 @@ class Start(NamedTuple):
 
 
 def find_parent(path: str | Path) -> BilmFiles:
-    """The files of the biLM to go on from.
+    """The biLM to go on from, opened.
 
     Raises:
         UsageError: nothing is there, or a model of ELMoForManyLangs.
@@ -73,14 +73,19 @@ def vocabulary_from_parent(config: PretrainConfig, files: BilmFiles, counts: Cou
     return extended(parent, counts, size, config.min_count)
 
 
-def load_parent(config: PretrainConfig, vocabulary: Vocabulary, counts: Mapping[str, int]) -> Start:
+def load_parent(
+    config: PretrainConfig, vocabulary: Vocabulary, counts: Mapping[str, int], parent: BilmFiles | None = None
+) -> Start:
     """The parent's network and output layer for ``vocabulary``, with gradients for all that is learned.
+
+    Args:
+        parent: the model of ``config.init`` if it is open already.
 
     Raises:
         ModelError: a file is damaged, or the word table and the vocabulary do not fit one another.
     """
     assert config.init is not None
-    files = find_parent(config.init)
+    files = parent or find_parent(config.init)
     options = read_options(files.options)
     if config.dropout is not None:
         options = replace(options, dropout=config.dropout)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ner_elmo.bilm.data.corpus import Batch, TextSource, make_batch, training_batches
 from ner_elmo.bilm.data.read_ahead import read_ahead
 from ner_elmo.bilm.data.running_text import RunningText, running_directions
+from ner_elmo.bilm.files.directory import BilmFiles
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.perplexity import directions
 from ner_elmo.bilm.pretraining.adaptation import load_parent, start_from_unigrams
@@ -280,12 +281,14 @@ def new_trainer(
     total_tokens: int,
     device: torch.device,
     processes: Processes = Processes(),  # noqa: B008 - immutable
+    parent: BilmFiles | None = None,
 ) -> Trainer:
-    """A network with fresh weights, or those of ``config.init``, and its optimizer."""
+    """A network with fresh weights, or those of ``config.init`` (``parent`` if it is open already), and its
+    optimizer."""
     torch.manual_seed(config.seed)
     counts = counts or Counter()
     if config.init is not None:
-        model, softmax, is_fresh = load_parent(config, vocabulary, counts)
+        model, softmax, is_fresh = load_parent(config, vocabulary, counts, parent)
     else:
         model, is_fresh = BiLm(config.bilm_options, len(vocabulary)), False
         model.reset_parameters()

@@ -31,10 +31,12 @@ from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import ModelError, NerElmoError, UsageError
+from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.vocabulary import read_vocabulary
 from tests.bilm.conftest import make_model, make_options
 from tests.bilm.files.test_weights import datasets
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.bilm.pretraining.test_run import small_bilm, toy_text
+from tests.hash_count import count_hashes
 
 SENTENCES = [["a", "new", "日本"], ["b"], []]
 
@@ -393,3 +395,25 @@ def test_float32_after_float16_is_the_same_numbers(model_folder: Path, tmp_path:
 )
 def test_tokens_seen_in_all_count_the_parents(info: dict[str, Any], expected: int | None) -> None:
     assert tokens_seen_in_all(info) == expected
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_going_on_from_a_model_reads_each_of_its_files_once_for_its_digest(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    (tmp_path / "text").write_text("".join(f"{' '.join(sentence)}\n" for sentence in toy_text(300, 1)))
+    read = count_hashes(monkeypatch)
+    arguments = ["--init", model_folder, "-o", tmp_path / "run", "--max-tokens", 900, "--threads", 1, *more]
+    assert main(["pretrain", str(tmp_path / "text"), *map(str, arguments)]) == 0
+    names = {file.name for file in model_folder.iterdir()} - {"bilm.json"}
+    assert "weights.hdf5" in names
+    assert {f.name: n for f, n in read.items() if f.parent == model_folder.resolve()} == dict.fromkeys(names, 1)
+
+
+def test_an_opened_model_is_taken_as_it_is(model_folder: Path, tmp_path: Path) -> None:
+    opened = find_bilm(model_folder)
+    assert find_bilm(opened) is opened
+    weights = model_folder / "weights.hdf5"
+    assert opened.digests[weights] == opened.sha256(weights) == sha256_of_file(weights)
+    pair = find_bilm(zip_of_a_folder(model_folder, tmp_path))
+    assert pair.sha256(pair.weights) == opened.sha256(weights)
