@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ner_elmo.bilm.files import many_langs
@@ -196,48 +196,21 @@ class Elmo:
                 start = end
         return results  # type: ignore[return-value]
 
-    def _encode(self, sentences: Sequence[Sequence[str]], n_layers: int | None) -> Tensor:
-        """All layers of sentences of falling lengths, one after the other: ``(1 + n_layers, positions, dim)``.
+    def _encode(self, sentences: Sequence[Sequence[str]], n_layers: int) -> Tensor:
+        """The token layer and ``n_layers`` above it of sentences of falling lengths, one after the other:
+        ``(1 + n_layers, positions, dim)``.
 
         Nobody sees the vectors of the boundaries, and the states behind them are the same for all sentences.
         """
         if self._starts is None:
             table, ((begin, end),) = self._types.rows_of([self._boundaries])
             self._starts = self.model.starts(table[begin : begin + 1], table[end : end + 1])
-        return self._run(sentences, n_layers, self._starts)
-
-    def _run(self, sentences: Sequence[Sequence[str]], n_layers: int | None, starts: Starts | None) -> Tensor:
         table, rows = self._types.rows_of(sentences)
         index = torch.tensor([row for sentence in rows for row in sentence], device=self.device, dtype=torch.long)
         distinct, which = torch.unique(index, return_inverse=True)
         types = Types(functional.embedding(distinct, table), which)
         vectors = functional.embedding(which, types.vectors)
-        return self.model.layers(vectors, [len(row) for row in rows], n_layers, starts, types)
-
-    def layers(
-        self, sentences: Sequence[Sequence[str]], n_layers: int | None = None, boundaries: bool = False
-    ) -> Tensor:
-        """All layers of one batch as a padded tensor ``(1 + n_layers, batch, time, dim)``, 0 at padding.
-
-        Args:
-            n_layers: LSTM layers to compute, from below; all by default.
-            boundaries: keep the positions of the sentence boundaries (two more in ``time``).
-        """
-        falling = sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))
-        with torch.inference_mode():
-            if boundaries:
-                begin, last = self._boundaries
-                sentences = [[begin, *tokens, last] for tokens in sentences]
-                encoded = self._run([sentences[i] for i in falling], n_layers, None)
-            else:
-                encoded = self._encode([sentences[i] for i in falling], n_layers)
-            parts: list[Tensor] = [encoded] * len(sentences)
-            start = 0
-            for i in falling:
-                end = start + len(sentences[i])
-                parts[i] = encoded[:, start:end].transpose(0, 1)
-                start = end
-            return nn.utils.rnn.pad_sequence(parts, batch_first=True).permute(2, 0, 1, 3)
+        return self.model.layers(vectors, [len(row) for row in rows], n_layers, self._starts, types)
 
 
 def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.ndarray | None]:

@@ -287,7 +287,13 @@ def _in_bilm(name: str) -> bool:
 
 
 def copy_tagger(source: Path, target: Path) -> None:
-    """Copy a tagger without what else its run directory holds (checkpoints, log, predictions), ready to ship."""
+    """Copy a tagger without what else its run directory holds (checkpoints, log, predictions and what quotes the
+    corpus), ready to ship; with the biLM's output layer if it was kept.
+
+    Raises:
+        UsageError: ``source`` is not a tagger directory, or shares its biLM with other seeds.
+        ModelError: one of its files is missing or damaged.
+    """
     info = read_info(source)
     if info["bilm"] not in (None, BILM):
         raise UsageError(f"{source}: shares its biLM with other seeds; copy the folder above it")

@@ -96,13 +96,6 @@ class ConstrainedCrf(nn.Module):
         are_small = self._are_small(weights.detach().masked_fill(~mask.unsqueeze(2), 0.0), transitions)
         return LogPartition.apply(weights, mask, *transitions, are_small)  # type: ignore[no-any-return]
 
-    def token_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """P(tag at token | sentence) ``(batch, time, tags)``, 0 at padding: the gradient of log Z in the emissions."""
-        with torch.enable_grad():
-            emissions = emissions.detach().double().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.log_partition(emissions, mask).sum(), emissions)
-        return gradient
-
     def span_log_probabilities(
         self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]], temperature: float = 1.0
     ) -> list[list[float]]:
