@@ -178,10 +178,10 @@ class Tagger:
     def _documents(self, units: Sequence[Unit], tokenized: bool, scores: bool) -> list[Document]:
         documents = [self._read(unit, tokenized) for unit in units]
         forms = [[token.form for token in sentence] for document in documents for sentence in document.sentences]
-        found = iter(self.tag_tokens(forms, scores=scores))
+        entities = iter(self.tag_tokens(forms, scores=scores))
         for document in documents:
             for sentence in document.sentences:
-                document.entities += [_entity(document.text, sentence, *scored) for scored in next(found)]
+                document.entities += [_entity(document.text, sentence, *scored) for scored in next(entities)]
         return documents
 
     def _read(self, unit: Unit, tokenized: bool) -> Document:
@@ -204,8 +204,8 @@ class Tagger:
             for tokens, frozen in zip(sentences, layers, strict=True)
         ]
         if not scores:
-            found = predict(self.model, examples, self.device, self.batch_tokens)
-            return [[(span, None) for span in sentence] for sentence in found]
+            unscored = predict(self.model, examples, self.device, self.batch_tokens)
+            return [[(span, None) for span in sentence] for sentence in unscored]
         scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
         return [list(sentence) for sentence in scored]
 

@@ -79,8 +79,8 @@ class ConstrainedCrf(nn.Module):
             return [[] for _ in emissions]
         starts, ends, moves = self._transitions(emissions.dtype)
         legal = {"start_transitions": starts, "end_transitions": ends, "transitions": moves}
-        found = iter(functional_call(self.crf, legal, (_bounded(emissions[real]), mask[real])))
-        return [next(found) if is_real else [] for is_real in real.tolist()]
+        sequences = iter(functional_call(self.crf, legal, (_bounded(emissions[real]), mask[real])))
+        return [next(sequences) if is_real else [] for is_real in real.tolist()]
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """log Z: the log of the summed weights of all legal tag sequences; 0 for an empty sentence.
@@ -119,8 +119,8 @@ class ConstrainedCrf(nn.Module):
             after = messages_after(weights, mask, transitions, are_small)
             log_z = torch.logsumexp(before[:, 0] + after[:, 0], dim=1)
             lattice = _Messages(weights, before, after, log_z, mask.sum(dim=1))
-            found = iter(self._spans(lattice, transitions.moves, spans).clamp(max=0.0).tolist())
-        return [[next(found) for _ in sentence] for sentence in spans]
+            log_probabilities = iter(self._spans(lattice, transitions.moves, spans).clamp(max=0.0).tolist())
+        return [[next(log_probabilities) for _ in sentence] for sentence in spans]
 
     def _are_small(self, weights: Tensor, transitions: Transitions) -> bool:
         """Whether no legal path's weight can underflow beside another's when they meet in a token.

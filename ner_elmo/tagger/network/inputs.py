@@ -49,8 +49,8 @@ class Words:
 
     def index(self, form: str) -> int:
         """The index of ``form``; failing that, of its lower-case form; failing that, of the unknown word."""
-        found = self._index.get(form)
-        return self._index.get(form.lower(), UNKNOWN_INDEX) if found is None else found
+        exact = self._index.get(form)
+        return self._index.get(form.lower(), UNKNOWN_INDEX) if exact is None else exact
 
     def indices(self, tokens: Sequence[str]) -> np.ndarray:
         """``(len(tokens),)`` int64."""
@@ -113,7 +113,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class Batch:
+class TaggerBatch:
     """Sentences padded to the longest, as tensors.
 
     Attributes:
@@ -132,9 +132,9 @@ class Batch:
     mask: Tensor
     tag_ids: Tensor | None
 
-    def to(self, device: torch.device | str) -> Batch:
+    def to(self, device: torch.device | str) -> TaggerBatch:
         """The same batch on ``device``."""
-        return Batch(
+        return TaggerBatch(
             self.word_ids.to(device),
             self.type_ids.to(device),
             self.char_ids.to(device),
@@ -180,8 +180,8 @@ def _is_known(span: Span, tag_index: dict[str, int], scheme: str) -> bool:
     return tags([Span(0, 1, span.label)], 1, scheme)[0] in tag_index
 
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """Pad ``examples`` into one :class:`Batch`; a batch of empty sentences has ``time`` 0."""
+def collate(examples: Sequence[Example]) -> TaggerBatch:
+    """Pad ``examples`` into one :class:`TaggerBatch`; a batch of empty sentences has ``time`` 0."""
     size, time = len(examples), max((len(example.tokens) for example in examples), default=0)
     types: dict[str, int] = {}
     word_ids = np.zeros((size, time), dtype=np.int64)
@@ -196,7 +196,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         if example.tag_ids is not None:
             tag_ids[row, :length] = example.tag_ids
     has_tags = all(example.tag_ids is not None for example in examples)
-    return Batch(
+    return TaggerBatch(
         torch.from_numpy(word_ids),
         torch.from_numpy(type_ids),
         _char_ids(list(types)),
@@ -223,11 +223,11 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
     return torch.from_numpy(padded).float()
 
 
-def drop_singletons(batch: Batch, words: Words, probability: float = 0.5) -> Batch:
+def drop_singletons(batch: TaggerBatch, words: Words, probability: float = 0.5) -> TaggerBatch:
     """A training batch in which words seen once are unknown with ``probability``: so the unknown word is learned."""
     if not len(words):  # a tagger without word vectors has no words to look up
         return batch
     once = torch.from_numpy(words.singletons)[batch.word_ids]
     dropped = once & (torch.rand(once.shape) < probability)
     word_ids = batch.word_ids.masked_fill(dropped, UNKNOWN_INDEX)
-    return Batch(word_ids, batch.type_ids, batch.char_ids, batch.layers, batch.mask, batch.tag_ids)
+    return TaggerBatch(word_ids, batch.type_ids, batch.char_ids, batch.layers, batch.mask, batch.tag_ids)
