@@ -230,12 +230,10 @@ def _calibration(report: Mapping[str, Any]) -> Iterator[Block]:
     yield Paragraph("Bins of fewer than 10 entities are small dots beside the lines; grey bars say how many there are.")
     rows = []
     for part in parts:
-        for name, figures in (
-            ("without temperature", calibration[part]["uncalibrated"]),
-            ("as given", calibration[part]),
-        ):
+        given = calibration[part]
+        for name, figures in (("without temperature", given["uncalibrated"]), ("as given", given)):
             values = [percent(figures["ece"]), percent(figures["adaptive_ece"]), f"{figures['log_loss']:.4f}"]
-            rows.append([f"{part}, {name}", f"{calibration[part]['entities']:,}", *values])
+            rows.append([f"{part}, {name}", f"{given['entities']:,}", *values])
     header = ["probabilities", "entities found", "ECE, 15 equal bins", "ECE, 15 bins of equal size", "log loss"]
     yield Table(header, rows, caption="Expected calibration error in percent; log loss in nats an entity")
     for part in parts:

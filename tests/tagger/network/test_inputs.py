@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-import pytest
 import torch
 
 from ner_elmo.tagger.network.inputs import (
@@ -15,7 +14,6 @@ from ner_elmo.tagger.network.inputs import (
     make_examples,
     make_words,
 )
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions, WordVectors
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span, tag_set
 
@@ -62,52 +60,3 @@ def test_tags_of_unknown_labels_become_outside() -> None:
     (made,) = make_examples([sentence], make_words(Counter()), {tag: i for i, tag in enumerate(TAGS)}, "bioes")
     assert made.tag_ids is not None
     assert [TAGS[i] for i in made.tag_ids] == ["S-A", "O", "O"]
-
-
-def tiny_model(**changes: object) -> TaggerModel:
-    torch.manual_seed(0)
-    values: dict[str, object] = {"tags": TAGS, "n_words": 4, "n_tuned_words": 4, "word_dim": 3, "hidden_dim": 5}
-    values |= {"char_dim": 4, "char_filters": 6}
-    return TaggerModel(TaggerOptions(**(values | changes))).eval()  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("layers", [0, 3])
-def test_padding_and_neighbours_change_nothing(layers: int) -> None:
-    elmo = {"elmo_dim": 4, "elmo_layers": [0, 1, 2]} if layers else {}
-    model = tiny_model(**elmo)
-    examples = [
-        example("a", "b", "something-very-long", layers=layers),
-        example(layers=layers),
-        example("b", layers=layers),
-        example("ü", "日本", "a", "b", "a", "", layers=layers),
-    ]
-    together = collate(examples)
-    emissions, losses = model(together), model.crf.neg_log_likelihood(model(together), together.tag_ids, together.mask)
-    for row, one in enumerate(examples):
-        alone = collate([one])
-        found = model(alone)
-        torch.testing.assert_close(found[0], emissions[row, : len(one.tokens)])
-        torch.testing.assert_close(model.crf.neg_log_likelihood(found, alone.tag_ids, alone.mask)[0], losses[row])
-    assert model.loss(together).isfinite()
-
-
-def test_vectors_beyond_the_tuned_ones_stay_as_they_are() -> None:
-    vectors = WordVectors(TaggerOptions(tags=TAGS, n_words=5, n_tuned_words=3, word_dim=2))
-    table = torch.arange(10.0).reshape(5, 2)
-    vectors.set_table(table)
-    ids = torch.tensor([[2, 3, 4, 1]])
-    out = vectors(ids)
-    torch.testing.assert_close(out[0], table[ids[0]])
-    out.sum().backward()
-    assert list(vectors.state_dict()) == ["tuned.weight"]
-    assert vectors.tuned.weight.grad is not None
-    assert vectors.tuned.weight.grad.tolist() == [[0, 0], [1, 1], [1, 1]]
-    torch.testing.assert_close(vectors.table(), table)
-
-
-def test_one_mix_layer_needs_no_mix() -> None:
-    assert tiny_model(elmo_dim=4, elmo_layers=[1], mix="mean").mix_weights() is None
-    shares = tiny_model(elmo_dim=4, elmo_layers=[0, 2]).mix_weights()
-    assert shares is not None
-    assert list(shares["layers"]) == ["0", "2"]
-    assert shares["gamma"] == 1.0

@@ -16,7 +16,7 @@ from ner_elmo.errors import DataError, UsageError
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.inference import run_both as run_few
 from ner_elmo.tagger.decoding import predict_scored
-from ner_elmo.tagger.network.inputs import Example, make_words
+from ner_elmo.tagger.network.inputs import Example, collate, make_words
 from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.store import load_tagger
@@ -28,12 +28,10 @@ from ner_elmo.tagger.training.run import run
 from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span
-from tests.tagger.network.test_inputs import collate, example, tiny_model
 from tests.tagger.test_commands import SMALL, ner_elmo
 from tests.tagger.toy_language import toy_config
 from tests.tagger.training.test_run import CPU, Events, begin, timeless
 
-ELMO = {"elmo_dim": 4, "elmo_layers": [0, 1, 2]}
 EVERYTHING = {"elmo_at": "both", "mix_layer_norm": True, "gamma": False, "lstm_layers": 2, "char_dim": 3}
 
 
@@ -57,42 +55,6 @@ def test_a_mix_without_gamma_has_no_such_parameter() -> None:
     assert list(mix.state_dict()) == ["weights"]
     layers = torch.randn(2, 1, 3, 4)
     torch.testing.assert_close(mix(layers), layers.mean(dim=0))
-
-
-@pytest.mark.parametrize("elmo_at", ["input", "output", "both"])
-def test_where_the_layers_come_in(elmo_at: str) -> None:
-    model = tiny_model(**ELMO, elmo_at=elmo_at, mix_layer_norm=True)
-    reads_input, reads_output = elmo_at != "output", elmo_at != "input"
-    assert model.lstm.forwards[0].input_size == 4 * reads_input + 3 + 6
-    assert model.output.in_features == 2 * 5 + 4 * reads_output
-    names = {name.split(".")[0] for name in model.state_dict() if "mix" in name}
-    assert ("mix" in names, "output_mix" in names) == (reads_input, reads_output)
-    examples = [example("a", "b", "a", layers=3), example(layers=3), example("b", layers=3)]
-    together = model(collate(examples))
-    for row, one in enumerate(examples):
-        torch.testing.assert_close(model(collate([one]))[0], together[row, : len(one.tokens)])
-    shares = model.mix_weights()
-    assert shares is not None
-    assert ("output" in shares) == (elmo_at == "both")
-    model.loss(collate(examples)).backward()
-    for mix in (model.mix, model.output_mix):
-        if mix is not None:
-            assert mix.weights.grad is not None
-            assert mix.weights.grad.abs().sum() > 0
-
-
-def test_two_mixes_are_two_and_both_are_held_to_equal_shares() -> None:
-    model = tiny_model(**ELMO, elmo_at="both")
-    assert model.mix is not None
-    assert model.output_mix is not None
-    with torch.no_grad():
-        model.mix.weights.copy_(torch.tensor([1.0, 0, 0]))
-        model.output_mix.weights.copy_(torch.tensor([0.0, 2, 0]))
-    assert float(model.mix_penalty().detach()) == 5.0
-    shares = model.mix_weights()
-    assert shares is not None
-    assert max(shares["layers"], key=shares["layers"].get) == "0"
-    assert max(shares["output"]["layers"], key=shares["output"]["layers"].get) == "1"
 
 
 def test_a_single_layer_may_stand_at_the_output(toy: Path, bilm: Path, tmp_path: Path) -> None:
