@@ -18,7 +18,7 @@ import torch
 
 from ner_elmo.tagger.decoding import decode, emission_batches
 from ner_elmo.tagger.network.inputs import Example, elmo_layers
-from ner_elmo.tagger.network.model import MEAN_MIX
+from ner_elmo.tagger.network.options import MEAN_MIX
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.text.formats.corpus import load_corpus
 

@@ -27,7 +27,7 @@ from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.precision import best_precision
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.tagger.training.config import TaggerConfig
+from ner_elmo.tagger.training.config import TaggerConfig, TrainingOptions
 from ner_elmo.tagger.training.loop import loop as training
 from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
 
@@ -78,7 +78,7 @@ def with_layers(prepared: Prepared, dim: int) -> Prepared:
 
 def one_side(prepared: Prepared, precision: str, plain: bool = False) -> Callable[[], float]:
     """What trains on all batches once and says how many tokens a second that was."""
-    options = training.TrainingOptions(precision=precision)
+    options = TrainingOptions(precision=precision)
     model = new_model(prepared, seed=1)
     if plain:
         from_torch(model)

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
+
+from ner_elmo.bilm.files.directory import write_bilm
+from ner_elmo.bilm.model import BiLm
+from ner_elmo.bilm.options import parse_options
+from ner_elmo.bilm.softmax import Softmax
+from ner_elmo.tagger.training.run import run
+from ner_elmo.text.vocabulary import Vocabulary
+from tests.support.devices import CPU
+from tests.support.toy_language import BILM_OPTIONS, PEOPLE, PLACES, toy_config, write_toy
 
 # A deadline measures the machine, not the code.
 settings.register_profile("ner-elmo", deadline=None)
@@ -42,3 +52,36 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NER_ELMO_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``train``, ``dev`` and ``test``."""
+    folder = tmp_path_factory.mktemp("toy")
+    for seed, (part, size) in enumerate([("train", 120), ("dev", 20), ("test", 20)]):
+        write_toy(folder / part, size, seed)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A biLM directory: layers 0..2 of 8 numbers, random weights."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("bilm") / "bilm"
+    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", *PEOPLE, *PLACES, "."])
+    model = BiLm(parse_options(BILM_OPTIONS))
+    softmax = Softmax(len(vocabulary), 4)
+    for parameter in [*model.parameters(), *softmax.parameters()]:
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.5)
+    info = {"text": {"tokens": "en-1", "normalization": None, "language": "en"}, "state": "zero"}
+    write_bilm(folder, model, softmax, vocabulary, info)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(toy: Path, bilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger directory with a biLM; do not change it."""
+    folder = tmp_path_factory.mktemp("trained") / "tagger"
+    run(toy_config(toy, bilm=str(bilm)), folder, device=CPU)
+    return folder

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
+from ner_elmo.settings import Source, build
+from ner_elmo.text.formats.conll import Reading
 
 if TYPE_CHECKING:
     from ner_elmo.text.formats.check import FileReport
-    from ner_elmo.text.formats.conll import Reading
 
 NAME = "check"
 _SHOWN = 3  # problems of a kind; --json has all
 
 
+@flags.takes_settings(Reading)
 def command(
+    given: dict[str, Any],
     files: Annotated[
         list[str],
         typer.Argument(metavar="FILES...", help="CoNLL or .jsonl files, train first; - is standard input"),
     ],
-    column: flags.Column = -1,
-    scheme: flags.Scheme = "auto",
-    comments: flags.Comments = None,
-    strip_token: flags.StripToken = None,
-    text: flags.RawText = None,
-    encoding: flags.Encoding = "utf-8",
     fix: Annotated[
         Path | None, typer.Option("--fix", help="write the file with its ill-formed tags repaired", metavar="FILE")
     ] = None,
@@ -42,24 +39,23 @@ def command(
     file:line: what was found, what was expected.
     """
     from ner_elmo.text.formats.check import check_files
-    from ner_elmo.text.formats.conll import Reading
     from ner_elmo.text.formats.jsonl import is_jsonl
 
     if fix is not None:
         if len(files) > 1 or is_jsonl(files[0]) or files[0] == "-":
             raise UsageError("--fix: repairs one CoNLL file at a time; give one, not from standard input")
         flags.refuse_existing(fix, force)
-    reading = Reading(column, scheme, encoding, comments, strip_token, text)
+    reading = build(Reading, [Source("", given)])
     reports = check_files(files, reading)
     if json:
-        flags.print_json({"files": [report.as_dict() for report in reports]})
+        show.print_json({"files": [report.as_dict() for report in reports]})
     else:
         for report in reports:
             print("\n".join(_lines(report)))
     n_errors = sum(len(report.errors) for report in reports)
     if n_errors:
         unrepaired = f"; {fix} is not written, as these cannot be repaired without you" if fix is not None else ""
-        flags.note(f"ner-elmo: {_count(n_errors, 'error')} in {_count(len(files), 'file')}{unrepaired}")
+        show.note(f"ner-elmo: {_count(n_errors, 'error')} in {_count(len(files), 'file')}{unrepaired}")
         raise typer.Exit(3)
     if fix is not None:
         _fix(files[0], reading, fix)
@@ -72,7 +68,7 @@ def _fix(file: str, reading: Reading, fix: Path) -> None:
 
     with output_stream(fix) as stream:
         n_changed = retag(ConllFile(file, reading), None, stream)
-    flags.note(f"{fix}: written, {_count(n_changed, 'tag')} repaired")
+    show.note(f"{fix}: written, {_count(n_changed, 'tag')} repaired")
 
 
 def _lines(report: FileReport) -> list[str]:

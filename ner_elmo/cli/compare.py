@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 
 NAME = "compare"
@@ -54,7 +54,7 @@ def command(
         with replace_file(html) as temporary:
             temporary.write_text(to_html(title, blocks + pictures), encoding="utf-8")
     if json:
-        flags.print_json(found)
+        show.print_json(found)
         return
     with output_stream(output) as stream:
         stream.write(to_markdown(title, blocks))

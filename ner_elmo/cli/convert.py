@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
+from ner_elmo.settings import Source, build
+from ner_elmo.text.formats.conll import Reading
 
 NAME = "convert"
 MODEL_FORMATS = ("float16", "float32", "bilm-tf")
 
 
+@flags.takes_settings(Reading)
 def command(
+    given: dict[str, Any],
     source: Annotated[
         str,
         typer.Argument(
@@ -32,12 +36,6 @@ def command(
             "float32, bilm-tf",
         ),
     ],
-    column: flags.Column = -1,
-    scheme: flags.Scheme = "auto",
-    comments: flags.Comments = None,
-    strip_token: flags.StripToken = None,
-    text: flags.RawText = None,
-    encoding: flags.Encoding = "utf-8",
     force: flags.Force = False,
     debug: flags.Debug = False,
 ) -> None:
@@ -53,7 +51,6 @@ def command(
         _convert_bilm(Path(source), target, to, force)
         return
     from ner_elmo.text.formats.brat import files_of
-    from ner_elmo.text.formats.conll import Reading
     from ner_elmo.text.formats.conll_sidecar import sidecar_of
     from ner_elmo.text.formats.conversion import TARGETS, Job, convert
 
@@ -64,11 +61,11 @@ def command(
             flags.refuse_existing(file, force)
     if to != "brat" and target.is_dir():
         raise UsageError(f"{target}: is a directory; expected the name of a file")
-    reading = Reading(column, scheme, encoding, comments, strip_token, text)
+    reading = build(Reading, [Source("", given)])
     for line in convert(Job(source, target, to, reading)):
-        flags.note(line)
+        show.note(line)
     if str(target) != "-":
-        flags.note(f"{target}: written as {to}")
+        show.note(f"{target}: written as {to}")
 
 
 def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
@@ -80,6 +77,6 @@ def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
     else:
         limits = []
         convert_bilm(source, target, to)
-    flags.note(f"{target}: written as {to}")
+    show.note(f"{target}: written as {to}")
     for line in limits:
-        flags.note(f"{target}: {line}")
+        show.note(f"{target}: {line}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 from ner_elmo.text.files import STANDARD_STREAM, read_lines, replace_file, require_file
 
@@ -52,11 +52,11 @@ def command(
     torch_device = flags.set_up_torch(device, threads)
     elmo = Elmo.load(bilm, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     with replace_file(output) as temporary:
-        lines, tokens = write_embeddings(elmo, _all_lines(inputs, encoding), temporary, wanted, flags.note)
+        lines, tokens = write_embeddings(elmo, _all_lines(inputs, encoding), temporary, wanted, show.note)
     if as_json:
-        flags.print_json({"output": str(output), "lines": lines, "tokens": tokens, "layers": layers})
+        show.print_json({"output": str(output), "lines": lines, "tokens": tokens, "layers": layers})
     else:
-        flags.note(f"{output}: {lines:,} lines, {tokens:,} tokens")
+        show.note(f"{output}: {lines:,} lines, {tokens:,} tokens")
 
 
 def _all_lines(inputs: Iterable[Path], encoding: str) -> Iterator[str]:

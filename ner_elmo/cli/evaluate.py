@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.settings import Source, build
+from ner_elmo.text.formats.conll import Reading
+from ner_elmo.text.tag_scheme import TOKEN
 
 if TYPE_CHECKING:
     from ner_elmo.tagger.tagger import Tagger
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 NAME = "evaluate"
 
 
+@flags.takes_settings(Reading, leave_out=["text"])
 def command(
+    given: dict[str, Any],
     files: Annotated[
         list[str], typer.Argument(metavar="FILES...", help="CoNLL or .jsonl files; - is standard input (CoNLL)")
     ],
@@ -29,11 +34,6 @@ def command(
         Path | None,
         typer.Option("--predictions", help="score this file's entities instead of a model's; it has the same tokens"),
     ] = None,
-    column: flags.Column = -1,
-    scheme: flags.Scheme = "auto",
-    comments: flags.Comments = None,
-    strip_token: flags.StripToken = None,
-    encoding: flags.Encoding = "utf-8",
     precision: flags.Precision = "fp32",
     json: flags.Json = False,
     device: flags.Device = "auto",
@@ -55,19 +55,20 @@ def command(
         raise UsageError("--predictions scores a file and -m a model; expected one of them")
     text = _text_of(model) if predictions is None and any(map(is_jsonl, files)) else None
     if predictions is None and _tags_each_token(model):
-        scheme = "token"
+        given["scheme"] = TOKEN
+    reading = build(Reading, [Source("", given | {"text": text})])
 
     def load(file: str) -> Corpus:
-        corpus = load_corpus(file, column, scheme, encoding, comments=comments, strip_token=strip_token, text=text)
+        corpus = load_corpus(file, reading)
         for line in summary(corpus.name, corpus.warnings):
-            flags.note(f"warning: {line}")
+            show.note(f"warning: {line}")
         return corpus
 
     corpora = [load(file) for file in files]
     gold = [sentence for corpus in corpora for sentence in corpus.sentences]
     begun = time.monotonic()
     if predictions is None and model is None:
-        flags.note(f"no -m: using the model that ships, {_find(None).name}")
+        show.note(f"no -m: using the model that ships, {_find(None).name}")
     if predictions is None:
         from ner_elmo.tagger.tagger import Tagger
 
@@ -104,7 +105,7 @@ def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Seq
     unknown = sorted({span.label for sentence in gold for span in sentence.spans} - set(tagger.labels))
     if unknown:
         names, known = ", ".join(unknown), ", ".join(tagger.labels)
-        flags.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
+        show.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
     found: list[Sequence[Span]] = [
         [span for span, _ in found_spans]
@@ -148,7 +149,7 @@ def _show(
     if json:
         sizes = {"sentences": len(gold), "tokens": n_tokens, "tokens_per_second": speed}
         micro = {name: figures[name] for name in ("precision", "recall", "f1", "accuracy")}
-        flags.print_json(micro | sizes | {"labels": figures["labels"]})
+        show.print_json(micro | sizes | {"labels": figures["labels"]})
     else:
         print(seqeval_report(gold, predicted, lengths))
         print(f"accuracy {figures['accuracy']:.4f} (of tags, by token)")

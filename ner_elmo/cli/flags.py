@@ -5,18 +5,27 @@ Nothing here imports torch at the top, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
 import os
-import sys
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
 
 import typer
 
+from ner_elmo.cli import show
 from ner_elmo.errors import UsageError
 from ner_elmo.runs import launch
+from ner_elmo.runs.directory import has_run
+from ner_elmo.settings import Known, from_text, settings_of
 
 if TYPE_CHECKING:
     import torch
+
+C = TypeVar("C")
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N", rich_help_panel="Machine")]
 Threads = Annotated[
@@ -32,24 +41,89 @@ Precision = Annotated[
     str, typer.Option("--precision", help="how the biLM computes: fp32, or int8 (CPU; faster, not exact)")
 ]
 Encoding = Annotated[str, typer.Option("--encoding", help="character encoding of the input files")]
-Column = Annotated[int, typer.Option("--column", help="column of the tags; the token is 0, -1 is the last")]
-Scheme = Annotated[str, typer.Option("--scheme", help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none")]
-Comments = Annotated[
-    str | None, typer.Option("--comments", help="what comment lines begin with [default: # is a token like any other]")
-]
-StripToken = Annotated[
-    str | None,
-    typer.Option(
-        "--strip-token", help="take away from tokens: language (de:), weibo (digits), or a regular expression"
-    ),
-]
-RawText = Annotated[
-    str | None, typer.Option("--text", help="tokenizer for raw text: en-1, characters, whitespace [by its look]")
-]
 Force = Annotated[bool, typer.Option("--force", help="replace an output that exists")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
-Seed = Annotated[int, typer.Option("--seed", help="random seed; on CPU it fixes everything")]
+RunDirectory = Annotated[Path | None, typer.Option("--output", "-o", help="run directory to write", show_default=False)]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="some or all settings, as JSON or TOML (a run's config.json is one); flags override it"
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="go on from the newest checkpoint in the output; needs no other flag")
+]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option("--max-minutes", min=0.0, help="save and stop after so long", rich_help_panel="Training"),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback when something fails")]
+
+
+def takes_settings(owner: type, leave_out: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command an option for every setting of ``owner`` that has a flag.
+
+    The command receives those that were given as ``given``, a dictionary by the settings' names, in their types. They
+    are taken as text and checked where the settings are, so that they are refused in the same words as anywhere.
+    """
+    flagged = {name: known for name, known in settings_of(owner).items() if known.of.flag and name not in leave_out}
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_settings(**values: Any) -> Any:
+            texts = {name: values.pop(name) for name in flagged}
+            given = {
+                name: from_text(flagged[name], value) if isinstance(value, str) else value
+                for name, value in texts.items()
+                if value is not None
+            }
+            return command(**values, given=given)
+
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        parameters = [p for p in own if not _has_panel(p)]
+        parameters += [_option(known) for known in flagged.values()]
+        parameters += [p for p in own if _has_panel(p)]
+        with_settings.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_settings.__annotations__ = {p.name: p.annotation for p in parameters}
+        return with_settings
+
+    return decorate
+
+
+def _has_panel(parameter: inspect.Parameter) -> bool:
+    return any(getattr(part, "rich_help_panel", None) for part in getattr(parameter.annotation, "__metadata__", ()))
+
+
+def _option(known: Known) -> inspect.Parameter:
+    """The parameter from which typer makes the setting's option; ``None``: it was not given."""
+    is_switch = known.types[0] is bool
+    names = [known.flag if "/" not in known.of.flag else known.of.flag]
+    names += ["--lr"] if names == ["--learning-rate"] else []
+    option = typer.Option(
+        *names,
+        help=known.of.help + _default_words(known),
+        metavar=None if is_switch else _metavar(known),
+        show_default=False,
+        rich_help_panel=known.of.panel or None,
+    )
+    annotation = Annotated[bool | None if is_switch else str | None, option]  # type: ignore[valid-type]
+    return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _default_words(known: Known) -> str:
+    if known.of.by_default:
+        return f" [default: {known.of.by_default}]"
+    if known.default is None or isinstance(known.default, bool | tuple) or known.default in ("", MISSING):
+        return " [default: on]" if known.default is True else ""
+    return f" [default: {known.default:,}]" if isinstance(known.default, int) else f" [default: {known.default}]"
+
+
+def _metavar(known: Known) -> str:
+    if known.of.metavar:
+        return known.of.metavar
+    kind = get_origin(known.types[0]) or known.types[0]
+    return {int: "N", float: "X", tuple: "N,N,...", str: "TEXT"}.get(kind, "TEXT") if not known.of.choices else "NAME"
 
 
 def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
@@ -93,6 +167,45 @@ def available_cores() -> int:
     return cores
 
 
+def checked_run_directory(output: Path | None, resume: bool, force: bool) -> Path:
+    """The directory that a run writes to.
+
+    Raises:
+        UsageError: none was named, it is a file, or something stands there that is neither to be resumed nor replaced.
+    """
+    if output is None:
+        raise UsageError("nowhere to write to; expected -o DIRECTORY, or --quick to write nothing")
+    if output.is_file():
+        raise UsageError(f"{output}: is a file; expected the name of a directory")
+    if not resume:
+        refuse_existing(output, force)
+    return output
+
+
+def with_precision_of(config: C, device: torch.device, asked: str | None) -> C:
+    """Settings with a ``precision`` that ``device`` has: a run from another machine may have to go on in float32.
+
+    Raises:
+        UsageError: another one was asked for.
+    """
+    from ner_elmo.nn.precision import best_precision
+
+    if config.precision != "bf16" or best_precision(device.type) == "bf16":  # type: ignore[attr-defined]
+        return config
+    if asked == "bf16":
+        raise UsageError("--precision bf16: this machine computes no bfloat16; try --precision fp32")
+    show.note("this run was in bfloat16, which this machine does not compute; it goes on in float32")
+    return dataclasses.replace(config, precision="fp32")  # type: ignore[type-var]
+
+
+def say_how_to_go_on(command: str, output: Path) -> None:
+    """After a signal: what stands in the output, and what goes on from there."""
+    if has_run(output):
+        show.note(f"stopped; the run goes on with: ner-elmo {command} -o {output} --resume")
+    else:
+        show.note("stopped before training began; nothing was written")
+
+
 def refuse_existing(path: Path, force: bool) -> None:
     """Refuse an output that is already there.
 
@@ -102,17 +215,3 @@ def refuse_existing(path: Path, force: bool) -> None:
     occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
     if occupied and not force:
         raise UsageError(f"{path}: exists already; choose another name, or --force to replace it")
-
-
-def print_json(value: Any) -> None:
-    """One JSON object on standard output; of several processes the first prints it."""
-    import json
-
-    if launch.is_first():
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def note(message: str) -> None:
-    """A line for the person at the terminal, on standard error; of several processes the first says it."""
-    if launch.is_first():
-        print(message, file=sys.stderr, flush=True)

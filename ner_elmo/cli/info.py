@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 
 NAME = "info"
 
@@ -34,7 +34,7 @@ def command(
         files = find_bilm(path)
         facts["bilm"] = {"shape": describe_options(load_options(files)), **files.info}
     if as_json:
-        flags.print_json(facts)
+        show.print_json(facts)
         return
     for part, values in facts.items():
         print(part)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 
 NAME = "perplexity"
 
@@ -54,7 +54,7 @@ def command(
         files.info.get("state") == "carried" if carry_state is None else carry_state,
     )
     if as_json:
-        flags.print_json(result.to_json())
+        show.print_json(result.to_json())
         return
     print(f"perplexity {result.mean:.2f} (forward {result.forward:.2f}, backward {result.backward:.2f})")
     print(

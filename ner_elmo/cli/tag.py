@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from ner_elmo.cli import flags
+from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def command(
     from ner_elmo.tagger.tagger import Tagger, find_model
 
     if model is None:
-        flags.note(f"no -m: using the model that ships, {find_model(None).name}")
+        show.note(f"no -m: using the model that ships, {find_model(None).name}")
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     units = _shown(read_units(inputs, unit, encoding))
     n_failed = 0
@@ -89,7 +89,7 @@ def command(
         for result in tagger.tag_each(units, tokenized=tokenized, scores=not no_scores):
             n_failed += not _write(result, stream, format, min_score, offsets)
     if n_failed:
-        flags.note(f"{n_failed} units could not be tagged")
+        show.note(f"{n_failed} units could not be tagged")
         raise typer.Exit(1)
 
 
@@ -101,7 +101,7 @@ def _write(result: Document | Failure, stream: IO[str], format: str, min_score: 
     if isinstance(result, Failure):
         if format == "jsonl":
             stream.write(json.dumps({"text": result.text, "error": result.error}, ensure_ascii=False) + "\n")
-        flags.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
+        show.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
         return False
     result.entities = [entity for entity in result.entities if entity.score is None or entity.score >= min_score]
     FORMATS[format](result if offsets == "char" else with_offsets(result, offsets), stream)

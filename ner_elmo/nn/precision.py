@@ -18,6 +18,8 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor
 
+from ner_elmo.errors import UsageError
+
 PRECISIONS = ("fp32", "bf16")
 CUDNN_WITH_BF16_LSTMS = 91300
 
@@ -29,6 +31,21 @@ def best_precision(device_type: str) -> str:
     else:
         has_it = any(_has(name) for name in ("avx512_bf16", "amx_tile"))
     return "bf16" if has_it else "fp32"
+
+
+def chosen_precision(asked: str, device_type: str) -> str:
+    """What ``auto``, ``fp32`` or ``bf16`` means for training a tagger on this machine.
+
+    Raises:
+        UsageError: there is no such precision, or not here.
+    """
+    if asked not in ("auto", *PRECISIONS):
+        raise UsageError(f"--precision {asked}: unknown; expected auto, fp32 or bf16")
+    # On a GPU nothing but float32 has been tried.
+    best = best_precision(device_type) if device_type == "cpu" else "fp32"
+    if asked == "bf16" != best:
+        raise UsageError("--precision bf16: needs a processor that multiplies bfloat16; try --precision fp32")
+    return best if asked == "auto" else asked
 
 
 def _has(capability: str) -> bool:

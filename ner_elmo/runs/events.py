@@ -1,4 +1,9 @@
-"""Long work tells what happens as events, dictionaries with an ``event``; who began it decides how to show them."""
+"""Long work tells what happens as events, dictionaries with an ``event``; who began it decides how to show them.
+
+Both stages: ``note`` and ``warning`` (``message``); ``progress`` (``what``, and tokens ``done`` of ``total``);
+``resume`` (``step``); ``finished``. Pretraining: ``counted``, ``start``, ``step``, ``skipped``, ``perplexity``,
+``processes``, ``stopped``. The tagger: ``epoch`` (``seed`` and figures), ``scores`` (a table as ``message``).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Report = Callable[[Mapping[str, Any]], None]
+
+
+def silent(event: Mapping[str, Any]) -> None:
+    """Report nothing."""
 
 
 def note(report: Report, message: str) -> None:
@@ -16,3 +25,8 @@ def note(report: Report, message: str) -> None:
 def warning(report: Report, message: str) -> None:
     """Something that is probably not as it was meant."""
     report({"event": "warning", "message": message})
+
+
+def progress(report: Report, what: str, done: int, total: int) -> None:
+    """So many tokens of ``what`` are done."""
+    report({"event": "progress", "what": what, "done": done, "total": total})

@@ -1,19 +1,19 @@
-"""``log.jsonl`` and its picture: what a run has recorded of itself."""
+"""``log.jsonl`` and its picture: what a run of either stage has recorded of itself."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ner_elmo.bilm.pretraining.curve import draw_curve
+from ner_elmo.runs.directory import CURVE, LOG
 from ner_elmo.runs.events import Report
-from ner_elmo.text.files import replace_file
+from ner_elmo.text.files import write_text
 
 EVERY_STEP_UNTIL = 100  # steps that are logged one by one
 LOG_SECONDS = 10.0  # between two logged steps after that
@@ -25,11 +25,21 @@ class RunLog(AbstractContextManager["RunLog"]):
     Of the steps, the first are logged one by one, later ones every ``LOG_SECONDS``, and always the one before another
     event. A logged step's ``loss`` is the mean over the steps since the one logged before it. Without a directory
     nothing is written: only one of several processes writes.
+
+    Args:
+        picture: makes an SVG document of all events so far, for :meth:`draw`.
     """
 
-    def __init__(self, directory: Path | None, append: bool, report: Report) -> None:
+    def __init__(
+        self,
+        directory: Path | None,
+        append: bool,
+        report: Report,
+        picture: Callable[[Iterable[Mapping[str, Any]]], str] | None = None,
+    ) -> None:
         self._directory = directory
-        path = Path(os.devnull) if directory is None else directory / "log.jsonl"
+        self._picture = picture
+        path = Path(os.devnull) if directory is None else directory / LOG
         self._file = path.open("a" if append else "w", encoding="utf-8")
         self._report = report
         self._held: Mapping[str, Any] | None = None
@@ -65,11 +75,10 @@ class RunLog(AbstractContextManager["RunLog"]):
         self._file.flush()
 
     def draw(self) -> None:
-        """Draw the loss and the perplexities recorded so far (of all parts of an interrupted run) as ``curve.svg``."""
+        """Draw what is recorded so far (of all parts of an interrupted run) as ``curve.svg``."""
         self._write_held()
-        if self._directory is not None:
-            with replace_file(self._directory / "curve.svg") as temporary:
-                temporary.write_text(draw_curve(read_events(self._directory / "log.jsonl")), encoding="utf-8")
+        if self._directory is not None and self._picture is not None:
+            write_text(self._directory / CURVE, self._picture(read_events(self._directory / LOG)))
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

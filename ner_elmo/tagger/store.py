@@ -17,21 +17,16 @@ import torch
 
 from ner_elmo.bilm.files.directory import SOFTMAX, BilmPlace, copy_bilm, find_bilm
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.runs.directory import BILM, REPORT
 from ner_elmo.tagger.network.inputs import Words
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.options import TaggerOptions
 from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file, write_text
 from ner_elmo.text.hdf5 import find_dataset, open_hdf5, read_array, write_array
 from ner_elmo.text.tag_scheme import labels_of, tag_set
 
 FORMAT_VERSION = 1
-INFO, WEIGHTS, WORD_VECTORS, REPORT, CARD, BILM = (
-    "tagger.json",
-    "tagger.hdf5",
-    "word_vectors.hdf5",
-    "report.json",
-    "README.md",
-    "bilm",
-)
+INFO, WEIGHTS, WORD_VECTORS, CARD = "tagger.json", "tagger.hdf5", "word_vectors.hdf5", "README.md"
 STORAGES = ("float32", "float16")
 # The word table has a file of its own; its words belong beside it.
 _WORD_TABLE = "words.tuned.weight"

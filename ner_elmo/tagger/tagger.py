@@ -13,7 +13,8 @@ import torch
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.tagger.decoding import predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
-from ner_elmo.tagger.network.model import MEAN_MIX, TaggerModel
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.options import MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token

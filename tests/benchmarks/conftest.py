@@ -1,3 +1,5 @@
+"""The scripts of the benchmarks."""
+
 from __future__ import annotations
 
 import importlib

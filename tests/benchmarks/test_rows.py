@@ -12,12 +12,12 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tests.tagger.toy_language import write_toy
-
 if sys.version_info < (3, 11):
     pytest.skip("the scripts read TOML, which Python 3.10 does not", allow_module_level=True)
 
 import tomllib
+
+from tests.support.toy_language import write_toy
 
 
 @pytest.fixture

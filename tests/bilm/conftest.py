@@ -1,34 +1,15 @@
-"""Small networks, made on the spot."""
+"""Options of small networks, and a toy text to pretrain on."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
-import torch
 
-from ner_elmo.bilm.model import BiLm
-from ner_elmo.bilm.options import BilmOptions, CharCnnOptions, LstmOptions
-
-
-def make_options(**lstm: object) -> BilmOptions:
-    shape = {"dim": 7, "projection_dim": 5, "n_layers": 2} | lstm
-    return BilmOptions(
-        lstm=LstmOptions(**shape),  # type: ignore[arg-type]
-        char_cnn=CharCnnOptions(filters=((1, 3), (3, 4)), embedding_dim=2, max_characters_per_token=12),
-        dropout=0.0,
-    )
-
-
-def make_model(options: BilmOptions, seed: int = 0, n_words: int | None = None) -> BiLm:
-    torch.manual_seed(seed)
-    model = BiLm(options, n_words)
-    model.reset_parameters()
-    with torch.no_grad():  # initial biases are zero and would hide mistakes
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(torch.randn_like(parameter) * 0.3)
-    return model.eval()
+from ner_elmo.bilm.options import BilmOptions
+from tests.support.small_bilms import make_options
+from tests.support.toy_pretraining import toy_text
 
 
 @pytest.fixture(
@@ -48,3 +29,10 @@ def options(request: pytest.FixtureRequest) -> BilmOptions:
 @pytest.fixture
 def word_options() -> BilmOptions:
     return dataclasses.replace(make_options(), char_cnn=None)
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.txt"
+    path.write_text("\n".join(" ".join(sentence) for sentence in toy_text(400, 1)) + "\n")
+    return path

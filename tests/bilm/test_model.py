@@ -10,25 +10,14 @@ import pytest
 import torch
 
 from ner_elmo.bilm.files.weights import read_weights, write_weights
-from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, parse_options
 from ner_elmo.errors import ModelError
 from ner_elmo.nn.packing import reversal, reverse
 from ner_elmo.text.characters import char_ids
-from tests import reference
-from tests.bilm.conftest import make_model, make_options
+from tests.support import reference
+from tests.support.small_bilms import file_arrays, make_model, make_options
 
 TOKENS = ["<S>", "Ein", "Haus", "am", "Übergangsbahnhof", "", "</S>"]
-
-
-def file_arrays(model: BiLm, path: Path) -> dict[str, np.ndarray]:
-    write_weights(model, path)
-    arrays: dict[str, np.ndarray] = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda name, node: arrays.update({name: node[()].astype(float)}) if isinstance(node, h5py.Dataset) else None
-        )
-    return arrays
 
 
 def test_layers_equal_the_numpy_twin(options: BilmOptions, tmp_path: Path) -> None:

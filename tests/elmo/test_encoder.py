@@ -1,26 +1,19 @@
-"""The encoder: independent of company, order and repetition; streamed; and the dump file."""
+"""The encoder: independent of company, order and repetition; streamed, within bounds of memory."""
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
-from ner_elmo.elmo import dump
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
-from tests.bilm.pretraining.test_run import small_bilm
 
 SENTENCES = [["a"], [], ["b", "a", "new"], ["x"] * 40, ["a", "b"], [], ["日本"]]
-
-
-@pytest.fixture
-def elmo(tmp_path: Path) -> Elmo:
-    small_bilm(tmp_path / "bilm")
-    return Elmo.load(tmp_path / "bilm", batch_tokens=60)
 
 
 def test_vectors_do_not_depend_on_company(elmo: Elmo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,11 +67,46 @@ def test_sentences_are_streamed(elmo: Elmo, monkeypatch: pytest.MonkeyPatch) -> 
     assert read <= 10
 
 
-def test_dump_file(elmo: Elmo, tmp_path: Path) -> None:
-    lines = ["a b", "", "new a b", "a b"]
-    assert dump.write_embeddings(elmo, lines, tmp_path / "x.hdf5") == (4, 7)
-    with h5py.File(tmp_path / "x.hdf5") as file:
-        assert file["1"].shape == (3, 0, 10)
-        assert file["2"].dtype == np.float32
-        assert json.loads(file["sentence_to_index"][0]) == {"a b": "0", "": "1", "new a b": "2"}
-        np.testing.assert_allclose(file["0"][()], file["3"][()])
+def test_an_endless_stream_gives_its_first_vectors(bilm: Path) -> None:
+    """With the settings as they are: a bounded part of the stream is read before its first sentence is there."""
+    read = 0
+
+    def endless() -> Iterator[list[str]]:
+        nonlocal read
+        while True:
+            read += 1
+            yield ["a", "b", str(read % 100)]
+
+    vectors = Elmo.load(bilm).embed(endless())
+    assert next(vectors).shape == (3, 3, 10)
+    first = read
+    assert first <= 100_000
+    for _ in range(first - 1):
+        next(vectors)
+    assert read == first
+    next(vectors)
+    assert first < read <= 2 * first
+
+
+MEASURE = """
+import resource, sys
+from ner_elmo.elmo.encoder import Elmo
+
+elmo, n_tokens = Elmo.load(sys.argv[1]), int(sys.argv[2])
+line = [f"w{n % 997}" for n in range(n_tokens)]
+next(elmo.embed([line[:2000]]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for vectors in elmo.embed([line]):
+    print(vectors.nbytes, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
+@pytest.mark.slow
+def test_memory_of_a_long_line_is_a_few_times_its_vectors(goldens: Path) -> None:
+    """On the small published LSTM shape, clips on; all gates of all positions at once would be 16 times as much."""
+    weights = goldens / "encoder" / "small_shape" / "weights.hdf5"
+    command = [sys.executable, "-c", MEASURE, str(weights), str(50_000)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    result, grown = map(int, done.stdout.split())
+    assert result == 3 * 50_000 * 256 * 4
+    assert grown < 8 * result

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ner_elmo.elmo import feature_cache
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import FeatureCache, StoredSentence, compute_features, default_folder
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.support.small_bilms import small_bilm
 
 SENTENCES = [["a"], [], ["b", "a", "new"], ["x"] * 200, ["a", "b"], ["日本"]]
 

@@ -15,7 +15,7 @@ from ner_elmo.bilm.files.directory import write_bilm
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.text.vocabulary import Vocabulary
-from tests.bilm.conftest import make_model, make_options
+from tests.support.small_bilms import make_model, make_options
 
 TOKENS = ["a", "b", "in", "vocabulary"]
 CLIPS = {"off": {}, "binding": {"cell_clip": 0.3, "proj_clip": 0.2}}

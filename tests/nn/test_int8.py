@@ -12,7 +12,7 @@ from ner_elmo.errors import UsageError
 from ner_elmo.nn import int8
 from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
 from ner_elmo.nn.inference import run
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.support.small_bilms import small_bilm
 
 needs_engine = pytest.mark.skipif(
     not set(int8._ENGINES) & set(torch.backends.quantized.supported_engines), reason="torch has no quantised products"

@@ -8,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ner_elmo.bilm.lstm import LstmLayer
-from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.nn import inference
 from ner_elmo.nn import inference_few_rows as few_rows
 from ner_elmo.nn import ordered_sums as products
@@ -134,32 +132,6 @@ def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips
         found = run_both(x, batch_sizes, arrange(both), clips)
         for one, part, weights in zip(found, x, ours, strict=True):
             torch.testing.assert_close(one, run(part, batch_sizes, arrange(weights), clips), atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("has_gradient", [True, False])
-def test_without_clips_a_layer_is_torchs_lstm(has_gradient: bool) -> None:
-    options = LstmOptions(
-        dim=DIM, projection_dim=PROJECTION, n_layers=1, cell_clip=None, proj_clip=None, use_skip_connections=True
-    )
-    torch.manual_seed(3)
-    layer = LstmLayer(options)
-    layer.reset_parameters()
-    x = torch.randn(5, 3, PROJECTION, requires_grad=True)
-    state = (torch.randn(3, PROJECTION), torch.randn(3, DIM))
-    expected, (h, c) = layer.lstm(x, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
-    if not has_gradient:
-        with torch.no_grad():
-            layer.use(arrange(layer.weights()))
-    with torch.set_grad_enabled(has_gradient):
-        found, last = layer(x.reshape(15, PROJECTION), [3] * 5, state)
-    torch.testing.assert_close(found.view(5, 3, PROJECTION), expected, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(last, (h[0], c[0]), atol=1e-6, rtol=1e-5)
-    if has_gradient:
-        parameters = [x, *(p for p in layer.parameters() if p.requires_grad)]
-        ours = torch.autograd.grad(found.sum(), parameters)
-        theirs = torch.autograd.grad(expected.sum(), parameters)
-        for mine, wanted in zip(ours, theirs, strict=True):
-            torch.testing.assert_close(mine, wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_a_second_backward_pass_is_refused() -> None:

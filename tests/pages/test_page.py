@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ner_elmo.pages.charts import svg
 from ner_elmo.pages.page import Heading, Item, Paragraph, Pictures, Piece, Table, to_html, to_markdown
-from tests.text.html_reader import read_page
+from tests.support.html_reader import read_page
 
 
 def blocks_with(words: str) -> list[object]:

@@ -1,3 +1,5 @@
+"""Tagging text: offsets, scores, units as they come, whatever the text."""
+
 from __future__ import annotations
 
 import math
@@ -13,7 +15,7 @@ from ner_elmo.errors import UsageError
 from ner_elmo.tagger import tagger as prediction
 from ner_elmo.tagger.tagger import Failure, Tagger, find_model
 from ner_elmo.text.documents import Document
-from tests.tagger.network.test_crf import token_marginals
+from tests.support.marginals import token_marginals
 
 
 @pytest.fixture(scope="module")

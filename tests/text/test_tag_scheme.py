@@ -1,3 +1,5 @@
+"""Tag schemes: what each allows, and spans there and back."""
+
 from __future__ import annotations
 
 from itertools import pairwise, product
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from ner_elmo.errors import UsageError
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.tag_scheme import SCHEMES, Span
-from tests.text.conlleval_twin import chunks
+from tests.support.conlleval_twin import chunks
 
 PREFIXED = [scheme for scheme in SCHEMES if scheme != "none"]
 ANY_TAG = st.sampled_from(["O", *(f"{prefix}-{label}" for prefix in "BIMELSU" for label in ("PER", "LOC"))])

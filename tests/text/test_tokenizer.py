@@ -1,3 +1,5 @@
+"""Sentences and tokens: offsets kept, nothing lost, quickly."""
+
 from __future__ import annotations
 
 import time

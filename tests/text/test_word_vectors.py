@@ -1,3 +1,5 @@
+"""Files of word vectors: GloVe, word2vec and fastText, as text and as binary, whole or damaged."""
+
 from __future__ import annotations
 
 import gzip

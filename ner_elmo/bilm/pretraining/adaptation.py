@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.files.weights import read_weights
 from ner_elmo.bilm.model import BiLm
-from ner_elmo.bilm.options import read_options
+from ner_elmo.bilm.options import options_to_json, read_options
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.settings import SettingError
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.vocabulary import Vocabulary, extended, most_frequent
 
@@ -46,6 +47,20 @@ def find_parent(path: str | Path) -> BilmFiles:
             "and words have no place in a biLM directory); give a biLM directory, or options.json and weights.hdf5"
         )
     return files
+
+
+def with_network_of_parent(config: PretrainConfig, parent: BilmFiles) -> PretrainConfig:
+    """The settings of ``--init`` with the network of ``parent``, the model that it names.
+
+    Raises:
+        SettingError: the word table is to be the softmax's, and the parent has both, apart.
+    """
+    network = read_options(parent.options)
+    if config.tie_embeddings and not network.tied and network.char_cnn is None:
+        raise SettingError(
+            "tie_embeddings", f"{config.init} has a word table and a softmax of its own; leave the flag out"
+        )
+    return replace(config, options=options_to_json(network))
 
 
 def keeps_words(files: BilmFiles) -> bool:

@@ -5,20 +5,19 @@ A run of several processes has one writer, and all of them read what it wrote.
 
 from __future__ import annotations
 
-import shutil
-import zipfile
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ner_elmo.bilm.pretraining.trainer import Trainer
 from ner_elmo.errors import NerElmoError, UsageError
-from ner_elmo.runs.events import Report, warning
-from ner_elmo.text.files import replace_file
+from ner_elmo.runs.checkpoints import Checkpoints, require_fit, require_optimizer_fit
+from ner_elmo.runs.events import Report
 
-CHECKPOINTS_KEPT = 2
+
+def checkpoints_in(folder: Path) -> Checkpoints:
+    """A run's checkpoints, one after so many steps."""
+    return Checkpoints(folder, "step", 8)
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
@@ -27,9 +26,9 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
     Raises:
         NerElmoError: it cannot be written; those before are still there.
     """
-    path = folder / f"step-{trainer.step:08d}.pt"
+    checkpoints = checkpoints_in(folder)
     if not trainer.processes.is_first:
-        return path
+        return checkpoints.path(trainer.step)
     values = {
         "model": trainer.model.state_dict(),
         "softmax": trainer.softmax.state_dict(),
@@ -42,10 +41,7 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
         "vocabulary": trainer.vocabulary.digest(),
         "processes": trainer.processes.size,
     }
-    write_tensors(values, path)
-    for old in sorted(folder.glob("step-*.pt"))[:-CHECKPOINTS_KEPT]:
-        old.unlink()
-    return path
+    return checkpoints.save(trainer.step, values)
 
 
 def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
@@ -55,32 +51,14 @@ def load_checkpoint(trainer: Trainer, folder: Path, report: Report) -> bool:
         UsageError: the checkpoint is of a run with another vocabulary.
         NerElmoError: not all processes found the same one.
     """
-    found = False
-    paths = sorted(folder.glob("step-*.pt"), reverse=True)
-    for path in paths:
-        try:
-            values = read_tensors(path)
-            _set(trainer, values, path)
-        except UsageError:
-            raise
-        except Exception as error:  # whatever a torn or foreign file makes of torch.load
-            message = f"{path}: not a sound checkpoint ({type(error).__name__}); trying the one before"
-            warning(report, message)
-            continue
-        found = True
-        before, now = values.get("processes", 1), trainer.processes.size
-        if before != now:
-            report({"event": "processes", "before": before, "now": now})
-        break
-    if paths and not found:
-        warning(report, f"{folder}: found no sound checkpoint; starting anew")
+    found = checkpoints_in(folder).resume(partial(_restore, trainer, report), report)
     if trainer.processes.sum([trainer.step])[0] != trainer.step * trainer.processes.size:
         raise NerElmoError(f"{folder}: the processes found different checkpoints; -o must be a folder they all share")
     return found
 
 
-def _set(trainer: Trainer, values: Mapping[str, Any], path: Path) -> None:
-    """Give ``trainer`` the state of a checkpoint; nothing is changed where something is missing."""
+def _restore(trainer: Trainer, report: Report, values: dict[str, Any], path: Path) -> None:
+    """Give ``trainer`` the state of a checkpoint; nothing is changed where something is missing or does not fit."""
     step, tokens, epoch, batch, skipped = values["position"]
     model, softmax, optimizer = values["model"], values["softmax"], values["optimizer"]
     generator, best = values["generator"], values["best"]
@@ -89,6 +67,9 @@ def _set(trainer: Trainer, values: Mapping[str, Any], path: Path) -> None:
             f"{path}: this run has another vocabulary than its text gives now; the text or the vocabulary file has "
             "changed since; put it back, or begin anew with --force instead of --resume"
         )
+    require_fit(path, trainer.model, model, "model")
+    require_fit(path, trainer.softmax, softmax, "softmax")
+    require_optimizer_fit(path, trainer.optimizer, optimizer)
     trainer.model.load_state_dict(model)
     trainer.softmax.load_state_dict(softmax)
     trainer.optimizer.load_state_dict(optimizer)
@@ -98,47 +79,6 @@ def _set(trainer: Trainer, values: Mapping[str, Any], path: Path) -> None:
     trainer.best = best
     if trainer.running_text is not None:
         trainer.running_text.load_state_dict(values["running_text"], trainer.device)
-
-
-def write_tensors(values: Mapping[str, Any], path: Path) -> None:
-    """Write a dictionary of tensors and plain values, whole or not at all.
-
-    Raises:
-        NerElmoError: it cannot be written.
-    """
-    try:
-        with replace_file(path) as temporary:
-            torch.save(values, temporary)
-    except (OSError, RuntimeError) as error:  # torch's writer makes RuntimeErrors of a full disk
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise NerElmoError(f"{path}: cannot be written ({reason}); is the disk full?") from error
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Read back what :func:`write_tensors` wrote, with its check sums, which torch.load alone does not look at.
-
-    Raises:
-        Exception: of many kinds, for a file that is damaged.
-    """
-    with zipfile.ZipFile(path) as archive:
-        if (name := archive.testzip()) is not None:
-            raise ValueError(f"{path}: {name} differs from its check sum")
-    values = torch.load(path, map_location="cpu", weights_only=True)
-    assert isinstance(values, dict)
-    return values
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Remove the temporary files that a killed run was writing."""
-    for leftover in (*directory.glob(".*.tmp"), *directory.glob(".*.old"), *directory.glob("checkpoints/.*.tmp")):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
-
-
-def mend_log(path: Path) -> None:
-    """Drop the last line of a log if it was cut off while it was written."""
-    if path.is_file():
-        with path.open("rb+") as log:
-            log.truncate(log.read().rfind(b"\n") + 1)
+    before, now = values.get("processes", 1), trainer.processes.size
+    if before != now:
+        report({"event": "processes", "before": before, "now": now})

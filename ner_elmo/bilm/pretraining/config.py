@@ -1,67 +1,224 @@
-"""The settings of a pretraining run: what decides its result."""
+"""The settings of a pretraining run: what decides its result. Each is said here, and nowhere else."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from ner_elmo.bilm.options import BilmOptions, parse_options
-from ner_elmo.errors import DataError
-from ner_elmo.text.files import require_file
+from ner_elmo.bilm.options import SIZES, BilmOptions, options_to_json, parse_options, read_options, size
+from ner_elmo.errors import DataError, UsageError
+from ner_elmo.settings import SettingError, Source, build, check, read_values, setting
+
+# Of each optimizer: learning rate, most gradient norm, steps of warm-up, share of the tokens over which the rate falls.
+# ``adagrad`` has those of bilm-tf, at a constant rate.
+OPTIMIZERS = {"adam": (2e-3, 1.0, 200, 0.4), "adamw": (2e-3, 1.0, 200, 0.4), "adagrad": (0.2, 10.0, 0, 0.0)}
+OF_OPTIMIZER = ("learning_rate", "clip_norm", "warmup_steps", "decay_share")
+WEIGHT_DECAY = 0.01  # of ``adamw``
+CHECKPOINT_STEPS = 500
+SEED_MOST = 2**32 - 1
+
+# Panels of --help.
+MODEL, GOING_ON, TEXT, TRAINING = "Model", "Going on from a model", "Text", "Training"
+RUNNING_TEXT, MACHINE = "Running text", "Machine"
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Everything that decides the result. ``options`` is the dictionary of an ``options.json``.
+    """Everything that decides the result.
 
-    ``options``, ``vocabulary_size``, ``epochs`` and ``heldout_tokens`` (of the sample for perplexity on the way) may be
-    left open (``None``) until the text is counted, and ``precision`` (``auto``) until the device is known
-    (:func:`ner_elmo.bilm.pretraining.defaults.settle`). ``dropout`` takes the
-    place of the options'. ``schedule``, ``layer_decay``, ``unfreeze`` and ``softmax_steps`` are those of
-    :mod:`ner_elmo.bilm.pretraining.schedule`. With ``carry_state`` a batch has ``batch_tokens // unroll_steps`` rows
-    (:mod:`ner_elmo.bilm.data.running_text`).
+    What is left open (``None``) is filled in where it becomes known: what follows from other settings at once, what
+    follows from the text and the device before training (:func:`ner_elmo.bilm.pretraining.defaults.settle`). ``size``
+    and ``tie_embeddings`` are other words for ``options``, and ``rows`` for ``batch_tokens``; they are open afterwards.
+
+    Raises:
+        SettingError: a value that cannot be meant.
     """
 
-    corpus: list[str]
-    options: dict[str, Any] | None = None
-    heldout: str | None = None
-    text: str = "tokenized"
-    encoding: str = "utf-8"
-    vocabulary: str | None = None
-    vocabulary_size: int | None = None
-    min_count: int = 2
-    init: str | None = None
-    dropout: float | None = None
-    softmax: str = "auto"
-    n_samples: int = 4096
-    carry_state: bool = False
-    unroll_steps: int = 20
-    order: str = "shuffled"
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    learning_rate: float = 2e-3
-    warmup_steps: int = 200
-    decay_share: float = 0.4
-    schedule: str = "linear"
-    layer_decay: float = 1.0
-    unfreeze: float = 0.0
-    softmax_steps: int | None = None
-    clip_norm: float = 1.0
-    batch_tokens: int = 3072
-    epochs: int | None = None
-    max_tokens: int | None = None
-    heldout_tokens: int | None = None
-    evaluations: int = 10
-    checkpoint_steps: int | None = 500
-    checkpoint_minutes: float | None = None
-    seed: int = 1
-    precision: str = "auto"
-    language: str | None = None
-    licence: str | None = None
+    corpus: list[str] = setting(help="text files or folders", flag="")
+    options: dict[str, Any] | None = setting(
+        None,
+        help="an options.json instead of a size (in a configuration file: its contents)",
+        panel=MODEL,
+        metavar="FILE",
+        replaces=("size", "tie_embeddings"),
+    )
+    size: str | None = setting(
+        None,
+        help="the network's shape; compact is for CPUs",
+        choices=tuple(SIZES),
+        by_default="by the text and device",
+        panel=MODEL,
+        replaces=("options",),
+    )
+    tie_embeddings: bool | None = setting(
+        None, help="word vectors are the softmax's weights (word input only)", panel=MODEL
+    )
+    init: str | None = setting(
+        None,
+        help="go on from this biLM, ours or a published one; its words and the text's are predicted",
+        metavar="BILM",
+        panel=GOING_ON,
+        replaces=("options", "size"),
+    )
+    layer_decay: float = setting(
+        1.0, help="a layer's rate is the one above's divided by this, e.g. 2.6", at_least=1, panel=GOING_ON
+    )
+    unfreeze: float = setting(
+        0.0,
+        help="layers join from the top down over this share of the tokens, e.g. 0.3; 0: all at once",
+        at_least=0,
+        at_most=1,
+        panel=GOING_ON,
+    )
+    softmax_steps: int | None = setting(
+        None,
+        help="steps that train the softmax alone",
+        at_least=0,
+        by_default="5 % of the tokens if the model has none, else 0",
+        panel=GOING_ON,
+    )
+    heldout: str | None = setting(
+        None, help="text for perplexity", metavar="FILE", by_default="0.5 % of the corpus", panel=TEXT
+    )
+    text: str = setting(
+        "tokenized",
+        help="tokenized (a sentence a line, blanks between tokens), raw (split as tag splits English) or characters "
+        "(each Chinese character a token; Latin words and numbers whole)",
+        choices=("tokenized", "raw", "characters"),
+        panel=TEXT,
+    )
+    encoding: str = setting("utf-8", help="character encoding of the input files", panel=TEXT)
+    vocabulary: str | None = setting(None, help="vocabulary file", flag="--vocab", metavar="FILE", panel=TEXT)
+    vocabulary_size: int | None = setting(
+        None,
+        help="most frequent tokens to predict",
+        flag="--vocab-size",
+        at_least=10,
+        by_default="by the text",
+        panel=TEXT,
+    )
+    min_count: int = setting(2, help="occurrences a word needs to be one", at_least=1, panel=TEXT)
+    language: str | None = setting(None, help="recorded in the model, such as en", panel=TEXT, may_change=True)
+    licence: str | None = setting(None, help="terms of the text, recorded in the model", panel=TEXT, may_change=True)
+    epochs: int | None = setting(
+        None,
+        help="times that the text is read",
+        at_least=1,
+        by_default="10; on a CPU what half a day allows",
+        panel=TRAINING,
+        may_change=True,
+    )
+    max_tokens: int | None = setting(
+        None, help="stop after so many tokens", at_least=1, panel=TRAINING, may_change=True
+    )
+    softmax: str = setting(
+        "auto",
+        help="sampled, exact, or auto: by the size of the vocabulary",
+        choices=("auto", "sampled", "exact"),
+        panel=TRAINING,
+    )
+    n_samples: int = setting(4096, help="words sampled a step", flag="--samples", at_least=1, panel=TRAINING)
+    dropout: float | None = setting(
+        None, help="in place of the options'", at_least=0, below=1, by_default="the options', 0.1", panel=TRAINING
+    )
+    optimizer: str = setting(
+        "adam",
+        help="adam; adamw (decoupled weight decay); adagrad (as bilm-tf, at a constant rate)",
+        choices=tuple(OPTIMIZERS),
+        panel=TRAINING,
+        replaces=(*OF_OPTIMIZER, "weight_decay"),
+    )
+    learning_rate: float = setting(
+        None, help="the highest", above=0, by_default="0.002; adagrad 0.2", panel=TRAINING, may_change=True
+    )
+    schedule: str = setting(
+        "linear",
+        help="of the learning rate: linear (warm-up, constant, fall) or slanted (a short rise, a long fall)",
+        choices=("linear", "slanted"),
+        panel=TRAINING,
+    )
+    warmup_steps: int = setting(
+        None, help="steps over which the rate rises", at_least=0, flag="", by_default="200; adagrad 0", panel=TRAINING
+    )
+    decay_share: float = setting(
+        None,
+        help="share of the tokens over which the rate falls",
+        at_least=0,
+        at_most=1,
+        flag="",
+        by_default="0.4; adagrad 0",
+        panel=TRAINING,
+    )
+    weight_decay: float = setting(
+        None, help="of adamw", at_least=0, by_default="0.01 with adamw, else 0", panel=TRAINING
+    )
+    clip_norm: float = setting(
+        None, help="most gradient norm", above=0, by_default="1; adagrad 10", panel=TRAINING, may_change=True
+    )
+    batch_tokens: int = setting(3072, help="tokens a step", at_least=1, panel=TRAINING, replaces=("rows",))
+    carry_state: bool = setting(
+        False, help="read running text as bilm-tf does: fixed rows and steps, state carried on", panel=RUNNING_TEXT
+    )
+    unroll_steps: int = setting(20, help="steps of a batch", at_least=1, panel=RUNNING_TEXT)
+    rows: int | None = setting(
+        None,
+        help="rows of a batch",
+        at_least=1,
+        by_default="as --batch-tokens has room",
+        panel=RUNNING_TEXT,
+        replaces=("batch_tokens",),
+    )
+    order: str = setting(
+        "shuffled",
+        help="shuffled sentences, or text: each row reads on in a stretch of its own",
+        choices=("shuffled", "text"),
+        panel=RUNNING_TEXT,
+    )
+    heldout_tokens: int | None = setting(
+        None,
+        help="held-out tokens for perplexity on the way",
+        at_least=1,
+        flag="",
+        by_default="a hundredth of the training's, 10,000 to 60,000",
+        panel=TRAINING,
+    )
+    evaluations: int = setting(10, help="perplexities on the way", at_least=0, flag="", panel=TRAINING, may_change=True)
+    checkpoint_steps: int | None = setting(
+        None,
+        help="steps between checkpoints",
+        at_least=1,
+        by_default="500",
+        panel=TRAINING,
+        may_change=True,
+        replaces=("checkpoint_minutes",),
+    )
+    checkpoint_minutes: float | None = setting(
+        None,
+        help="minutes between checkpoints instead",
+        above=0,
+        panel=TRAINING,
+        may_change=True,
+        replaces=("checkpoint_steps",),
+    )
+    seed: int = setting(
+        1, help="random seed; on CPU it fixes everything", at_least=0, at_most=SEED_MOST, panel=TRAINING
+    )
+    precision: str = setting(
+        "auto",
+        help="auto, fp32 or bf16: products in bfloat16, on a GPU or processor that has it (auto)",
+        choices=("auto", "fp32", "bf16"),
+        panel=MACHINE,
+        may_change=True,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_together(self)
+        for name, value in _following(self).items():
+            object.__setattr__(self, name, value)  # frozen for others
 
     @property
     def bilm_options(self) -> BilmOptions:
@@ -72,40 +229,92 @@ class PretrainConfig:
         return int(min(self.max_tokens or math.inf, (self.epochs or 1) * n_tokens))
 
 
+def _check_together(config: PretrainConfig) -> None:
+    """Refuse settings that mean nothing beside the others.
+
+    Raises:
+        SettingError: for the first such.
+    """
+    alone: list[tuple[str, str, bool]] = [
+        ("weight_decay", "with --optimizer adamw only", config.optimizer == "adamw"),
+        ("layer_decay", "with --init only", config.init is not None),
+        ("unfreeze", "with --init only", config.init is not None),
+        ("softmax_steps", "with --init only", config.init is not None),
+        ("unroll_steps", "with --carry-state only", config.carry_state or config.optimizer == "adagrad"),
+        ("rows", "with --carry-state only", config.carry_state),
+        ("order", "with --carry-state only", config.carry_state),
+    ]
+    defaults = {field.name: field.default for field in dataclasses.fields(config)} | {"weight_decay": 0.0}
+    for name, when, applies in alone:
+        value = getattr(config, name)
+        if value not in (None, 0, defaults[name]) and not applies:
+            raise SettingError(name, f"found {value}, which has a meaning {when}")
+    if config.carry_state and not config.rows and config.batch_tokens < config.unroll_steps:
+        raise SettingError(
+            "batch_tokens",
+            f"found {config.batch_tokens}, less than one row of {config.unroll_steps} steps; try --rows 1",
+        )
+
+
+def _following(config: PretrainConfig) -> dict[str, Any]:
+    """What follows from the other settings where it was left open, and shorter words written out."""
+    of_optimizer = zip(OF_OPTIMIZER, OPTIMIZERS[config.optimizer], strict=True)
+    values: dict[str, Any] = {name: default for name, default in of_optimizer if getattr(config, name) is None}
+    if config.weight_decay is None:
+        values["weight_decay"] = WEIGHT_DECAY if config.optimizer == "adamw" else 0.0
+    if config.rows is not None:
+        values |= {"rows": None, "batch_tokens": config.rows * config.unroll_steps}
+    if config.checkpoint_steps is None and config.checkpoint_minutes is None:
+        values["checkpoint_steps"] = CHECKPOINT_STEPS
+    options = options_to_json(size(config.size)) if config.size is not None else config.options
+    tie = config.tie_embeddings
+    if tie and (options is not None or config.init is None):  # otherwise the parent's network is still to come
+        options, tie = _tied(options), None
+    if options is not None and config.dropout is not None:
+        options = {**options, "dropout": config.dropout}
+    return values | {"options": options, "size": None, "tie_embeddings": tie}
+
+
+def _tied(options: dict[str, Any] | None) -> dict[str, Any]:
+    """The options of a network that shares its word table with the softmax.
+
+    Raises:
+        SettingError: it has no word table.
+    """
+    if options is None or options.get("char_cnn"):
+        raise SettingError(
+            "tie_embeddings",
+            "this network reads characters and has no word table to share; give --options with a file that has no "
+            "char_cnn",
+        )
+    return {**options, "share_embedding_softmax": True}
+
+
 def read_config(path: str | Path) -> PretrainConfig:
-    """Read the ``config.json`` of a run.
+    """The ``config.json`` of a run.
 
     Raises:
         UsageError: no such file.
-        DataError: not JSON, an unknown key, or a value of another type.
+        DataError: not JSON, an unknown key, a value that cannot be meant, or no corpus.
     """
-    path = require_file(path, "configuration")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: damaged ({error})") from None
-    if not isinstance(values, dict) or "corpus" not in values:
+    values = read_values(path, PretrainConfig)
+    if "corpus" not in values:
         raise DataError(f"{path}: found no 'corpus', expected the config.json of a pretraining run")
-    types = get_type_hints(PretrainConfig)
-    known = {field.name for field in fields(PretrainConfig)}
-    for key, value in values.items():
-        if key not in known:
-            raise DataError(f"{path}: found an unknown setting {key!r}; expected some of {', '.join(sorted(known))}")
-        if not _fits(value, types[key]):
-            raise DataError(f"{path}: {key}: found {value!r}, expected {_type_name(types[key])}")
-    return PretrainConfig(**values)
+    return build(PretrainConfig, [Source(str(path), values)])
 
 
-def _fits(value: Any, wanted: Any) -> bool:
-    choices = get_args(wanted) if get_origin(wanted) not in (None, list, dict) else (wanted,)
-    plain = tuple(get_origin(choice) or choice for choice in choices)
-    if isinstance(value, bool):
-        return bool in plain
-    return isinstance(value, plain) or (float in plain and isinstance(value, int))
+def config_from(given: dict[str, Any], file: str | Path | None = None) -> PretrainConfig:
+    """The settings that flags give, before those of a configuration file.
 
+    ``options`` may be the name of an ``options.json``.
 
-def _type_name(wanted: Any) -> str:
-    choices = get_args(wanted) if get_origin(wanted) not in (None, list, dict) else (wanted,)
-    names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
-    names |= {list: "a list", dict: "an object"}
-    return " or ".join(names[get_origin(choice) or choice] for choice in choices)
+    Raises:
+        UsageError, DataError: a value that cannot be meant, an unknown key, no file of that name.
+        ModelError: the options are none.
+    """
+    sources = [] if file is None else [Source(str(file), read_values(file, PretrainConfig))]
+    if not any("corpus" in values for values in (given, *(source.values for source in sources))):
+        raise UsageError("Missing argument 'CORPUS...'. (try ner-elmo pretrain --help)")
+    if isinstance(given.get("options"), str):
+        given = given | {"options": options_to_json(read_options(given["options"]))}
+    return build(PretrainConfig, [*sources, Source("", given)])

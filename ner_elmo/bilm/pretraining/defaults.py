@@ -101,8 +101,6 @@ def settle(
     if config.options is None:
         config = replace(config, options=options_to_json(size(str(choice.size.value))))
         lines.append(f"--size {choice.size.value} ({choice.size.reason})")
-    if config.dropout is not None:
-        config = replace(config, options={**(config.options or {}), "dropout": config.dropout})
     if config.vocabulary_size is None and config.vocabulary is None and vocabulary_is_open:
         config = replace(config, vocabulary_size=int(choice.vocabulary.value))
         lines.append(f"--vocab-size {choice.vocabulary.value} ({choice.vocabulary.reason})")

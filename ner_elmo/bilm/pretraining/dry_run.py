@@ -16,12 +16,12 @@ import torch
 from ner_elmo.bilm.data.corpus import find_files
 from ner_elmo.bilm.files.directory import BilmFiles
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
-from ner_elmo.bilm.pretraining.checkpoint import CHECKPOINTS_KEPT
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare
-from ner_elmo.bilm.pretraining.run import even_sample
 from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer, training_steps
-from ner_elmo.runs.events import Report
+from ner_elmo.runs.checkpoints import KEPT
+from ner_elmo.runs.events import Report, silent
+from ner_elmo.runs.quick import DOES_NOT_LEARN, LEARNS, UNCLEAR, even_sample
 from ner_elmo.text.files import characters_in_file
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -39,7 +39,7 @@ def dry_run(
     device: torch.device,
     count_processes: int = 1,
     quick_minutes: float | None = None,
-    report: Report = lambda event: None,
+    report: Report = silent,
     parent: BilmFiles | None = None,
 ) -> dict[str, Any]:
     """Read a sample, build the model, time some steps; write nothing.
@@ -149,7 +149,7 @@ def disk_bytes(trainer: Trainer) -> int:
         if isinstance(value, torch.Tensor)
     )
     cached_vectors = 4 * len(trainer.vocabulary) * trainer.model.options.lstm.projection_dim
-    return (CHECKPOINTS_KEPT + 1) * (weights + moments) + 2 * weights + cached_vectors
+    return (KEPT + 1) * (weights + moments) + 2 * weights + cached_vectors
 
 
 def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict[str, Any]:
@@ -176,5 +176,5 @@ def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict
 def verdict(perplexity: float, unigram: float, steps: int) -> str:
     """``learns``, ``unclear`` or ``does not learn``, by the held-out perplexity after so many steps."""
     if perplexity < LEARNS_BELOW * unigram:
-        return "learns"
-    return "unclear" if perplexity < unigram or steps < STEPS_LEAST else "does not learn"
+        return LEARNS
+    return UNCLEAR if perplexity < unigram or steps < STEPS_LEAST else DOES_NOT_LEARN

@@ -9,9 +9,6 @@ from torch import nn
 
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 
-# Learning rate and most gradient norm of each, where none is asked for. ``adagrad`` has those of bilm-tf.
-DEFAULTS = {"adam": (2e-3, 1.0), "adamw": (2e-3, 1.0), "adagrad": (0.2, 10.0)}
-WEIGHT_DECAY = 0.01  # of ``adamw``, where none is asked for
 BETAS = (0.9, 0.99)
 
 

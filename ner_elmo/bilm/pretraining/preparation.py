@@ -16,7 +16,7 @@ from ner_elmo.bilm.pretraining.adaptation import find_parent, keeps_words, vocab
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.defaults import FREQUENT, advice, settle
 from ner_elmo.errors import DataError
-from ner_elmo.runs.events import Report, warning
+from ner_elmo.runs.events import Report, note, warning
 from ner_elmo.text.counting import TextCount, count_text
 from ner_elmo.text.examination import examine, is_spaced_out, read_samples
 from ner_elmo.text.heldout import Split, sentence_digest
@@ -83,7 +83,7 @@ def prepare(
     else:
         heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.encoding))
         source = replace(source, split=Split(elsewhere=frozenset(map(sentence_digest, heldout))))
-    report({"event": "count", "message": f"counting tokens in {describe(source.files)}"})
+    note(report, f"counting tokens in {describe(source.files)}")
     count = count_text(
         source.files,
         source.tokenizer,
@@ -108,15 +108,15 @@ def prepare(
     is_open = parent is None or not keeps_words(parent)
     config, chosen = settle(config, n_tokens, n_frequent, device, torch.get_num_threads(), is_open)
     if chosen:
-        report(_notice("chosen for this text and device: " + ", ".join(chosen)))
+        note(report, "chosen for this text and device: " + ", ".join(chosen))
     if little := advice(config, n_tokens):
-        report(_notice(little))
+        note(report, little)
     if config.carry_state:
         require_enough_text(config, n_tokens, count.counts["</S>"])
     vocabulary = _vocabulary(config, parent, count.counts)
     if parent is not None and keeps_words(parent):
         n_new = len(vocabulary) - sum(token in vocabulary for token in load_vocabulary(parent).tokens)
-        report(_notice(f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others"))
+        note(report, f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others")
     return Prepared(config, source, heldout, vocabulary, count, scale, parent)
 
 
@@ -151,16 +151,11 @@ def examine_text(config: PretrainConfig, report: Report, force: bool = False) ->
     if config.text == "characters":
         for sample in read_samples(files, config.encoding):
             if is_spaced_out(sample.lines):
-                report(
-                    _notice(
-                        f"{sample.name}: has a blank between every two characters, Latin letters and digits too; for "
-                        "labelled data that has single letters and digits as tokens, too, train with --text tokenized"
-                    )
+                note(
+                    report,
+                    f"{sample.name}: has a blank between every two characters, Latin letters and digits too; for "
+                    "labelled data that has single letters and digits as tokens, too, train with --text tokenized",
                 )
-
-
-def _notice(message: str) -> dict[str, Any]:
-    return {"event": "notice", "message": message}
 
 
 def count_facts(count: TextCount) -> dict[str, Any]:

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import asdict
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +17,20 @@ import torch
 from ner_elmo.bilm.data.running_text import running_text
 from ner_elmo.bilm.files.directory import BilmFiles, tokens_seen_in_all, write_bilm
 from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_perplexity
-from ner_elmo.bilm.pretraining.checkpoint import (
-    load_checkpoint,
-    mend_log,
-    read_tensors,
-    remove_leftovers,
-    save_checkpoint,
-    write_tensors,
-)
+from ner_elmo.bilm.pretraining.checkpoint import load_checkpoint, save_checkpoint
 from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.curve import draw_curve
 from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare
 from ner_elmo.bilm.pretraining.schedule import describe_rates
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer, describe_softmax, new_trainer, training_steps
 from ner_elmo.errors import NerElmoError, UsageError
-from ner_elmo.runs.events import Report, warning
+from ner_elmo.runs.checkpoints import read_tensors, write_tensors
+from ner_elmo.runs.directory import BILM, CHECKPOINTS, LOG, REPORT, mend_log, remove_leftovers, write_config
+from ner_elmo.runs.events import Report, note, silent, warning
 from ner_elmo.runs.log import RunLog
-from ner_elmo.text.files import replace_file, sha256_of_file
+from ner_elmo.runs.quick import even_sample
+from ner_elmo.text.files import sha256_of_file, write_json
 from ner_elmo.text.vocabulary import write_vocabulary
 
 
@@ -49,8 +43,9 @@ def run(
     resume: bool = False,
     max_minutes: float | None = None,
     count_processes: int = 1,
-    report: Report = lambda event: None,
+    report: Report = silent,
     should_stop: Callable[[], bool] = lambda: False,
+    deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
     parent: BilmFiles | None = None,
 ) -> dict[str, Any]:
     """Pretrain into ``directory``, a run directory that ends up as a biLM directory.
@@ -60,6 +55,7 @@ def run(
         count_processes: that count tokens (:func:`ner_elmo.text.counting.count_text`).
         report: is handed every event (counts, steps, evaluations) as a dictionary with an ``event``.
         should_stop: asked after every step; if true in any process, a checkpoint is written and the run ends early.
+        deferred: the block in which that is so (:meth:`ner_elmo.runs.stop.StopSignals.deferred`).
         parent: the model of ``config.init`` if it is open already.
 
     Returns:
@@ -69,10 +65,10 @@ def run(
         UsageError, DataError: bad input, before anything is written.
         NerElmoError: the loss stays infinite, memory or disk are too small, or another process is gone.
     """
-    checkpoints = directory / "checkpoints"
+    checkpoints = directory / CHECKPOINTS
     if config.carry_state and processes.size > 1:
         raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
-    report_first = report if processes.is_first else _nothing
+    report_first = report if processes.is_first else silent
     prepared = prepare(config, report_first, device.type, count_processes, parent=parent)
     config = prepared.config
     trainer = new_trainer(
@@ -82,7 +78,7 @@ def run(
         trainer.running_text = running_text(config, prepared.source)
     if processes.is_first:
         _make_ready(directory, checkpoints, resume)
-    with RunLog(directory if processes.is_first else None, resume, report_first) as record:
+    with RunLog(directory if processes.is_first else None, resume, report_first, draw_curve) as record:
         trainer.warn = _warner(processes, record, report)
         resumed = resume and load_checkpoint(trainer, checkpoints, report_first)
         if processes.is_first:
@@ -92,17 +88,14 @@ def run(
         else:
             record(_start_event(trainer, prepared))
             _show_start(trainer, prepared, checkpoints, record)
-        stopped = _train(trainer, prepared, checkpoints, record, should_stop, max_minutes)
-        path = save_checkpoint(trainer, checkpoints)
+        with deferred():
+            stopped = _train(trainer, prepared, checkpoints, record, should_stop, max_minutes)
+            path = save_checkpoint(trainer, checkpoints)
         if stopped:
             record({"event": "stopped", "step": trainer.step, "tokens": trainer.tokens, "checkpoint": str(path)})
             record.draw()
             return {"finished": False, "step": trainer.step, "tokens": trainer.tokens}
         return _finish(trainer, prepared, directory, record)
-
-
-def _nothing(event: Mapping[str, Any]) -> None:
-    """Report nothing."""
 
 
 def _warner(processes: Processes, record: Report, report: Report) -> Callable[[str], None]:
@@ -122,17 +115,16 @@ def _make_ready(directory: Path, checkpoints: Path, resume: bool) -> None:
     checkpoints.mkdir(parents=True, exist_ok=True)
     remove_leftovers(directory)
     if resume:
-        mend_log(directory / "log.jsonl")
+        mend_log(directory / LOG)
     else:
         shutil.rmtree(checkpoints)  # an earlier run's, which --force replaces
         checkpoints.mkdir()
-        (directory / "report.json").unlink(missing_ok=True)
+        (directory / REPORT).unlink(missing_ok=True)
 
 
 def _write_start(config: PretrainConfig, prepared: Prepared, directory: Path) -> None:
     write_vocabulary(prepared.vocabulary, directory / "vocab.txt")
-    with replace_file(directory / "config.json") as temporary:
-        temporary.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
+    write_config(directory, config)
 
 
 def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
@@ -156,7 +148,7 @@ def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record:
     config = trainer.config
     if trainer.parts:
         rates = describe_rates(config, trainer.parts, trainer.total_tokens, trainer.softmax_is_fresh)
-        record({"event": "notice", "message": rates})
+        note(record, rates)
     if config.init is not None:
         _evaluate(trainer, _sample(prepared), checkpoints, record)
 
@@ -220,13 +212,6 @@ def _sample(prepared: Prepared) -> list[list[str]]:
     return even_sample(prepared.heldout, prepared.config.heldout_tokens)
 
 
-def even_sample(sentences: list[list[str]], n_tokens: int) -> list[list[str]]:
-    """Sentences at equal distances that hold about ``n_tokens`` together, so that all parts of a text have their share;
-    all of them where there are no more."""
-    n_all = sum(map(len, sentences))
-    return sentences[:: max(1, math.ceil(n_all / n_tokens))]
-
-
 def _perplexity(trainer: Trainer, sentences: list[list[str]]) -> Perplexity:
     """Held-out perplexity, each process reading its share."""
     processes = trainer.processes
@@ -263,7 +248,7 @@ def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, reco
 
 def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLog) -> dict[str, Any]:
     """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
-    checkpoints = directory / "checkpoints"
+    checkpoints = directory / CHECKPOINTS
     _evaluate(trainer, _sample(prepared), checkpoints, record)
     _take_best_weights(trainer, checkpoints / "best.pt")
     perplexity = _perplexity(trainer, prepared.heldout)
@@ -278,12 +263,9 @@ def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLo
     }
     if not trainer.processes.is_first:
         return report
-    write_bilm(
-        directory / "bilm", trainer.model, trainer.softmax, trainer.vocabulary, _facts(trainer, prepared, report)
-    )
+    write_bilm(directory / BILM, trainer.model, trainer.softmax, trainer.vocabulary, _facts(trainer, prepared, report))
     (directory / "vocab.txt").unlink(missing_ok=True)  # the biLM directory has it now
-    with replace_file(directory / "report.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(directory / REPORT, report)
     record({"event": "finished", **report})
     record.draw()
     return report

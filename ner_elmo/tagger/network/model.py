@@ -5,7 +5,6 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct toke
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -16,77 +15,8 @@ from ner_elmo.nn.dropout import Dropout
 from ner_elmo.tagger.network.bilstm import BiLstm
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
+from ner_elmo.tagger.network.options import INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
 from ner_elmo.tagger.network.spelling import SpellingCnn
-
-LEARNED_MIX = "learned"
-MEAN_MIX = "mean"
-INPUT, OUTPUT, BOTH = "input", "output", "both"  # where biLM layers come in
-
-
-@dataclass(frozen=True)
-class TaggerOptions:
-    """What a tagger is made of; enough to build one without weights.
-
-    Attributes:
-        tags: the tag set, ``O`` first.
-        scheme: its tag scheme.
-        n_words: rows of the word table (padding and unknown included); 0 = no word vectors.
-        n_tuned_words: so many of them, the first, are learned; the rest stay as the vectors file gave them.
-        word_dim: numbers in a word vector.
-        elmo_dim: numbers in a biLM layer; 0 = no biLM.
-        elmo_layers: which biLM layers are read (0 is the token layer).
-        mix: ``learned`` softmax weights and scale over these layers, or their ``mean``.
-        gamma: whether a learned mix has the scale γ.
-        mix_layer_norm: whether a learned mix normalises each layer first, by the sentence's own mean and variance.
-        elmo_at: mixed layers are part of the BiLSTM's ``input``, stand beside its ``output``, or ``both``, each with a
-            mix of its own (Peters et al. 2018, section 3.3).
-        elmo_dropout: dropout on the mixed layers.
-        char_dim: numbers in a character embedding; 0 = no character CNN.
-        char_filters, char_width: its filters and their width in bytes.
-        hidden_dim: LSTM units in each direction.
-        lstm_layers: stacked LSTMs.
-        dropout: before and after the LSTM.
-    """
-
-    tags: list[str]
-    scheme: str = "bioes"
-    n_words: int = 0
-    n_tuned_words: int = 0
-    word_dim: int = 100
-    elmo_dim: int = 0
-    elmo_layers: list[int] = field(default_factory=list)
-    mix: str = LEARNED_MIX
-    gamma: bool = True
-    mix_layer_norm: bool = False
-    elmo_at: str = INPUT
-    elmo_dropout: float = 0.5
-    char_dim: int = 25
-    char_filters: int = 128
-    char_width: int = 3
-    hidden_dim: int = 256
-    lstm_layers: int = 1
-    dropout: float = 0.5
-
-    @property
-    def n_mixed_layers(self) -> int:
-        """Layers that arrive at the network: a mean is taken before."""
-        return len(self.elmo_layers) if self.mix == LEARNED_MIX else 1
-
-    @property
-    def input_dim(self) -> int:
-        """Numbers per token that the LSTM reads."""
-        words = self.word_dim if self.n_words else 0
-        elmo = 0 if self.elmo_at == OUTPUT else self.elmo_dim
-        return elmo + words + (self.char_filters if self.char_dim else 0)
-
-    @property
-    def output_dim(self) -> int:
-        """Numbers per token from which the emissions are computed."""
-        return 2 * self.hidden_dim + (0 if self.elmo_at == INPUT else self.elmo_dim)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return asdict(self)
 
 
 class TaggerModel(nn.Module):

@@ -1,143 +1,257 @@
-"""What decides what comes out of a tagger's training, and which values cannot be meant."""
+"""The settings of a tagger's training: what decides its result. Each is said here, and nowhere else.
+
+How labelled files are read is said in :class:`~ner_elmo.text.formats.conll.Reading`, what the network is made of in
+:class:`~ner_elmo.tagger.network.options.NetworkSettings`. No tensor is met here.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from ner_elmo.errors import UsageError
-from ner_elmo.nn.precision import PRECISIONS, best_precision
-from ner_elmo.tagger.network.model import BOTH, INPUT, LEARNED_MIX, MEAN_MIX, OUTPUT
-from ner_elmo.tagger.training.loop import TrainingOptions
+from ner_elmo.errors import DataError, UsageError
+from ner_elmo.settings import SettingError, Source, build, check, part_of, read_values, setting
+from ner_elmo.tagger.network.options import BILM_LAYERS, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
 from ner_elmo.text.files import require_file
+from ner_elmo.text.formats.conll import DATA, Reading
+from ner_elmo.text.tag_scheme import canonical_name
 from ner_elmo.text.tokenizer import text_kind
 
+EPOCHS = 50
+SEED_MOST = 2**32 - 1
 
-@dataclass(frozen=True)
-class TaggerConfig:
-    """Everything that decides what comes out of a run; ``config.json`` holds it.
+# Panels of --help.
+TRAINING, OUTPUT_PANEL = "Training", "Output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What a user chooses of the training loop."""
+
+    epochs: int = setting(
+        None, help="at most so many", at_least=1, by_default=str(EPOCHS), panel=TRAINING, may_change=True
+    )
+    learning_rate: float = setting(1e-3, help="Adam's", above=0, panel=TRAINING)
+    lr_patience: int = setting(2, help="epochs without a better dev F1 before it falls", at_least=0, panel=TRAINING)
+    lr_factor: float = setting(
+        0.5, help="the learning rate then is so many times what it was", at_least=0.01, at_most=0.99, panel=TRAINING
+    )
+    patience: int = setting(
+        8, help="stop after so many epochs without a better dev F1", at_least=1, panel=TRAINING, may_change=True
+    )
+    clip_norm: float = setting(5.0, help="most gradient norm", above=0, panel=TRAINING)
+    batch_sentences: int = setting(32, help="most sentences of a batch", at_least=1, panel=TRAINING)
+    batch_tokens: int = setting(2048, help="most tokens of a batch, padding included", at_least=1, panel=TRAINING)
+    mix_l2: float = setting(0.001, help="weight of the penalty on mix weights", at_least=0, panel=BILM_LAYERS)
+    precision: str = setting(
+        "auto",
+        help="auto, fp32 or bf16: of the products in training; bf16 on processors that have it",
+        choices=("auto", "fp32", "bf16"),
+        panel=TRAINING,
+        may_change=True,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.epochs is None:
+            object.__setattr__(self, "epochs", EPOCHS)  # frozen for others
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(TrainingSettings):
+    """How one tagger is trained.
 
     Attributes:
-        train, dev, test: CoNLL or JSONL files; without ``dev`` a tenth of the training sentences is held out.
-        bilm: where the biLM is; None = a tagger without one.
-        word_vectors: a vectors file (:mod:`ner_elmo.text.word_vectors`); None = vectors learned from scratch.
-        max_word_vectors: so many of its first rows are kept, and those of all words in ``train``, ``dev`` and ``test``.
-        tune_word_vectors: whether the vectors of training words are learned on, or all stay as the file has them.
-        column, scheme, encoding, comments, strip_token: as in :class:`ner_elmo.text.formats.conll.Reading`.
-        layers: which biLM layers to read; empty = all.
-        mix: ``learned``, ``mean``, or the number of the only layer.
-        gamma, mix_layer_norm, elmo_at: as in :class:`TaggerOptions`.
-        text: the tokenizer for raw text; ``auto`` = the biLM's, or what the training tokens look like.
-        licence: terms under which the tagger may be used, for its card.
-        storage: ``float32`` or ``float16``.
-        keep_softmax: whether the copy of the biLM has its output layer, for perplexity and further pretraining.
-        seeds: one training for each; the best on dev is kept.
-        train_with_dev: dev is training data: ``epochs`` epochs are trained, the last is kept, and nothing is scored on
-            dev. Without ``dev`` nothing is held out.
-        precision: ``fp32`` or ``bf16`` (:func:`chosen_precision`).
+        singleton_dropout: how often a word seen once is taken for unknown.
+        max_minutes: no epoch is begun that would probably end later than this.
+        seed: fixes everything on CPU.
     """
 
-    train: str
-    dev: str | None = None
-    test: str | None = None
-    bilm: str | None = None
-    word_vectors: str | None = None
-    max_word_vectors: int = 400_000
-    tune_word_vectors: bool = True
-    column: int = -1
-    scheme: str = "auto"
-    encoding: str = "utf-8"
-    comments: str | None = None
-    strip_token: str | None = None
-    layers: tuple[int, ...] = ()
-    mix: str = LEARNED_MIX
-    gamma: bool = True
-    mix_layer_norm: bool = False
-    mix_l2: float = TrainingOptions.mix_l2
-    elmo_at: str = INPUT
-    text: str = "auto"
-    licence: str = ""
-    storage: str = "float32"
-    keep_softmax: bool = False
-    seeds: tuple[int, ...] = (1,)
-    train_with_dev: bool = False
-    tag_scheme: str = "bioes"
-    word_dim: int = 100
-    min_count: int = 1
-    char_dim: int = 25
-    char_filters: int = 128
-    hidden_dim: int = 256
-    lstm_layers: int = 1
-    dropout: float = 0.5
-    elmo_dropout: float = 0.5
-    epochs: int = TrainingOptions.epochs
-    learning_rate: float = TrainingOptions.learning_rate
-    lr_patience: int = TrainingOptions.lr_patience
-    lr_factor: float = TrainingOptions.lr_factor
-    patience: int = TrainingOptions.patience
-    clip_norm: float = TrainingOptions.clip_norm
-    batch_sentences: int = TrainingOptions.batch_sentences
-    batch_tokens: int = TrainingOptions.batch_tokens
-    precision: str = TrainingOptions.precision
+    singleton_dropout: float = 0.5
+    max_minutes: float | None = None
+    seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
+    """Everything that decides what comes out of a run; ``config.json`` holds it.
+
+    ``seed`` is another word for ``seeds``, and ``char_cnn`` for ``char_dim``; ``seed`` is open afterwards.
+
+    Raises:
+        SettingError: a value that cannot be meant.
+    """
+
+    train: str = setting(
+        help="labelled sentences: CoNLL, or .jsonl as tag writes", metavar="FILE", panel=DATA, may_change=True
+    )
+    dev: str | None = setting(
+        None,
+        help="chooses the best epoch",
+        by_default="a tenth of --train",
+        metavar="FILE",
+        panel=DATA,
+        may_change=True,
+    )
+    test: str | None = setting(None, help="scored once, at the end", metavar="FILE", panel=DATA, may_change=True)
+    train_with_dev: bool = setting(False, help="train on dev too: no dev score, exactly --epochs epochs", panel=DATA)
+    bilm: str | None = setting(
+        None,
+        help="biLM whose frozen layers are read",
+        by_default="none",
+        metavar="BILM",
+        panel=BILM_LAYERS,
+        may_change=True,
+    )
+    layers: tuple[int, ...] = setting(
+        (), help="layers to read, e.g. 0,1 (0: tokens); no higher is computed", at_least=0, panel=BILM_LAYERS
+    )
+    word_vectors: str | None = setting(
+        None,
+        help="GloVe, word2vec (text or binary) or fastText .vec",
+        by_default="learned",
+        metavar="FILE",
+        panel=WORDS,
+        may_change=True,
+    )
+    max_word_vectors: int = setting(
+        400_000, help="of the file's first rows, beside those needed", at_least=0, panel=WORDS
+    )
+    tune_word_vectors: bool = setting(
+        True,
+        help="learn on the file's vectors of training words",
+        flag="--tune-word-vectors/--no-tune-word-vectors",
+        panel=WORDS,
+    )
+    min_count: int = setting(1, help="rarer training words count as unknown", at_least=1, panel=WORDS)
+    char_cnn: bool = setting(True, help="read spelling, too", flag="--char-cnn/--no-char-cnn", panel=WORDS)
+    tag_scheme: str = setting("bioes", help="the scheme that the network learns", flag="", panel=TRAINING)
+    seeds: tuple[int, ...] = setting(
+        (1,),
+        help="a tagger for each, e.g. 1,2,3; the best on dev is kept",
+        at_least=0,
+        at_most=SEED_MOST,
+        panel=TRAINING,
+        replaces=("seed",),
+    )
+    seed: int | None = setting(
+        None,
+        help="on CPU it fixes everything",
+        at_least=0,
+        at_most=SEED_MOST,
+        by_default="1",
+        panel=TRAINING,
+        replaces=("seeds",),
+    )
+    storage: str = setting(
+        "float32",
+        help="float32, or float16 for half the size",
+        choices=("float32", "float16"),
+        panel=OUTPUT_PANEL,
+        may_change=True,
+    )
+    keep_softmax: bool = setting(False, help="keep the biLM's output layer, to pretrain it further", panel=OUTPUT_PANEL)
+    licence: str = setting("", help="terms of use, for the model card", panel=OUTPUT_PANEL, may_change=True)
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_together(self)
+        for name, value in _following(self).items():
+            object.__setattr__(self, name, value)  # frozen for others
 
     def training_options(self, seed: int, max_minutes: float | None) -> TrainingOptions:
         """The part that the training loop needs."""
-        return TrainingOptions(
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            lr_patience=self.lr_patience,
-            lr_factor=self.lr_factor,
-            patience=self.patience,
-            clip_norm=self.clip_norm,
-            mix_l2=self.mix_l2,
-            batch_sentences=self.batch_sentences,
-            batch_tokens=self.batch_tokens,
-            precision=self.precision,
-            max_minutes=max_minutes,
-            seed=seed,
-        )
+        return TrainingOptions(**part_of(self, TrainingSettings), seed=seed, max_minutes=max_minutes)
+
+    def reading(self, **changes: Any) -> Reading:
+        """How labelled files are read."""
+        return Reading(**(part_of(self, Reading) | changes))
 
 
-def chosen_precision(asked: str, device_type: str) -> str:
-    """What ``auto``, ``fp32`` or ``bf16`` means for training on this machine.
+def _following(config: TaggerConfig) -> dict[str, Any]:
+    """What follows from the other settings, and shorter words written out."""
+    values: dict[str, Any] = {"seed": None, "text": None if config.text == "auto" else config.text}
+    if config.seed is not None:
+        values["seeds"] = (config.seed,)
+    if config.epochs is None:
+        values["epochs"] = EPOCHS
+    if config.scheme not in ("auto", "io"):
+        values["scheme"] = canonical_name(config.scheme)
+    if not config.char_cnn:
+        values["char_dim"] = 0
+    return values | {"char_cnn": config.char_cnn and config.char_dim > 0}
+
+
+def _check_together(config: TaggerConfig) -> None:
+    """Refuse settings that mean nothing beside the others.
 
     Raises:
-        UsageError: there is no such precision, or not here.
+        SettingError: for the first such.
     """
-    if asked not in ("auto", *PRECISIONS):
-        raise UsageError(f"--precision {asked}: unknown; expected auto, fp32 or bf16")
-    # On a GPU nothing but float32 has been tried.
-    best = best_precision(device_type) if device_type == "cpu" else "fp32"
-    if asked == "bf16" != best:
-        raise UsageError("--precision bf16: needs a processor that multiplies bfloat16; try --precision fp32")
-    return best if asked == "auto" else asked
+    reads_tokens = bool(config.word_dim or (config.char_cnn and config.char_dim))
+    if config.train_with_dev and config.epochs is None:
+        raise SettingError("train_with_dev", "without a dev score nothing says when to stop; give --epochs N")
+    if not (config.bilm or reads_tokens):
+        raise SettingError("bilm", "nothing to read: give a biLM, or leave --word-dim or the character CNN on")
+    if config.bilm and config.elmo_at == OUTPUT and not reads_tokens:
+        raise SettingError(
+            "elmo_at", "found output: nothing is left for the input; leave --word-dim or the character CNN on"
+        )
+    if config.mix_layer_norm and config.mix != LEARNED_MIX:
+        raise SettingError("mix_layer_norm", f"is part of the learned mix; found --mix {config.mix}")
+    if not config.tune_word_vectors and config.word_vectors is None:
+        raise SettingError("tune_word_vectors", "without --word-vectors FILE there is nothing to leave as it is")
+    if not config.seeds:
+        raise SettingError("seeds", "found none, expected at least one")
+    if config.text not in (None, "auto"):
+        text_kind(config.text)
+    if config.mix in (LEARNED_MIX, MEAN_MIX):
+        return
+    if not config.mix.isdecimal():
+        raise SettingError("mix", f"found {config.mix}, expected learned, mean, or the number of a layer such as 2")
+    if config.layers not in ((), (int(config.mix),)):
+        raise SettingError("mix", f"{config.mix} reads that layer alone; leave out --layers, or use --mix learned")
 
 
-def check_config(config: TaggerConfig) -> tuple[list[int], str]:
-    """The layers to read (empty = all) and how to mix them.
+def layers_and_mix(config: TaggerConfig) -> tuple[list[int], str]:
+    """The layers to read (empty = all) and how to mix them."""
+    if config.mix in (LEARNED_MIX, MEAN_MIX):
+        return list(config.layers), config.mix
+    return [int(config.mix)], MEAN_MIX
+
+
+def require_files(config: TaggerConfig) -> None:
+    """Make sure that the files are there before anything is read.
 
     Raises:
-        UsageError: values that cannot be meant; a file that is not there.
+        UsageError: one is not.
     """
     for path in (config.train, config.dev, config.test, config.word_vectors):
         if path is not None and path != "-":
             require_file(path)
-    if config.text != "auto":
-        text_kind(config.text)
-    if not (config.bilm or config.word_dim or config.char_dim):
-        raise UsageError("nothing to read: give --bilm, or leave --word-dim or the character CNN on")
-    if config.elmo_at not in (INPUT, OUTPUT, BOTH):
-        raise UsageError(f"--elmo-at {config.elmo_at}: unknown; expected {INPUT}, {OUTPUT} or {BOTH}")
-    if config.bilm and config.elmo_at == OUTPUT and not (config.word_dim or config.char_dim):
-        raise UsageError("--elmo-at output: nothing is left for the input; leave --word-dim or the character CNN on")
-    if config.mix_layer_norm and config.mix != LEARNED_MIX:
-        raise UsageError(f"--mix-layer-norm: is part of the learned mix; found --mix {config.mix}")
-    if not config.tune_word_vectors and config.word_vectors is None:
-        raise UsageError("--no-tune-word-vectors: without --word-vectors FILE there is nothing to leave as it is")
-    layers = list(config.layers)
-    if config.mix in (LEARNED_MIX, MEAN_MIX):
-        return layers, config.mix
-    if not config.mix.isdecimal():
-        raise UsageError(f"--mix {config.mix}: expected learned, mean, or the number of a layer such as 2")
-    if layers and layers != [int(config.mix)]:
-        raise UsageError(f"--mix {config.mix} reads that layer alone; leave out --layers, or use --mix learned")
-    return [int(config.mix)], MEAN_MIX
+
+
+def config_from(given: dict[str, Any], file: str | Path | None = None) -> TaggerConfig:
+    """The settings that flags give, before those of a configuration file.
+
+    Raises:
+        UsageError, DataError: a value that cannot be meant, an unknown key, no file of that name, no training data.
+    """
+    values = {} if file is None else read_values(file, TaggerConfig)
+    if "train" not in values | given:
+        raise UsageError("Missing option '--train'. (try ner-elmo train-tagger --help)")
+    return build(TaggerConfig, [*([] if file is None else [Source(str(file), values)]), Source("", given)])
+
+
+def read_config(path: str | Path) -> TaggerConfig:
+    """The ``config.json`` of a run. One of before there was a ``precision`` was trained in float32.
+
+    Raises:
+        UsageError: no such file.
+        DataError: not JSON, an unknown key, a value that cannot be meant, or no training data.
+    """
+    values = read_values(path, TaggerConfig)
+    if "train" not in values:
+        raise DataError(f"{path}: found no 'train', expected the config.json of a tagger's training")
+    return build(TaggerConfig, [Source(str(path), {"precision": "fp32"} | values)])

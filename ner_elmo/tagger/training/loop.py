@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,49 +15,14 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ner_elmo.errors import NerElmoError
+from ner_elmo.runs.checkpoints import Checkpoints
 from ner_elmo.tagger.decoding import predict
 from ner_elmo.tagger.network.inputs import Example, TaggerBatch, Words, collate, drop_singletons
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.scores import Counts, count, total
+from ner_elmo.tagger.training.config import TrainingOptions
 from ner_elmo.text.batching import batches_by_length
-from ner_elmo.text.files import replace_file
 from ner_elmo.text.tag_scheme import Span
-
-CHECKPOINTS_KEPT = 2
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a tagger is trained.
-
-    Attributes:
-        epochs: at most so many.
-        learning_rate: Adam's.
-        lr_patience: epochs without a better dev F1 before the learning rate is multiplied by ``lr_factor``.
-        patience: epochs without a better dev F1 before training stops. Both count from the first epoch that finds
-            anything: on little data many pass before.
-        clip_norm: the gradient's norm is cut to this.
-        batch_sentences, batch_tokens: a batch holds no more of either, padding included.
-        mix_l2: weight of the penalty Σw² on the scalar mix, which pulls its layers towards equal shares.
-        singleton_dropout: how often a word seen once is taken for unknown.
-        precision: ``fp32``, or ``bf16``: the LSTMs' products in bfloat16 (:mod:`ner_elmo.tagger.network.bilstm`).
-        max_minutes: no epoch is begun that would probably end later than this.
-        seed: fixes everything on CPU.
-    """
-
-    epochs: int = 50
-    learning_rate: float = 1e-3
-    lr_patience: int = 2
-    lr_factor: float = 0.5
-    patience: int = 8
-    clip_norm: float = 5.0
-    batch_sentences: int = 32
-    batch_tokens: int = 2048
-    mix_l2: float = 0.001
-    singleton_dropout: float = 0.5
-    precision: str = "fp32"
-    max_minutes: float | None = None
-    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -150,13 +114,13 @@ def train(
     data: TrainingData,
     options: TrainingOptions,
     device: torch.device | str = "cpu",
-    checkpoints: Path | None = None,
+    checkpoints: Checkpoints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[EpochRecord]:
     """Train from ``state`` on and yield a record after each epoch; at the end the model holds its best epoch's weights.
 
     Without dev examples the last epoch is kept, and the learning rate falls linearly from epoch to epoch.
-    ``checkpoints`` is a folder that receives the state of each epoch before its record is yielded. ``progress`` is
+    ``checkpoints`` receive the state of each epoch before its record is yielded. ``progress`` is
     told (tokens done, tokens in all) after each batch.
     """
     begun = time.monotonic()
@@ -164,7 +128,7 @@ def train(
         epoch_begun = time.monotonic()
         record = _run_epoch(state, data, options, device, progress)
         if checkpoints is not None:
-            save_checkpoint(checkpoints, state)
+            checkpoints.save(state.epoch, state.as_dict())
         yield record
         now = time.monotonic()
         if options.max_minutes is not None and (now - begun) + (now - epoch_begun) > 60 * options.max_minutes:
@@ -272,27 +236,3 @@ def _clip(parameters: list[nn.Parameter], most: float) -> None:
     norm = get_total_norm(gradients)
     if norm.device.type != "cpu" or not norm <= most:
         clip_grads_with_norm_(parameters, most, norm)
-
-
-def save_checkpoint(folder: Path, state: TrainingState) -> None:
-    """Write the state as ``epoch-N.pt`` (complete or not at all) and remove all but the newest ones."""
-    with replace_file(folder / f"epoch-{state.epoch:04d}.pt") as temporary:
-        torch.save(state.as_dict(), temporary)
-    for old in checkpoint_files(folder)[CHECKPOINTS_KEPT:]:
-        old.unlink()
-
-
-def checkpoint_files(folder: Path) -> list[Path]:
-    """The checkpoints in ``folder``, newest first."""
-    return sorted(folder.glob("epoch-*.pt"), reverse=True)
-
-
-def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> tuple[dict[str, Any] | None, list[Path]]:
-    """The newest sound checkpoint in ``folder`` (None without one), and the damaged files passed over on the way."""
-    damaged: list[Path] = []
-    for file in checkpoint_files(folder):
-        try:
-            return torch.load(file, map_location=device, weights_only=True), damaged
-        except Exception:  # whatever a torn or foreign file makes of torch.load
-            damaged.append(file)
-    return None, damaged

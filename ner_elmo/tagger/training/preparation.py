@@ -16,6 +16,8 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.events import Report, note, warning
+from ner_elmo.runs.events import progress as tell_progress
+from ner_elmo.settings import part_of
 from ner_elmo.tagger.network.inputs import (
     Example,
     Words,
@@ -25,8 +27,9 @@ from ner_elmo.tagger.network.inputs import (
     make_examples,
     make_words,
 )
-from ner_elmo.tagger.network.model import MEAN_MIX, TaggerModel, TaggerOptions
-from ner_elmo.tagger.training.config import TaggerConfig, check_config
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.options import MEAN_MIX, NetworkSettings, TaggerOptions
+from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, require_files
 from ner_elmo.tagger.training.protocol import protocol_of
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts
 from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus
@@ -67,7 +70,8 @@ def prepare(
 
     ``sample`` chooses which sentences of the parts count at all.
     """
-    layers, mix = check_config(config)
+    require_files(config)
+    layers, mix = layers_and_mix(config)
     bilm = None if config.bilm is None else find_bilm(config.bilm)
     corpora = load_corpora(config, bilm)
     parts = sample(_split(corpora, config, report))
@@ -88,23 +92,13 @@ def prepare(
     if config.word_dim:
         words = make_words(counts, config.min_count, known, config.tune_word_vectors)
     options = TaggerOptions(
+        **part_of(config, NetworkSettings) | {"mix": mix, "word_dim": vectors.shape[1]},
         tags=tag_set(labels, scheme),
         scheme=scheme,
         n_words=len(words),
         n_tuned_words=words.n_tuned,
-        word_dim=vectors.shape[1],
         elmo_dim=0 if elmo is None else elmo.dim,
         elmo_layers=[] if elmo is None else list(layers),
-        mix=mix,
-        gamma=config.gamma,
-        mix_layer_norm=config.mix_layer_norm,
-        elmo_at=config.elmo_at,
-        elmo_dropout=config.elmo_dropout,
-        char_dim=config.char_dim,
-        char_filters=config.char_filters,
-        hidden_dim=config.hidden_dim,
-        lstm_layers=config.lstm_layers,
-        dropout=config.dropout,
     )
     _show_data(parts, "tags" if scheme == TOKEN else "entities", report)
     frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, cache, report)
@@ -134,18 +128,10 @@ def load_corpora(config: TaggerConfig, bilm: BilmFiles | None) -> dict[str, Corp
 
 def load_labelled(path: str, config: TaggerConfig, scheme: str, bilm: BilmFiles | None) -> Corpus:
     """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
-    text = None if config.text == "auto" else config.text
+    text = config.text
     if text is None and bilm is not None and is_jsonl(path):
         text = None if bilm.tokenizer == "whitespace" else bilm.tokenizer
-    return load_corpus(
-        path,
-        config.column,
-        scheme,
-        config.encoding,
-        comments=config.comments,
-        strip_token=config.strip_token,
-        text=text,
-    )
+    return load_corpus(path, config.reading(scheme=scheme, text=text))
 
 
 def _check_layers(layers: Sequence[int], n_layers: int) -> list[int]:
@@ -233,7 +219,7 @@ def _frozen_layers(
         note(report, f"biLM layers of {total:,} tokens: {size / 1e6:,.0f} MB ({where})")
 
     def progress(done_of_part: int) -> None:
-        report({"event": "progress", "what": "biLM layers", "done": done + done_of_part, "total": total})
+        tell_progress(report, "biLM layers", done + done_of_part, total)
 
     frozen: dict[str, Sequence[np.ndarray | StoredSentence]] = {}
     for part, sentences in tokens.items():
@@ -252,13 +238,13 @@ def _is_latin_word(token: str) -> bool:
     return len(token) > 1 and token.isascii() and token.isalnum()
 
 
-def choose_text(wanted: str, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:
+def choose_text(wanted: str | None, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:
     """The tokenizer for raw text: as ``wanted``, or the biLM's, or by the look of the training tokens.
 
     ``whitespace`` only says that the biLM's text came tokenised, which raw text does not. ``characters-words`` keeps
     Latin words and numbers whole, which labelled data of single characters does not.
     """
-    if wanted != "auto":
+    if wanted is not None:
         return wanted
     if bilm_text not in (None, "whitespace", "characters-words"):
         return str(bilm_text)

@@ -12,7 +12,11 @@ from typing import Any
 import torch
 
 from ner_elmo.errors import NerElmoError
-from ner_elmo.runs.events import Report
+from ner_elmo.nn.precision import chosen_precision
+from ner_elmo.runs.events import Report, silent
+from ner_elmo.runs.quick import DOES_NOT_LEARN, LEARNS, MINUTES, UNCLEAR
+from ner_elmo.runs.quick import advice as advice_on
+from ner_elmo.tagger.network.options import DROPOUT_MOST
 from ner_elmo.tagger.report.scores import count, figure_name, total
 from ner_elmo.tagger.training.config import TaggerConfig
 from ner_elmo.tagger.training.loop import TrainingData, start, train
@@ -24,10 +28,7 @@ TRAIN_SENTENCES = 1_500
 DEV_SENTENCES = 500
 EPOCHS = 20
 PATIENCE = 5
-MINUTES = 3.0
 MORE_DROPOUT = 0.2  # of what dropout leaves is dropped, too: a sample is soon learned by heart
-
-LEARNS, UNCLEAR, DOES_NOT_LEARN = "learns", "unclear", "does not learn"
 
 
 def quick_check(
@@ -35,7 +36,7 @@ def quick_check(
     *,
     device: torch.device,
     minutes: float | None = None,
-    report: Report = lambda event: None,
+    report: Report = silent,
 ) -> dict[str, Any]:
     """Train on a sample with dropout raised, and compare with a baseline that looks tokens up; write nothing.
 
@@ -63,6 +64,7 @@ def quick_check(
         patience=min(config.patience, PATIENCE),
         dropout=_raised(config.dropout),
         elmo_dropout=_raised(config.elmo_dropout),
+        precision=chosen_precision(config.precision, device.type),
     )
     prepared = prepare(config, device, report, sample=sampled)
     train_part, dev = prepared.parts["train"], prepared.parts["dev"]
@@ -127,17 +129,16 @@ def spread(sentences: Sequence[LabelledSentence], most: int) -> list[LabelledSen
 
 
 def _raised(dropout: float) -> float:
-    return dropout + MORE_DROPOUT * (1 - dropout)
+    return min(DROPOUT_MOST, dropout + MORE_DROPOUT * (1 - dropout))
 
 
 def quick_lines(found: dict[str, Any]) -> list[str]:
     """The figures of a quick check for a person."""
     some, every = found["sentences"], found["all_sentences"]
-    advice = {
-        LEARNS: "",
-        UNCLEAR: "; still rising: give it longer (--max-minutes)",
-        DOES_NOT_LEARN: "; try another --learning-rate, and look at the data (ner-elmo check)",
-    }[found["verdict"]]
+    hints = {
+        UNCLEAR: "still rising: give it longer (--max-minutes)",
+        DOES_NOT_LEARN: "try another --learning-rate, and look at the data (ner-elmo check)",
+    }
     scored = f"dev {found['figure']} {found['dev']:.4f} after {found['epochs']} epochs ({found['seconds']:,.0f} s)"
     if found["failure"]:
         scored = found["failure"]
@@ -146,5 +147,5 @@ def quick_lines(found: dict[str, Any]) -> list[str]:
         f"{some['dev']:,} of {every['dev']:,} of dev; dropout raised",
         f"baseline      dev {found['figure']} {found['baseline']:.4f}: each token with its most frequent tag there",
         f"time          about {found['seconds_per_whole_epoch']:,.0f} s for an epoch on all training sentences",
-        f"quick check   {found['verdict']}: {scored}{advice}",
+        f"quick check   {found['verdict']}: {scored}{advice_on(found['verdict'], hints)}",
     ]

@@ -1,4 +1,4 @@
-"""Going on with a training: what is finished already, which settings must be the same, the newest sound checkpoint."""
+"""Going on with a training: what is finished already, what must be the same, the newest sound checkpoint."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.runs.events import Report, note, warning
-from ner_elmo.tagger.store import INFO, REPORT
-from ner_elmo.tagger.training.config import TaggerConfig
-from ner_elmo.tagger.training.loop import TrainingState, load_checkpoint
+from ner_elmo.errors import UsageError
+from ner_elmo.runs.checkpoints import Checkpoints, require_fit, require_optimizer_fit
+from ner_elmo.runs.directory import CHECKPOINTS, CONFIG, REPORT
+from ner_elmo.runs.events import Report
+from ner_elmo.settings import refuse_changes, settings_of
+from ner_elmo.tagger.store import INFO
+from ner_elmo.tagger.training.config import TaggerConfig, read_config
+from ner_elmo.tagger.training.loop import TrainingState
 from ner_elmo.tagger.training.preparation import Prepared
-from ner_elmo.tagger.training.run_directory import CHECKPOINTS, CONFIG
 from ner_elmo.text.files import require_file, sha256_of_file
 
-_DEFAULTS = asdict(TaggerConfig(train=""))
+LEARNED_FROM = ("train", "dev")  # parts whose files must be the same
+
+
+def checkpoints_in(folder: Path) -> Checkpoints:
+    """A run's checkpoints, one after each epoch."""
+    return Checkpoints(folder / CHECKPOINTS, "epoch", 4)
 
 
 def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | None:
@@ -36,62 +41,76 @@ def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | N
 
 
 def setting(config: TaggerConfig, prepared: Prepared) -> dict[str, Any]:
-    """What must not change when a run is resumed: the options that matter and the labelled files."""
-    return _options(asdict(config)) | _digests(prepared.protocol)
+    """What a checkpoint says of its run: the settings, with the check sums of the files in place of their names."""
+    return plain(config) | _digests(prepared.protocol)
 
 
-def _options(values: dict[str, Any]) -> dict[str, Any]:
-    """All options of a configuration but where the files lie and when to stop.
-
-    Without a dev score the learning rate falls towards the last epoch, which then has to stay.
-    """
-    free = ["train", "dev", "test", "bilm", "word_vectors", "patience", "licence", "storage", "text"]
-    free += [] if values.get("train_with_dev") else ["epochs"]
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    return {name: value for name, value in plain.items() if name not in free}
+def plain(config: TaggerConfig) -> dict[str, Any]:
+    """The settings as plain values."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
 def _digests(protocol: dict[str, Any]) -> dict[str, Any]:
-    """The check sums of the labelled files that are learned from."""
-    return {part: protocol["data"][part]["sha256"] for part in ("train", "dev") if part in protocol["data"]}
+    return {part: protocol["data"][part]["sha256"] for part in LEARNED_FROM if part in protocol["data"]}
+
+
+def refuse_another_run(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Hold what a checkpoint or a finished run says of itself (:func:`setting`) to the run that is to go on.
+
+    Raises:
+        UsageError: a setting that may not change has, or a file that is learned from is another.
+    """
+    was, is_now = _settings(before), _settings(now)
+    refuse_changes(folder, was, is_now)
+    if is_now.train_with_dev and was.epochs != is_now.epochs:
+        # Without a dev score the learning rate falls towards the last epoch.
+        raise UsageError(
+            f"{folder}: --resume with another epochs ({is_now.epochs}, the run has {was.epochs}), towards which the "
+            "learning rate falls without a dev score; give the same, or another -o"
+        )
+    for part in LEARNED_FROM:
+        if before.get(part) != now.get(part):
+            raise UsageError(
+                f"{folder}: --resume with another {part} file than the run was begun with; put it back, or give "
+                "another -o"
+            )
+
+
+def _settings(values: dict[str, Any]) -> TaggerConfig:
+    """The settings of :func:`setting`; those of before there was a ``precision`` were trained in float32."""
+    known = settings_of(TaggerConfig)
+    kept = {name: value for name, value in values.items() if name in known}
+    tuples = {name: tuple(kept[name]) for name in ("layers", "seeds") if name in kept}
+    return TaggerConfig(**({"train": "", "precision": "fp32"} | kept | tuples | {"train": ""}))
 
 
 def settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
     """:func:`setting` of a finished run, from what it left."""
-    return _options(json.loads((directory / CONFIG).read_text(encoding="utf-8"))) | _digests(done["protocol"])
+    return plain(read_config(directory / CONFIG)) | _digests(done["protocol"])
 
 
 def settings_now(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]:
     """:func:`setting` before anything is read: what was held out ``before`` is of the training file still."""
-    files = {"train": config.train, "dev": config.dev or (config.train if "dev" in before else None)}
-    return _options(asdict(config)) | {
-        part: None if file == "-" else sha256_of_file(require_file(file)) for part, file in files.items() if file
+    files = {"train": config.train, "dev": config.dev or (config.train if before.get("dev") else None)}
+    return plain(config) | {
+        part: None if file in (None, "-") else sha256_of_file(require_file(file)) for part, file in files.items()
     }
 
 
-def refuse_changes(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise UsageError if settings that must not change have."""
-    before, now = _options(_DEFAULTS) | before, _options(_DEFAULTS) | now  # an older run lacks newer settings
-    changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    if changed:
-        raise UsageError(
-            f"{folder}: was begun with other settings ({', '.join(changed)}); resume with the same ones, or begin anew "
-            "with --force and without --resume"
-        )
+def restore(state: TrainingState, folder: Path, report: Report) -> bool:
+    """Go on from the newest sound checkpoint, if there is one.
 
+    Raises:
+        UsageError: it is of another run.
+        ModelError: it does not fit this data.
+    """
 
-def restore(state: TrainingState, folder: Path, device: torch.device, report: Report) -> bool:
-    """Go on from the newest sound checkpoint, if there is one."""
-    saved, damaged = load_checkpoint(folder / CHECKPOINTS, device)
-    for file in damaged:
-        warning(report, f"{file}: damaged; trying the one before")
-    if saved is None:
-        note(report, f"{folder}: no checkpoint to resume from; starting anew")
-        return False
-    refuse_changes(folder, saved["setting"], state.setting)
-    try:
+    def take(saved: dict[str, Any], path: Path) -> None:
+        refuse_another_run(folder, saved["setting"], state.setting)
+        require_fit(path, state.model, saved["model"], "model")
+        if saved["best_weights"]:
+            require_fit(path, state.model, saved["best_weights"], "best weights")
+        require_optimizer_fit(path, state.optimizer, saved["optimizer"])
         state.restore(saved)
-    except (KeyError, RuntimeError, ValueError):
-        raise ModelError(f"{folder / CHECKPOINTS}: does not fit this data; begin anew with --force") from None
-    note(report, f"{folder}: resuming after epoch {state.epoch}")
-    return True
+
+    return checkpoints_in(folder).resume(take, report)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 import time
 from dataclasses import asdict
@@ -13,33 +12,30 @@ from typing import Any
 import torch
 
 from ner_elmo import __version__
-from ner_elmo.runs.events import Report, note
+from ner_elmo.nn.precision import chosen_precision
+from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, remove_leftovers, write_config
+from ner_elmo.runs.events import Report, note, silent
+from ner_elmo.runs.events import progress as tell_progress
+from ner_elmo.runs.log import RunLog
 from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, predict_parts, write_errors
 from ner_elmo.tagger.report.page import main_part
 from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
-from ner_elmo.tagger.store import BILM, StoredBilm, store_bilm, write_tagger
-from ner_elmo.tagger.training.config import TaggerConfig
+from ner_elmo.tagger.store import StoredBilm, store_bilm, write_tagger
+from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingData, TrainingState, start, train
 from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
 from ner_elmo.tagger.training.resumption import (
+    checkpoints_in,
     finished_report,
-    refuse_changes,
+    refuse_another_run,
     restore,
     setting,
     settings_before,
     settings_now,
 )
-from ner_elmo.tagger.training.run_directory import (
-    CHECKPOINTS,
-    CONFIG,
-    LOG,
-    PREDICTIONS,
-    clear_run,
-    cut_log,
-    write_report,
-)
+from ner_elmo.tagger.training.run_directory import PREDICTIONS, clear_run, cut_log, write_report
 from ner_elmo.tagger.training.seeds import choose_best, reopen
-from ner_elmo.text.files import replace_file, write_json
+from ner_elmo.text.files import replace_file
 from ner_elmo.text.formats.conll import write_conll
 from ner_elmo.text.tag_scheme import TOKEN, tags
 
@@ -54,7 +50,7 @@ def run(
     resume: bool = False,
     max_minutes: float | None = None,
     cache: Path | None = None,
-    report: Report = lambda event: None,
+    report: Report = silent,
 ) -> dict[str, Any]:
     """Train a tagger into ``directory``, a run directory that ends up as a tagger directory.
 
@@ -72,9 +68,10 @@ def run(
         NerElmoError: the loss is not a number.
     """
     begun = time.monotonic()
+    config = dataclasses.replace(config, precision=_precision(config, directory, device, resume))
     if resume and (done := finished_report(directory, config)) is not None:
         before = settings_before(directory, done)
-        refuse_changes(directory, before, settings_now(config, before))
+        refuse_another_run(directory, before, settings_now(config, before))
         note(report, f"{directory}: this run is finished; nothing to do")
         return done
     prepared = prepare(config, device, report, cache)
@@ -83,6 +80,8 @@ def run(
     else:
         clear_run(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(directory)
+    write_config(directory, config)
     stored = None if prepared.bilm is None else store_bilm(prepared.bilm, directory, config.keep_softmax)
     reports: dict[int, dict[str, Any]] = {}
     for seed in config.seeds:
@@ -94,6 +93,14 @@ def run(
         done = finished_report(folder, one) if resume else None
         reports[seed] = done or _train_seed(one, prepared, folder, bilm, device, resume, left, report)
     return choose_best(config, directory, reports, report)
+
+
+def _precision(config: TaggerConfig, directory: Path, device: torch.device, resume: bool) -> str:
+    """In what numbers to train: as asked, and where nothing was asked for as the run that goes on, or the fastest."""
+    asked = config.precision
+    if asked == "auto" and resume and has_run(directory):
+        asked = read_config(directory / CONFIG).precision
+    return chosen_precision(asked, device.type)
 
 
 def _train_seed(
@@ -112,8 +119,8 @@ def _train_seed(
     options = config.training_options(seed, max_minutes)
     state = start(new_model(prepared, seed).to(device), options)
     state.setting = setting(config, prepared)
-    resumed = resume and restore(state, folder, device, report)
-    write_json(folder / CONFIG, asdict(config))
+    resumed = resume and restore(state, folder, report)
+    write_config(folder, config)
     cut_log(folder / LOG, state.epoch)
     data = TrainingData(
         prepared.examples["train"],
@@ -124,17 +131,15 @@ def _train_seed(
     epoch_of = {"epoch": state.epoch + 1}
 
     def progress(done: int, total: int) -> None:
-        report({"event": "progress", "what": f"seed {seed}, epoch {epoch_of['epoch']}", "done": done, "total": total})
+        tell_progress(report, f"seed {seed}, epoch {epoch_of['epoch']}", done, total)
 
-    with open(folder / LOG, "a", encoding="utf-8") as log:
+    figure = figure_name(prepared.options.as_dict())
+    with RunLog(folder, append=True, report=report) as record:
         if resumed:
-            log.write(json.dumps({"event": "resume", "step": state.epoch}) + "\n")
-        for record in train(state, data, options, device, folder / CHECKPOINTS, progress):
-            log.write(json.dumps(record.as_dict()) + "\n")
-            log.flush()
-            epoch_of["epoch"] = record.epoch + 1
-            figure = figure_name(prepared.options.as_dict())
-            report({"event": "epoch", "seed": seed, "figure": figure, **record.as_dict()})
+            record({"event": "resume", "step": state.epoch})
+        for epoch in train(state, data, options, device, checkpoints_in(folder), progress):
+            epoch_of["epoch"] = epoch.epoch + 1
+            record({"event": "epoch", "seed": seed, "figure": figure, **epoch.as_dict()})
     return _finish(config, prepared, state, folder, bilm, device, report)
 
 

@@ -1,4 +1,4 @@
-"""The folder that a training leaves: its names, clearing and moving it, and its report with card and pages."""
+"""A tagger's run directory: what stands in it, clearing and moving it, and its report with card and pages."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ner_elmo.runs.directory import BILM, CHECKPOINTS, CONFIG, LOG, REPORT
 from ner_elmo.tagger.report.card import model_card
 from ner_elmo.tagger.report.facts import ERRORS, PAGES, write_pages
-from ner_elmo.tagger.store import BILM, CARD, INFO, REPORT, WEIGHTS, WORD_VECTORS, move_info
+from ner_elmo.tagger.store import CARD, INFO, WEIGHTS, WORD_VECTORS, move_info
 from ner_elmo.text.files import write_json, write_text
 
-CONFIG, LOG, CHECKPOINTS = "config.json", "log.jsonl", "checkpoints"
 PREDICTIONS = {"dev": "predictions.dev.conll", "test": "predictions.test.conll"}
 # All that a run writes into its folder, beside the biLM.
 RUN_NAMES = (

@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ner_elmo.runs.directory import BILM, REPORT, write_config
 from ner_elmo.runs.events import Report, note
 from ner_elmo.tagger.report.facts import sum_over_runs
 from ner_elmo.tagger.report.scores import counts_as_data, figure_name
-from ner_elmo.tagger.store import BILM, REPORT
 from ner_elmo.tagger.training.config import TaggerConfig
-from ner_elmo.tagger.training.run_directory import CONFIG, move_run, write_report
-from ner_elmo.text.files import write_json
+from ner_elmo.tagger.training.run_directory import move_run, write_report
 
 ALL_SEEDS = "sentences_of_all_seeds"  # in the report: counts of each sentence, added up over the seeds
 
@@ -38,7 +36,7 @@ def choose_best(
         for part in found["sentences"]
     }
     move_run(directory / f"seed-{best}", directory, None if config.bilm is None else BILM)
-    write_json(directory / CONFIG, asdict(config))
+    write_config(directory, config)
     write_report(directory, found)
     why = "without a dev score, kept is the first," if config.train_with_dev else "the best on dev is"
     for part, figures in found["seeds"]["f1"].items():

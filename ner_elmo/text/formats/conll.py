@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from ner_elmo.errors import UsageError
+from ner_elmo.settings import check, setting
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines
 from ner_elmo.text.formats.problems import Problem, Report, strictly
 
@@ -34,25 +35,47 @@ STRIPPED = {
 }
 
 
+DATA = "Data"  # the panel of --help
+
+
 @dataclass(frozen=True)
 class Reading:
     """How to read a labelled file.
 
-    Attributes:
-        column: the column of the tags: counted from 0 (the token), or from the end if negative (-1 is the last).
-        scheme: a tag scheme, or ``auto``: found by scanning the file.
-        encoding: the character encoding.
-        comments: what a comment line begins with; None: only lines that cannot be anything else are comments.
-        strip_token: a key of :data:`STRIPPED` or a regular expression; what it matches is taken away from tokens.
-        text: the tokenizer for formats that hold raw text; None: by the look of it.
+    ``strip_token`` is a key of :data:`STRIPPED` or a regular expression.
+
+    Raises:
+        SettingError: a value that cannot be meant.
     """
 
-    column: int = -1
-    scheme: str = "auto"
-    encoding: str = "utf-8"
-    comments: str | None = None
-    strip_token: str | None = None
-    text: str | None = None
+    column: int = setting(-1, help="column of the tags; the token is 0, -1 is the last", panel=DATA)
+    scheme: str = setting(
+        "auto",
+        help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none (labels; without any O each token has a tag "
+        "of its own: POS)",
+        panel=DATA,
+    )
+    encoding: str = setting("utf-8", help="character encoding of the files", panel=DATA)
+    comments: str | None = setting(
+        None, help="what comment lines begin with", by_default="# is a token like any other", panel=DATA
+    )
+    strip_token: str | None = setting(
+        None,
+        help="take away from tokens: language (de:), weibo (digits), or a regular expression",
+        panel=DATA,
+    )
+    text: str | None = setting(
+        None,
+        help="tokenizer for raw text: en-1, characters, whitespace",
+        by_default="by its look",
+        panel=DATA,
+        may_change=True,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.text == "auto":
+            object.__setattr__(self, "text", None)  # frozen for others
 
 
 @dataclass(slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import display_name
@@ -89,23 +90,20 @@ def open_corpus(path: str | Path, reading: Reading, report: Report) -> Source:
 
 def load_corpus(
     path: str | Path,
-    column: int = -1,
-    scheme: str = AUTO_SCHEME,
-    encoding: str = "utf-8",
-    *,
-    comments: str | None = None,
-    strip_token: str | None = None,
-    text: str | None = None,
+    reading: Reading = Reading(),  # noqa: B008 - frozen
+    **settings: Any,
 ) -> Corpus:
-    """Read a labelled file (see :func:`open_corpus` and :class:`Reading`) into memory.
+    """Read a labelled file (see :func:`open_corpus`) into memory.
+
+    Args:
+        settings: those of ``reading`` that are to be others.
 
     Raises:
         UsageError: as :func:`open_corpus`.
         DataError: the first thing in it that cannot be read, with its line.
     """
     warnings: list[Problem] = []
-    reading = Reading(column, scheme, encoding, comments, strip_token, text)
-    source = open_corpus(path, reading, strictly(display_name(path), warnings))
+    source = open_corpus(path, dataclasses.replace(reading, **settings), strictly(display_name(path), warnings))
     located = list(source.sentences)
     return Corpus(source.name, [s for _, s in located], source.scheme, warnings, [line for line, _ in located])
 

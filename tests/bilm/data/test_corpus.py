@@ -7,11 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ner_elmo.bilm.data import corpus
 from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.data.interleave import OPEN_FILES, deal, interleaved
+from ner_elmo.text.characters import char_ids
 from ner_elmo.text.counting import count_text
+from ner_elmo.text.vocabulary import Vocabulary
+from tests.support.toy_pretraining import toy_text
 
 
 def written(folder: Path, sizes: list[int]) -> tuple[Path, ...]:
@@ -81,3 +86,41 @@ def test_sizes_are_those_of_training_sentences(tmp_path: Path) -> None:
     count = count_text(source.files, "whitespace", split=source.split)
     assert sum(count.sentences) + len(count.heldout) == 500
     assert sum(count.sentences) == len(list(source.sentences()))
+
+
+def test_batches_hold_every_sentence_once_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 50)
+    sentences = toy_text(173, 2)
+
+    def batches(epoch: int) -> list[list[list[str]]]:
+        return list(corpus.training_batches(lambda: (list(s) for s in sentences), 40, 1, epoch))
+
+    found = batches(0)
+    assert sorted(sentence for batch in found for sentence in batch) == sorted(sentences)
+    assert all(len(batch) * (max(map(len, batch)) + 2) <= 40 for batch in found)
+    assert batches(0) == found
+    assert batches(1) != found
+
+
+def test_long_sentences_are_cut_for_training() -> None:
+    found = list(corpus.training_batches(lambda: [["x"] * 95], 32, 1, 0))
+    assert sorted(len(sentence) for batch in found for sentence in batch) == [5, 30, 30, 30]
+
+
+def test_make_batch() -> None:
+    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "b"])
+    batch = corpus.make_batch([["a", "zz"], ["b"]], vocabulary, 10)
+    assert batch.targets.t().tolist() == [[0, 3, 2, 1], [0, 4, 1, 1]]
+    assert batch.lengths.tolist() == [4, 3]
+    assert batch.n_tokens == 3
+    assert len(batch.types) == 5
+    wanted = char_ids(["<S>", "a", "zz", "</S>"], 10)
+    np.testing.assert_array_equal(batch.types[batch.tokens[:, 0]].numpy(), wanted)
+
+
+def test_held_out_sentences_are_not_trained_on(toy: Path) -> None:
+    source = corpus.TextSource((toy,)).holding_out()
+    kept, out = list(source.sentences()), count_text(source.files, "whitespace", split=source.split).heldout
+    assert out
+    assert len(kept) + len(out) == 400
+    assert not {tuple(s) for s in kept} & {tuple(s) for s in out}

@@ -31,12 +31,13 @@ from ner_elmo.bilm.perplexity import held_out_perplexity
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
-from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.errors import UsageError
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.pretraining.test_run import CPU, make_config, toy_text, weights_of
+from tests.support.devices import CPU
+from tests.support.small_bilms import make_model, make_options
+from tests.support.toy_pretraining import make_config, toy_text, weights_of
 
 texts = st.lists(st.lists(st.sampled_from("abcd"), max_size=7), min_size=1, max_size=30)
 
@@ -251,20 +252,6 @@ def test_a_text_that_fills_no_batch_is_refused(toy: Path, tmp_path: Path, order:
     assert not (tmp_path / "run").exists()
 
 
-def test_adamw_without_decay_is_adam_and_with_it_is_not(toy: Path) -> None:
-    def weights(**changes: Any) -> torch.Tensor:
-        config = make_config(toy, **changes)
-        counts = count_text((toy,), "whitespace").counts
-        trainer = new_trainer(config, most_frequent(counts, 50), counts, 10**6, CPU)
-        for _ in range(3):
-            trainer.train_on([["w1", "w4"], ["w3", "w10", "w5"]])
-        return torch.cat([p.detach().flatten() for p in trainer.parameters()])
-
-    plain = weights(optimizer="adam")
-    assert torch.equal(weights(optimizer="adamw", weight_decay=0.0), plain)
-    assert not torch.equal(weights(optimizer="adamw", weight_decay=0.5), plain)
-
-
 def tied_options() -> dict[str, Any]:
     values = options_to_json(make_options(dim=16, projection_dim=8)) | {"share_embedding_softmax": True}
     del values["char_cnn"]
@@ -302,15 +289,6 @@ def test_gradients_of_a_tied_table_add_up(toy: Path) -> None:
     trainer.train_on([["w1", "w4"]])
     assert table.grad is not None  # type: ignore[union-attr]
     assert table.grad.abs().sum(1).min() > 0  # type: ignore[operator,union-attr] # read or not, every word is scored
-
-
-def test_characters_cannot_be_tied(tmp_path: Path) -> None:
-    path = tmp_path / "options.json"
-    path.write_text(json.dumps(options_to_json(make_options()) | {"share_embedding_softmax": True}))
-    from ner_elmo.bilm.options import read_options
-
-    with pytest.raises(ModelError, match="only models with word input"):
-        read_options(path)
 
 
 def test_the_penn_treebank_is_read_as_published(shared: Path) -> None:

@@ -17,10 +17,8 @@ from ner_elmo.bilm.files.weights import write_weights
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.files.test_directory import copy_pair
-from tests.bilm.files.test_weights import datasets
-from tests.bilm.pretraining.test_run import small_bilm
+from tests.support.hdf5_files import datasets
+from tests.support.small_bilms import copy_pair, make_model, make_options, small_bilm
 
 
 @pytest.fixture

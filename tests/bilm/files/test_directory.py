@@ -17,20 +17,22 @@ from ner_elmo.bilm.files.conversion import write_published_pair
 from ner_elmo.bilm.files.directory import (
     find_bilm,
     load_bilm,
+    load_softmax,
+    load_vocabulary,
     tokens_seen_in_all,
     write_bilm,
 )
 from ner_elmo.bilm.files.weights import read_weights
-from ner_elmo.bilm.options import options_to_json, parse_options, read_options
+from ner_elmo.bilm.options import read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import ModelError, NerElmoError, UsageError
 from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.vocabulary import read_vocabulary
-from tests.bilm.conftest import make_options
-from tests.bilm.pretraining.test_run import small_bilm, toy_text
-from tests.hash_count import count_hashes
+from tests.support.hash_count import count_hashes
+from tests.support.small_bilms import copy_pair, small_bilm
+from tests.support.toy_pretraining import toy_text
 
 SENTENCES = [["a", "new", "日本"], ["b"], []]
 
@@ -39,12 +41,6 @@ SENTENCES = [["a", "new", "日本"], ["b"], []]
 def model_folder(tmp_path: Path) -> Path:
     small_bilm(tmp_path / "original")
     return tmp_path / "original"
-
-
-def copy_pair(source: Path, target: Path, weights: str = "weights.hdf5", options: str = "options.json") -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / "weights.hdf5", target / weights)
-    shutil.copyfile(source / "options.json", target / options)
 
 
 def zip_of(archive: Path, files: dict[str, Path]) -> Path:
@@ -127,13 +123,6 @@ def test_261_and_262_characters_are_alike(model_folder: Path, tmp_path: Path, n_
     (found,) = Elmo.load(tmp_path / "pair").embed([["a", "new"]])
     (wanted,) = Elmo.load(model_folder).embed([["a", "new"]])
     np.testing.assert_allclose(found, wanted, atol=1e-6)
-
-
-def test_another_number_of_characters_is_refused() -> None:
-    values = options_to_json(make_options())
-    values["char_cnn"]["n_characters"] = 300
-    with pytest.raises(ModelError, match=r"n_characters: found 300, expected 261 \(training\) or 262 \(inference\)"):
-        parse_options(values)
 
 
 @pytest.fixture
@@ -287,33 +276,6 @@ def test_an_initial_state_of_null_is_none(model_folder: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"filters": [[1, "many"]]}, r"filters: found \[\[1, 'many'\]\], expected a list of \[width, number\] pairs"),
-        ({"filters": [[13, 1]]}, "expected widths from 1 to 12"),
-        ({"embedding": 16}, "char_cnn.embedding: found 16, expected a section with dim"),
-        ({"n_highway": -1}, "n_highway: found -1, expected a whole number of at least 0"),
-        ({"max_characters_per_token": 2}, "max_characters_per_token: found 2"),
-    ],
-)
-def test_impossible_character_options_are_refused(section: dict[str, Any], message: str) -> None:
-    values = options_to_json(make_options())
-    with pytest.raises(ModelError, match=message):
-        parse_options(values | {"char_cnn": values["char_cnn"] | section})
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("cell_clip", float("nan")), ("use_skip_connections", "no"), ("n_layers", 0), ("dim", True)]
-)
-def test_impossible_lstm_options_are_refused(key: str, value: Any) -> None:
-    values = options_to_json(make_options())
-    with pytest.raises(ModelError, match=rf"lstm\.{key}: found"):
-        parse_options(values | {"lstm": values["lstm"] | {key: value}})
-    with pytest.raises(ModelError, match=r"char_cnn: found \['x'\], expected a section"):
-        parse_options(values | {"char_cnn": ["x"]})
-
-
-@pytest.mark.parametrize(
     ("info", "expected"),
     [
         ({}, None),
@@ -325,6 +287,33 @@ def test_impossible_lstm_options_are_refused(key: str, value: Any) -> None:
 )
 def test_tokens_seen_in_all_count_the_parents(info: dict[str, Any], expected: int | None) -> None:
     assert tokens_seen_in_all(info) == expected
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_a_bilm_directory_reads_back(tmp_path: Path, storage: str) -> None:
+    small_bilm(tmp_path / "bilm", storage)
+    for place in (tmp_path / "bilm", tmp_path):  # the directory itself, or one that holds it
+        files = find_bilm(place)
+        vocabulary = load_vocabulary(files)
+        assert load_softmax(files, vocabulary, 5).weight.shape == (5, 5)
+        assert load_bilm(files).options.lstm.dim == 7
+    stored = Elmo.load(tmp_path / "bilm")
+    plain = Elmo.load(tmp_path / "bilm" / "weights.hdf5")  # the same weights, every token through its characters
+    for a, b in zip(stored.embed([["a", "new"]]), plain.embed([["a", "new"]]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    small_bilm(tmp_path / "bilm")
+    weights = tmp_path / "bilm" / "weights.hdf5"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ModelError, match=r"weights\.hdf5: its contents differ from the digest"):
+        find_bilm(tmp_path / "bilm")
+    weights.unlink()
+    with pytest.raises(UsageError, match="found no biLM"):
+        find_bilm(tmp_path / "bilm")
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])

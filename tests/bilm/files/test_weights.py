@@ -15,21 +15,10 @@ import torch
 from ner_elmo.bilm.files.weights import read_weights, write_weights
 from ner_elmo.bilm.options import BilmOptions, read_options
 from ner_elmo.errors import ModelError
-from tests.bilm.conftest import make_model, make_options
+from tests.support.hdf5_files import datasets
+from tests.support.small_bilms import make_model, make_options
 
 LSTM = "RNN_1/RNN/MultiRNNCell/Cell1/LSTMCell"
-
-
-def datasets(path: Path) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-
-    def collect(name: str, node: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(node, h5py.Dataset):
-            found[name] = node[()]
-
-    with h5py.File(path) as file:
-        file.visititems(collect)
-    return found
 
 
 @pytest.fixture

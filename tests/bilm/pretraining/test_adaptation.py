@@ -26,20 +26,19 @@ from ner_elmo.bilm.pretraining.adaptation import (
     vocabulary_from_parent,
     with_rows_for,
 )
-from ner_elmo.bilm.pretraining.checkpoint import read_tensors
-from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.preparation import prepare
-from ner_elmo.bilm.pretraining.schedule import Place, describe_rates, learning_rate, parts_of_network, rate_factor
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.runs.checkpoints import read_tensors
 from ner_elmo.text.files import sha256_of_file
-from ner_elmo.text.vocabulary import Vocabulary, extended
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.pretraining.test_distributed import finish, start_processes
-from tests.bilm.pretraining.test_run import CPU, make_config, toy_text
+from ner_elmo.text.vocabulary import Vocabulary
+from tests.support.devices import CPU
+from tests.support.processes import finish, start_processes
+from tests.support.small_bilms import make_model, make_options
+from tests.support.toy_pretraining import make_config, toy_text
 
 OLD = Vocabulary(["<S>", "</S>", "<UNK>", "b", "a"])
 COUNTS = Counter({"a": 5, "new": 9, "b": 2, "newer": 3, "rare": 1, "<unk>": 7, "</S>": 4})
@@ -82,15 +81,6 @@ def perplexities(events: list[dict[str, Any]]) -> list[tuple[int, float]]:
     return [(event["step"], event["mean"]) for event in events if event["event"] == "perplexity"]
 
 
-def test_new_words_join_a_vocabulary_by_their_frequency() -> None:
-    assert extended(OLD, COUNTS).tokens == ["<S>", "</S>", "<UNK>", "new", "a", "newer", "b"]
-    assert extended(OLD, COUNTS, size=6).tokens == ["<S>", "</S>", "<UNK>", "new", "a", "b"]
-    assert extended(OLD, COUNTS, min_count=4).tokens == ["<S>", "</S>", "<UNK>", "new", "a", "b"]
-    assert extended(OLD, Counter({"new": 9}), min_count=2).tokens == ["<S>", "</S>", "<UNK>", "new", "b", "a"]
-    assert extended(OLD, COUNTS, size=5) is OLD  # also in its order
-    assert extended(OLD, Counter({"a": 9, "rare": 1})) is OLD
-
-
 def test_new_words_share_the_probability_of_unknown_ones_and_nothing_else_changes() -> None:
     torch.manual_seed(3)
     softmax = Softmax(5, 4)
@@ -116,52 +106,10 @@ def test_new_words_share_the_probability_of_unknown_ones_and_nothing_else_change
         assert torch.equal(rows[new.id_of(token)], table.embedding.weight[OLD.id_of(token)])
 
 
-def test_the_slanted_triangle_is_that_of_the_paper() -> None:
-    total, cut = 4000, 400
-    config = PretrainConfig(["x"], schedule="slanted", learning_rate=0.01)
-    for t in (0, 1, 399, 400, 401, 2000, 4000):
-        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / 0.1 - 1))  # Howard & Ruder 2018, eq. 3
-        assert learning_rate(config, Place(7, t, total)) == pytest.approx(0.01 * (1 + p * 31) / 32)
-    assert learning_rate(config, Place(7, total + 5, total)) == pytest.approx(0.01 / 32)
-
-
-def test_parts_join_from_the_top_down_and_warm_up() -> None:
-    model, softmax = make_model(make_options()), Softmax(6, 5)
-    parts = parts_of_network(model, softmax)
-    assert [(part.name, part.depth) for part in parts] == [
-        ("softmax", 0),
-        ("layer 2", 0),
-        ("layer 1", 1),
-        ("token encoder", 2),
-    ]
-    learned = [p for module in (model, softmax) for p in module.parameters() if p.requires_grad]
-    assert sorted(id(p) for part in parts for p in part.parameters) == sorted(map(id, learned))
-    config = PretrainConfig(["x"], layer_decay=2.0, unfreeze=0.5, batch_tokens=100, warmup_steps=4)
-
-    def factors(tokens: int, step: int = 0, fresh: bool = False, **changes: Any) -> list[float]:
-        place = Place(step, tokens, 10_000)
-        return [rate_factor(dataclasses.replace(config, **changes), part, place, fresh) for part in parts]
-
-    assert factors(0) == factors(2499) == [1, 1, 0, 0]
-    assert factors(2500) == [1, 1, 0.5 / 4, 0]
-    assert factors(2700) == pytest.approx([1, 1, 0.5 * 3 / 4, 0])
-    assert factors(5300) == [1, 1, 0.5, 0.25]
-    assert factors(0, fresh=True) == factors(499, fresh=True) == [1, 0, 0, 0]
-    assert factors(500, fresh=True) == [1, 1 / 4, 0, 0]
-    assert factors(0, fresh=True, softmax_steps=0) == [1, 1, 0, 0]
-    assert factors(9000, step=19, softmax_steps=20) == [1, 0, 0, 0]
-    assert factors(9000, step=20, softmax_steps=20) == [1, 1 / 4, 0.5 / 4, 0.25 / 4]
-    assert factors(0, unfreeze=0.0) == [1, 1, 0.5, 0.25]
-    assert describe_rates(config, parts, 10_000, False) == (
-        "learning rates: softmax 0.002, layer 2 0.002, layer 1 0.001 from 2,500 tokens on, "
-        "token encoder 0.0005 from 5,000 tokens on"
-    )
-
-
 def test_a_shared_table_belongs_to_the_softmax(domain: Path, tmp_path: Path) -> None:
     options = options_to_json(make_options(dim=16, projection_dim=8)) | {"share_embedding_softmax": True}
     del options["char_cnn"]
-    config = make_config(domain, options=options, layer_decay=2.0)
+    config = make_config(domain, options=options, init="parent", layer_decay=2.0)
     trainer = new_trainer(config, OLD, COUNTS, 1000, CPU)
     assert [part.name for part in trainer.parts] == ["softmax", "layer 2", "layer 1"]
 
@@ -313,12 +261,12 @@ def test_mistakes(domain: Path, parent: Path, tmp_path: Path, capsys: pytest.Cap
     start = ["pretrain", str(domain), "-o", str(tmp_path / "run")]
     for flags, message in (
         (["--init", str(tmp_path / "many")], "a model of ELMoForManyLangs, which can be used but not trained further"),
-        (["--layer-decay", "2.6"], "--layer-decay 2.6: has a meaning with --init only"),
-        (["--unfreeze", "0.3"], "--unfreeze 0.3: has a meaning with --init only"),
-        (["--softmax-steps", "3"], "--softmax-steps 3: has a meaning with --init only"),
-        (["--init", str(parent), "--layer-decay", "0.5"], "--layer-decay 0.5: expected a number of at least 1"),
-        (["--init", str(parent), "--unfreeze", "2"], "--unfreeze 2.0: expected a number from 0 to 1"),
-        (["--schedule", "cosine"], "--schedule cosine: unknown; expected linear or slanted"),
+        (["--layer-decay", "2.6"], "--layer-decay: found 2.6, which has a meaning with --init only"),
+        (["--unfreeze", "0.3"], "--unfreeze: found 0.3, which has a meaning with --init only"),
+        (["--softmax-steps", "3"], "--softmax-steps: found 3, which has a meaning with --init only"),
+        (["--init", str(parent), "--layer-decay", "0.5"], "--layer-decay: found 0.5, expected a number of at least 1"),
+        (["--init", str(parent), "--unfreeze", "2"], "--unfreeze: found 2.0, expected a number from 0 to 1"),
+        (["--schedule", "cosine"], '--schedule: found "cosine", expected linear or slanted'),
     ):
         assert main([*start, *flags]) == 2
         assert message in capsys.readouterr().err

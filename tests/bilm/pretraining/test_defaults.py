@@ -85,9 +85,9 @@ def test_a_configuration_reads_back(tmp_path: Path) -> None:
     for values, message in (
         ({"epochs": 2}, "found no 'corpus'"),
         ({"corpus": ["a"], "epoch": 2}, "unknown setting 'epoch'"),
-        ({"corpus": ["a"], "epochs": "2"}, "epochs: found '2', expected a whole number or null"),
-        ({"corpus": ["a"], "seed": True}, "seed: found True, expected a whole number"),
-        ({"corpus": "a"}, "corpus: found 'a', expected a list"),
+        ({"corpus": ["a"], "epochs": "2"}, 'epochs: found "2", expected a whole number of at least 1'),
+        ({"corpus": ["a"], "seed": True}, "seed: found true, expected a whole number from 0"),
+        ({"corpus": "a"}, 'corpus: found "a", expected a list'),
     ):
         path.write_text(json.dumps(values))
         with pytest.raises(DataError, match=message):

@@ -6,20 +6,18 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.cli.main import main
-from tests.bilm.pretraining.test_run import toy_text, weights_of
-
-STEP_LIMIT = 240.0  # seconds until a process that is waited for is taken to hang
+from tests.support.processes import STEP_LIMIT, environment, finish, run_alone, start_processes
+from tests.support.reports import report_of
+from tests.support.toy_pretraining import toy_text, weights_of
 
 
 @pytest.fixture
@@ -63,42 +61,6 @@ def command(toy: Path, output: Path, *flags: str) -> list[str]:
     ]
 
 
-def environment(**changes: str) -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"} | changes
-
-
-def run_alone(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments], env=environment(), capture_output=True, text=True, timeout=STEP_LIMIT
-    )
-
-
-def start_processes(n: int, *arguments: str) -> list[subprocess.Popen[str]]:
-    """What torchrun does, less torchrun: its own start takes as long as the test."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return [
-        subprocess.Popen(
-            [sys.executable, *arguments],
-            env=environment(
-                **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(n), "LOCAL_WORLD_SIZE": str(n)},
-                **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(n)
-    ]
-
-
-def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    """Exit status, standard output and standard error of each."""
-    outputs = [process.communicate(timeout=STEP_LIMIT) for process in processes]
-    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
-
-
 def steps_in(log: Path) -> int:
     return log.read_text().count('"event": "step"') if log.exists() else 0
 
@@ -109,12 +71,6 @@ def wait_for_steps(log: Path, n: int, process: subprocess.Popen[str]) -> None:
     while steps_in(log) < target and process.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.002)
-
-
-def report_of(directory: Path) -> dict[str, Any]:
-    values = json.loads((directory / "report.json").read_text())
-    assert isinstance(values, dict)
-    return values
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])

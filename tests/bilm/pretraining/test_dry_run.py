@@ -11,9 +11,8 @@ from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.dry_run import quick_check, sample_sizes, verdict
 from ner_elmo.bilm.pretraining.preparation import prepare
 from ner_elmo.errors import DataError
-from tests.bilm.pretraining.test_run import CPU, make_config, toy, toy_text
-
-__all__ = ["toy"]
+from tests.support.devices import CPU
+from tests.support.toy_pretraining import make_config, toy_text
 
 
 def test_a_dry_run_says_what_the_run_will_be(toy: Path, tmp_path: Path) -> None:

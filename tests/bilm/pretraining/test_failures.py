@@ -11,20 +11,14 @@ import pytest
 import torch
 
 from ner_elmo.bilm.data.corpus import Batch
-from ner_elmo.bilm.pretraining import checkpoint, trainer
 from ner_elmo.bilm.pretraining import run as pretrain
+from ner_elmo.bilm.pretraining import trainer
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer
 from ner_elmo.cli.main import main
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
-from ner_elmo.text.vocabulary import Vocabulary
-from tests.bilm.pretraining.test_run import CPU, make_config, toy, toy_text, weights_of  # noqa: F401 - toy is a fixture
-
-
-def make_trainer(softmax: str = "exact", **changes: Any) -> Trainer:
-    config = make_config(Path("toy"), softmax=softmax, n_samples=8, **changes)
-    config.options["dropout"] = 0.0
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", *(f"w{n}" for n in range(20))])
-    return trainer.new_trainer(config, vocabulary, None, 10_000, CPU)
+from ner_elmo.runs.checkpoints import read_tensors, write_tensors
+from tests.support.devices import CPU
+from tests.support.toy_pretraining import make_config, make_trainer, toy_text, weights_of
 
 
 def with_memory_for(positions: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[int]:
@@ -115,7 +109,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
-    toy: Path,  # noqa: F811
+    toy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,7 +130,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
 
 
 def test_losses_that_stay_infinite_end_the_run_with_advice_that_works(
-    toy: Path,  # noqa: F811
+    toy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -154,7 +148,7 @@ def test_losses_that_stay_infinite_end_the_run_with_advice_that_works(
     assert json.loads((tmp_path / "run" / "config.json").read_text())["learning_rate"] == 0.0005
 
 
-def test_one_flipped_bit_makes_a_checkpoint_unsound(toy: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_one_flipped_bit_makes_a_checkpoint_unsound(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=2)
     report = pretrain.run(config, tmp_path / "whole", device=CPU)
     pretrain.run(config, tmp_path / "parts", device=CPU, should_stop=stop_after(10))
@@ -181,39 +175,22 @@ def stop_after(steps: int) -> Any:
     return lambda: next(left) == 0
 
 
-def test_without_a_sound_checkpoint_the_run_begins_anew_and_says_so(toy: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_without_a_sound_checkpoint_the_run_begins_anew_and_says_so(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=1)
     pretrain.run(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
     for path in (tmp_path / "run" / "checkpoints").glob("step-*.pt"):
-        values = checkpoint.read_tensors(path)
+        values = read_tensors(path)
         del values["optimizer"]  # the weights are there: none of them may be taken
-        checkpoint.write_tensors(values, path)
+        write_tensors(values, path)
     events: list[Any] = []
     report = pretrain.run(config, tmp_path / "run", device=CPU, resume=True, report=events.append)
     assert any("found no sound checkpoint; starting anew" in event.get("message", "") for event in events)
     assert report == pretrain.run(config, tmp_path / "whole", device=CPU)
 
 
-def test_a_changed_text_is_not_resumed(toy: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_changed_text_is_not_resumed(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=1)
     pretrain.run(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
     toy.write_text("\n".join(f"another text {n}" for n in range(200)))
     with pytest.raises(UsageError, match="this run has another vocabulary than its text gives now"):
         pretrain.run(config, tmp_path / "run", device=CPU, resume=True)
-
-
-def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(NerElmoError, match=r"step-00000000\.pt: cannot be written \(No space left on device\)"):
-        checkpoint.save_checkpoint(make_trainer(), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_checkpoints_have_the_names_of_the_model(tmp_path: Path) -> None:
-    one = make_trainer()
-    values = checkpoint.read_tensors(checkpoint.save_checkpoint(one, tmp_path))
-    assert set(values["model"]) == set(one.model.state_dict())
-    assert not any(name.startswith("module.") for name in values["model"])

@@ -1,75 +1,23 @@
-"""Pretraining: the corpus, the run, its interruption, and perplexity against a twin that goes word by word."""
+"""Pretraining: the run, its interruption, and when it saves."""
 
 from __future__ import annotations
 
 import json
-import math
 import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from ner_elmo.bilm.data import corpus
-from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary, write_bilm
 from ner_elmo.bilm.options import options_to_json
-from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
-from ner_elmo.bilm.pretraining.preparation import prepare
-from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.errors import DataError, ModelError, UsageError
-from ner_elmo.text.characters import char_ids
-from ner_elmo.text.counting import count_text
-from ner_elmo.text.vocabulary import Vocabulary, most_frequent, read_vocabulary, write_vocabulary
-from tests import reference
-from tests.bilm.conftest import make_model, make_options
-from tests.bilm.test_model import file_arrays
-
-CPU = torch.device("cpu")
-
-
-def toy_text(n_sentences: int, seed: int) -> list[list[str]]:
-    """A language in which a word mostly decides the next, so that there is something to learn."""
-    rng = random.Random(seed)
-    words = [f"w{n}" for n in range(20)]
-    sentences = []
-    for _ in range(n_sentences):
-        at, sentence = rng.randrange(20), []
-        for _ in range(rng.randint(1, 9)):
-            sentence.append(words[at])
-            at = (3 * at + 1) % 20 if rng.random() < 0.9 else rng.randrange(20)
-        sentences.append(sentence)
-    return sentences
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.txt"
-    path.write_text("\n".join(" ".join(sentence) for sentence in toy_text(400, 1)) + "\n")
-    return path
-
-
-def make_config(toy: Path, **changes: Any) -> PretrainConfig:
-    values: dict[str, Any] = {
-        "corpus": [str(toy)],
-        "options": options_to_json(make_options(dim=16, projection_dim=8)) | {"dropout": 0.1},
-        "batch_tokens": 128,
-        "epochs": 12,
-        "learning_rate": 0.02,
-        "warmup_steps": 5,
-        "checkpoint_steps": 4,
-        "evaluations": 3,
-    }
-    return PretrainConfig(**(values | changes))
-
-
-def weights_of(directory: Path) -> dict[str, bytes]:
-    return {name: (directory / "bilm" / name).read_bytes() for name in ("weights.hdf5", "softmax.hdf5")}
+from tests.support.devices import CPU
+from tests.support.small_bilms import make_options
+from tests.support.toy_pretraining import make_config, toy_text, weights_of
 
 
 @pytest.mark.parametrize(
@@ -143,21 +91,6 @@ def test_the_sample_for_perplexity_comes_from_all_parts_of_the_text() -> None:
     assert pretrain.even_sample(sentences, 1) == sentences[:1]
 
 
-def test_lines_of_the_held_out_file_are_not_trained_on(toy: Path, tmp_path: Path) -> None:
-    lines = toy.read_text().splitlines()
-    (tmp_path / "out.txt").write_text("\n".join(lines[:30]))
-    events: list[Any] = []
-    prepared = prepare(make_config(toy, heldout=str(tmp_path / "out.txt")), events.append)
-    out = {tuple(sentence) for sentence in prepared.heldout}
-    kept = [tuple(sentence) for sentence in prepared.source.sentences()]
-    assert len(prepared.heldout) == 30
-    assert not out & set(kept)
-    assert kept == [words for words in map(tuple, map(str.split, lines)) if words not in out]
-    (counted,) = [event for event in events if event["event"] == "counted"]
-    assert counted["left_out_as_heldout"] == 400 - len(kept) >= 30
-    assert counted["repeated_sentences"] == 400 - len(set(lines))
-
-
 def test_checkpoints_by_steps_by_minutes_or_by_either() -> None:
     def due(steps: int | None, minutes: float | None) -> list[int]:
         config = PretrainConfig(["x"], checkpoint_steps=steps, checkpoint_minutes=minutes)
@@ -171,60 +104,6 @@ def test_checkpoints_by_steps_by_minutes_or_by_either() -> None:
     assert due(5, None) == [5, 10]
     assert due(None, 2) == [4, 8, 12]
     assert due(5, 2) == [4, 5, 9, 10]
-
-
-def test_perplexity_equals_a_twin_that_goes_word_by_word(tmp_path: Path) -> None:
-    options = make_options()
-    model, softmax = make_model(options), Softmax(6, 5)
-    softmax.reset_parameters()
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "bb", "ccc"])
-    sentences = [["a", "bb"], ["ccc"], ["never", "a", "a", "bb"]]
-    weights, cnn = file_arrays(model, tmp_path / "w.hdf5"), options.char_cnn
-    assert cnn is not None
-    matrix, bias = softmax.weight.detach().numpy(), softmax.bias.detach().numpy()
-    sums = [0.0, 0.0]
-    for sentence in sentences:
-        tokens = ["<S>", *sentence, "</S>"]
-        rows = char_ids(tokens, cnn.max_characters_per_token)
-        vectors = [reference.token_vector(row, weights, cnn.filters, cnn.activation, cnn.n_highway) for row in rows]
-        for direction, order in enumerate((1, -1)):
-            top = reference.direction_layers(vectors[::order], weights, direction, 2, (None, None), True)[-1]
-            for state, target in zip(top, tokens[::order][1:], strict=False):
-                sums[direction] -= reference.log_softmax(matrix @ state + bias)[vocabulary.id_of(target)]
-    found = held_out_perplexity(model, softmax, vocabulary, sentences, batch_tokens=9)
-    assert (found.tokens, found.predictions) == (7, 10)
-    assert found.unk_rate == pytest.approx(1 / 7)
-    assert found.forward == pytest.approx(math.exp(sums[0] / 10), rel=1e-5)
-    assert found.backward == pytest.approx(math.exp(sums[1] / 10), rel=1e-5)
-    assert found.mean == pytest.approx(math.exp(sum(sums) / 20), rel=1e-5)
-
-
-def test_carried_state_is_one_long_reading() -> None:
-    model, softmax = make_model(make_options()), Softmax(6, 5)
-    softmax.reset_parameters()
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "bb", "ccc"])
-    sentences = [["a", "bb"], ["ccc"], ["never", "a", "a", "bb"]]
-    found = held_out_perplexity(model, softmax, vocabulary, sentences, carry_state=True)
-    sums = [0.0, 0.0]
-    with torch.no_grad():
-        for direction, (stack, order) in enumerate(((model.forward_lstm, 1), (model.backward_lstm, -1))):
-            read = [["<S>", *sentence, "</S>"][::order] for sentence in sentences]
-            inputs = [token for tokens in read for token in tokens[:-1]]  # a sentence's last symbol is only predicted
-            wanted = torch.tensor([vocabulary.id_of(token) for tokens in read for token in tokens[1:]])
-            vectors = model.token_encoder(torch.from_numpy(char_ids(inputs, 12)))
-            outputs, _ = stack(vectors, [1] * len(vectors))
-            sums[direction] = softmax.losses(outputs[-1], wanted).sum().item()
-    assert found.forward == pytest.approx(math.exp(sums[0] / 10), rel=1e-5)
-    assert found.backward == pytest.approx(math.exp(sums[1] / 10), rel=1e-5)
-    assert found.mean != pytest.approx(held_out_perplexity(model, softmax, vocabulary, sentences).mean, rel=1e-4)
-
-
-def test_unigram_perplexity_by_hand() -> None:
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a"])
-    counts = Counter({"a": 2, "x": 1, "</S>": 1})
-    # add-one over 4 words and 4 counts: a 3/8, <UNK> 2/8, </S> 2/8
-    expected = math.exp(-(math.log(3 / 8) + math.log(2 / 8) + math.log(2 / 8)) / 3)
-    assert unigram_perplexity(counts, vocabulary, [["a", "y"]]) == pytest.approx(expected)
 
 
 @pytest.mark.slow
@@ -243,87 +122,3 @@ def test_init_goes_on_from_a_model(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, init=str(tmp_path / "first"), epochs=1, learning_rate=1e-9)
     second = pretrain.run(config, tmp_path / "second", device=CPU)
     assert second["perplexity"]["mean"] == pytest.approx(first["perplexity"]["mean"], rel=1e-4)
-
-
-def test_batches_hold_every_sentence_once_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "SHUFFLE_BUFFER", 50)
-    sentences = toy_text(173, 2)
-
-    def batches(epoch: int) -> list[list[list[str]]]:
-        return list(corpus.training_batches(lambda: (list(s) for s in sentences), 40, 1, epoch))
-
-    found = batches(0)
-    assert sorted(sentence for batch in found for sentence in batch) == sorted(sentences)
-    assert all(len(batch) * (max(map(len, batch)) + 2) <= 40 for batch in found)
-    assert batches(0) == found
-    assert batches(1) != found
-
-
-def test_long_sentences_are_cut_for_training() -> None:
-    found = list(corpus.training_batches(lambda: [["x"] * 95], 32, 1, 0))
-    assert sorted(len(sentence) for batch in found for sentence in batch) == [5, 30, 30, 30]
-
-
-def test_make_batch() -> None:
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "b"])
-    batch = corpus.make_batch([["a", "zz"], ["b"]], vocabulary, 10)
-    assert batch.targets.t().tolist() == [[0, 3, 2, 1], [0, 4, 1, 1]]
-    assert batch.lengths.tolist() == [4, 3]
-    assert batch.n_tokens == 3
-    assert len(batch.types) == 5
-    wanted = char_ids(["<S>", "a", "zz", "</S>"], 10)
-    np.testing.assert_array_equal(batch.types[batch.tokens[:, 0]].numpy(), wanted)
-
-
-def test_held_out_sentences_are_not_trained_on(toy: Path) -> None:
-    source = corpus.TextSource((toy,)).holding_out()
-    kept, out = list(source.sentences()), count_text(source.files, "whitespace", split=source.split).heldout
-    assert out
-    assert len(kept) + len(out) == 400
-    assert not {tuple(s) for s in kept} & {tuple(s) for s in out}
-
-
-def test_vocabulary_round_trip_and_order(tmp_path: Path) -> None:
-    vocabulary = most_frequent(Counter({"b": 3, "a": 3, "c": 5, "rare": 1}), 10)
-    assert vocabulary.tokens == ["<S>", "</S>", "<UNK>", "c", "a", "b"]
-    write_vocabulary(vocabulary, tmp_path / "vocab.txt")
-    again = read_vocabulary(tmp_path / "vocab.txt")
-    assert again.tokens == vocabulary.tokens
-    assert again.digest() == vocabulary.digest()
-    (tmp_path / "bad.txt").write_text("<S>\n</S>\na\n")
-    with pytest.raises(DataError, match="found no line <UNK>"):
-        read_vocabulary(tmp_path / "bad.txt")
-
-
-def small_bilm(folder: Path, storage: str = "float32") -> None:
-    vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "b"])
-    softmax = Softmax(5, 5)
-    softmax.reset_parameters()
-    write_bilm(folder, make_model(make_options()), softmax, vocabulary, {"text": {"tokens": "whitespace"}}, storage)
-
-
-@pytest.mark.parametrize("storage", ["float32", "float16"])
-def test_a_bilm_directory_reads_back(tmp_path: Path, storage: str) -> None:
-    small_bilm(tmp_path / "bilm", storage)
-    for place in (tmp_path / "bilm", tmp_path):  # the directory itself, or one that holds it
-        files = find_bilm(place)
-        vocabulary = load_vocabulary(files)
-        assert load_softmax(files, vocabulary, 5).weight.shape == (5, 5)
-        assert load_bilm(files).options.lstm.dim == 7
-    stored = Elmo.load(tmp_path / "bilm")
-    plain = Elmo.load(tmp_path / "bilm" / "weights.hdf5")  # the same weights, every token through its characters
-    for a, b in zip(stored.embed([["a", "new"]]), plain.embed([["a", "new"]]), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
-
-
-def test_damage_is_named(tmp_path: Path) -> None:
-    small_bilm(tmp_path / "bilm")
-    weights = tmp_path / "bilm" / "weights.hdf5"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    with pytest.raises(ModelError, match=r"weights\.hdf5: its contents differ from the digest"):
-        find_bilm(tmp_path / "bilm")
-    weights.unlink()
-    with pytest.raises(UsageError, match="found no biLM"):
-        find_bilm(tmp_path / "bilm")

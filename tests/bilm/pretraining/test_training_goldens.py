@@ -26,6 +26,7 @@ from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer
 from ner_elmo.nn.cell import State
 from ner_elmo.text.characters import char_ids
 from ner_elmo.text.vocabulary import read_vocabulary
+from tests.support.devices import CPU
 
 Arrays = dict[str, np.ndarray]
 
@@ -88,7 +89,7 @@ def make_trainer(golden: Path) -> tuple[Trainer, dict[str, Any]]:
         warmup_steps=0,
         decay_share=0.0,
     )
-    trainer = new_trainer(config, read_vocabulary(golden / "vocab.txt"), None, 10**9, torch.device("cpu"))
+    trainer = new_trainer(config, read_vocabulary(golden / "vocab.txt"), None, 10**9, CPU)
     set_weights(trainer, dict(np.load(golden / "init_weights.npz")))
     sentences = list(read_sentences([golden / "train.txt"], "whitespace"))
     trainer.running_text = streams(sentences, options["batch_size"], options["unroll_steps"], endless=True)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torchcrf import CRF
 
 from ner_elmo.tagger.network.crf import ConstrainedCrf
-from ner_elmo.text.tag_scheme import Span, allowed, spans, tag_set, tags
+from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, spans, tag_set, tags
+from tests.support.marginals import token_marginals
 
 SCHEMES = ["bioes", "iob2", "bmes"]
 
@@ -51,13 +52,6 @@ def enumerate_paths(crf: ConstrainedCrf, emissions: torch.Tensor) -> dict[tuple[
     top = max(scores.values())
     log_z = top + math.log(sum(math.exp(score - top) for score in scores.values()))
     return {(): log_z} | {ids: math.exp(score - log_z) for ids, score in scores.items()}
-
-
-def token_marginals(crf: ConstrainedCrf, emissions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """P(tag at token | sentence) ``(batch, time, tags)``, 0 at padding: the gradient of log Z in the emissions."""
-    emissions = emissions.detach().double().requires_grad_()
-    (gradient,) = torch.autograd.grad(crf.log_partition(emissions, mask).sum(), emissions)
-    return gradient
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -258,3 +252,18 @@ def test_decoded_sequences_are_always_legal(scheme: str, rows: list[list[float]]
     (ids,) = crf.decode(emissions, mask)
     assert is_legal(tuple(crf.tag_set[i] for i in ids), scheme)
     assert crf.log_partition(emissions, mask).isfinite().all()
+
+
+def test_probabilities_of_tags_are_those_of_enumeration() -> None:
+    torch.manual_seed(0)
+    crf = ConstrainedCrf(["B-X", "NN", "X"], TOKEN).double()
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    emissions, mask = torch.randn(1, 3, 3, dtype=torch.double), torch.ones(1, 3, dtype=torch.bool)
+    paths = enumerate_paths(crf, emissions[0])
+    assert float(crf.log_partition(emissions, mask).detach()) == pytest.approx(paths.pop(()))
+    assert len(paths) == 27
+    every = [Span(t, t + 1, tag) for t, tag in itertools.product(range(3), crf.tag_set)]
+    for span, log_p in zip(every, crf.span_log_probabilities(emissions, mask, [every])[0], strict=True):
+        expected = sum(p for ids, p in paths.items() if crf.tag_set[ids[span.start]] == span.label)
+        assert math.exp(log_p) == pytest.approx(expected)

@@ -1,3 +1,5 @@
+"""Words, examples and batches: what a network reads."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -15,16 +17,8 @@ from ner_elmo.tagger.network.inputs import (
     make_words,
 )
 from ner_elmo.text.formats.corpus import LabelledSentence
-from ner_elmo.text.tag_scheme import Span, tag_set
-
-TAGS = tag_set(["A", "B"], "bioes")
-
-
-def example(*tokens: str, layers: int = 0) -> Example:
-    rng = np.random.default_rng(len(tokens))
-    words = make_words(Counter({"a": 2, "b": 2}))
-    frozen = rng.normal(size=(layers, len(tokens), 4)).astype(np.float16) if layers else None
-    return Example(tokens, words.indices(tokens), frozen, np.zeros(len(tokens), dtype=np.int64))
+from ner_elmo.text.tag_scheme import Span
+from tests.support.small_taggers import TAGS
 
 
 def test_words_are_found_exactly_then_lower_cased_then_unknown() -> None:

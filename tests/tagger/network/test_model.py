@@ -1,22 +1,20 @@
-"""The tagger's network: what it reads, where the biLM's layers come in, what it learns and what stays."""
+"""The tagger's network: sentences alone and in company, its word vectors, where the biLM's layers come in."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from ner_elmo.tagger.network.inputs import collate
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions, WordVectors
-from tests.tagger.network.test_inputs import TAGS, example
+from ner_elmo.tagger.network.model import TaggerModel, WordVectors
+from ner_elmo.tagger.network.options import TaggerOptions
+from ner_elmo.tagger.store import load_tagger
+from tests.support.small_taggers import TAGS, example, tiny_model
 
 ELMO = {"elmo_dim": 4, "elmo_layers": [0, 1, 2]}
-
-
-def tiny_model(**changes: object) -> TaggerModel:
-    torch.manual_seed(0)
-    values: dict[str, object] = {"tags": TAGS, "n_words": 4, "n_tuned_words": 4, "word_dim": 3, "hidden_dim": 5}
-    values |= {"char_dim": 4, "char_filters": 6}
-    return TaggerModel(TaggerOptions(**(values | changes))).eval()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("layers", [0, 3])
@@ -95,6 +93,15 @@ def test_two_mixes_are_two_and_both_are_held_to_equal_shares() -> None:
     assert shares is not None
     assert max(shares["layers"], key=shares["layers"].get) == "0"
     assert max(shares["output"]["layers"], key=shares["output"]["layers"].get) == "1"
+
+
+def test_a_tagger_written_before_these_options_still_loads(trained: Path, tmp_path: Path) -> None:
+    """Its tagger.json lacks them: their defaults are what was."""
+    info = json.loads((trained / "tagger.json").read_text())
+    newer = {"gamma", "mix_layer_norm", "elmo_at"}
+    assert newer <= set(info["options"])
+    values = {name: value for name, value in info["options"].items() if name not in newer}
+    TaggerModel(TaggerOptions(**values)).load_state_dict(load_tagger(trained).model.state_dict())
 
 
 def test_a_network_begins_with_what_lstms_need() -> None:

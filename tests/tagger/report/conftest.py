@@ -1,22 +1,14 @@
-"""Finished runs whose reports are read."""
+"""Runs whose reports are read and compared; do not change them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from ner_elmo.tagger.training.run import run
-from tests.tagger.toy_language import toy_config
-
-CPU = torch.device("cpu")
-
-
-def report_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "report.json").read_text("utf-8"))  # type: ignore[no-any-return]
+from tests.support.devices import CPU
+from tests.support.toy_language import toy_config
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ner_elmo.tagger.decoding import predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
+from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.options import TaggerOptions
 from ner_elmo.tagger.report import calibration
 from ner_elmo.tagger.report.calibration import (
     Predictions,
@@ -79,7 +80,7 @@ def test_golden_section_finds_the_minimum(place: float) -> None:
 def make_model(scale: float = 1.0) -> tuple[TaggerModel, list[Example]]:
     """A tagger with random weights, sharpened by ``scale``, and random sentences."""
     torch.manual_seed(3)
-    options = TaggerOptions(tag_set(["A", "B"], "bioes"), n_words=12, n_tuned_words=12, word_dim=6, char_dim=0)
+    options = TaggerOptions(tags=tag_set(["A", "B"], "bioes"), n_words=12, n_tuned_words=12, word_dim=6, char_dim=0)
     model = TaggerModel(options)
     with torch.no_grad():
         for parameter in model.crf.parameters():

@@ -1,4 +1,4 @@
-"""Runs side by side: taggers by F1 on the same data, biLMs by perplexity over the same words, and what is refused."""
+"""The comparison of runs, by the command compare: of taggers, of earlier reports, of perplexities."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.training.run import run
-from tests.tagger.report.conftest import CPU, report_of
-from tests.tagger.test_commands import ner_elmo
-from tests.tagger.toy_language import toy_config, write_toy
-from tests.text.html_reader import read_page
+from tests.support.command_line import ner_elmo
+from tests.support.devices import CPU
+from tests.support.html_reader import read_page
+from tests.support.reports import report_of
+from tests.support.toy_language import toy_config, write_toy
 
 
 def test_compare(plain: Path, trained: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from ner_elmo.tagger.store import copy_tagger, load_tagger
-from tests.tagger.report.conftest import report_of
-from tests.text.html_reader import read_page
+from tests.support.html_reader import read_page
+from tests.support.reports import report_of
 
 
 def test_the_report_holds_what_the_pages_need(plain: Path, trained: Path) -> None:

@@ -1,3 +1,5 @@
+"""Precision, recall and F1, held to seqeval and to conlleval's rules."""
+
 from __future__ import annotations
 
 import random
@@ -9,9 +11,9 @@ from seqeval.metrics import classification_report
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
-from ner_elmo.tagger.report.scores import Counts, count, counts_as_data, scores, seqeval_report, total
+from ner_elmo.tagger.report.scores import Counts, accuracy, count, counts_as_data, scores, seqeval_report, total
 from ner_elmo.text.tag_scheme import Span, spans, tags
-from tests.text.conlleval_twin import chunks
+from tests.support.conlleval_twin import chunks
 
 LENGTH = 6
 tag_lists = st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-a-b", "I-a-b"]), min_size=LENGTH, max_size=LENGTH)
@@ -91,3 +93,9 @@ def test_figures_equal_seqeval_in_strict_mode_and_conlleval(gold: list[list[str]
 def test_as_many_sentences_are_expected_of_both() -> None:
     with pytest.raises(ValueError, match="1 predicted sentences, expected as many as in the gold standard: 2"):
         count([[], []], [[]])
+
+
+def test_accuracy_counts_tokens() -> None:
+    gold, found = [[Span(0, 2, "A")], [Span(0, 1, "B")]], [[Span(0, 1, "A")], []]
+    assert accuracy(gold, found, [3, 2]) == pytest.approx(3 / 5)
+    assert accuracy([[]], [[]], [0]) == 0

@@ -1,8 +1,7 @@
-"""What the options of train-tagger change in the network, in training and in what is computed."""
+"""The options of train-tagger, one by one in whole runs: what is computed, stored and resumed."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -11,50 +10,26 @@ import pytest
 import torch
 
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.elmo.scalar_mix import ScalarMix, normalise_layer
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.inference import run_both as run_few
+from ner_elmo.runs.events import silent
 from ner_elmo.tagger.decoding import predict_scored
 from ner_elmo.tagger.network.inputs import Example, collate, make_words
-from ner_elmo.tagger.network.model import TaggerModel, TaggerOptions
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
 from ner_elmo.tagger.store import load_tagger
 from ner_elmo.tagger.tagger import Tagger
-from ner_elmo.tagger.training.loop import TrainingOptions, load_checkpoint, train
+from ner_elmo.tagger.training.config import TrainingOptions
+from ner_elmo.tagger.training.loop import train
 from ner_elmo.tagger.training.preparation import prepare
-from ner_elmo.tagger.training.quick_check import look_up, quick_check, spread, verdict
+from ner_elmo.tagger.training.resumption import checkpoints_in
 from ner_elmo.tagger.training.run import run
 from ner_elmo.text.files import sha256_of_file
-from ner_elmo.text.formats.corpus import LabelledSentence
-from ner_elmo.text.tag_scheme import Span
-from tests.tagger.test_commands import SMALL, ner_elmo
-from tests.tagger.toy_language import toy_config
-from tests.tagger.training.test_run import CPU, Events, begin, timeless
+from tests.support.devices import CPU
+from tests.support.toy_language import toy_config
+from tests.support.toy_training import Events, begin, timeless
 
 EVERYTHING = {"elmo_at": "both", "mix_layer_norm": True, "gamma": False, "lstm_layers": 2, "char_dim": 3}
-
-
-def test_layer_norm_of_a_sentence_is_the_references_with_a_batch_of_one() -> None:
-    layers = torch.randn(2, 3, 5, 4)
-    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], dtype=torch.bool)
-    by_sentence, by_batch = ScalarMix(2, "sentence"), ScalarMix(2, "batch")
-    found = by_sentence(layers, mask)
-    assert found.isfinite().all()
-    for row in range(2):
-        alone = by_batch(layers[:, row : row + 1], mask[row : row + 1])
-        torch.testing.assert_close(found[row : row + 1][mask[row : row + 1]], alone[mask[row : row + 1]])
-    torch.testing.assert_close(ScalarMix(2, True)(layers, mask)[mask], by_batch(layers, mask)[mask])
-    assert not torch.allclose(found[mask], by_batch(layers, mask)[mask])
-    one = ScalarMix(1, "sentence")(layers[:1, 1:2], None)
-    torch.testing.assert_close(one, normalise_layer(layers[0, 1:2], None))
-
-
-def test_a_mix_without_gamma_has_no_such_parameter() -> None:
-    mix = ScalarMix(2, gamma=False)
-    assert list(mix.state_dict()) == ["weights"]
-    layers = torch.randn(2, 1, 3, 4)
-    torch.testing.assert_close(mix(layers), layers.mean(dim=0))
 
 
 def test_a_single_layer_may_stand_at_the_output(toy: Path, bilm: Path, tmp_path: Path) -> None:
@@ -73,15 +48,6 @@ def test_the_whole_of_it_is_stored_and_resumed_to_the_bit(toy: Path, bilm: Path,
     stored = load_tagger(tmp_path / "parts").model
     assert stored.options.elmo_at == "both"
     assert "second learned mix" in (tmp_path / "parts" / "README.md").read_text()
-
-
-def test_a_tagger_written_before_these_options_still_loads(trained: Path, tmp_path: Path) -> None:
-    """Its tagger.json lacks them: their defaults are what was."""
-    info = json.loads((trained / "tagger.json").read_text())
-    newer = {"gamma", "mix_layer_norm", "elmo_at"}
-    assert newer <= set(info["options"])
-    values = {name: value for name, value in info["options"].items() if name not in newer}
-    TaggerModel(TaggerOptions(**values)).load_state_dict(load_tagger(trained).model.state_dict())
 
 
 @pytest.mark.parametrize(("layers", "expected"), [((0,), [0, 0]), ((0, 1), [1, 0]), ((2,), [1, 1]), ((), [1, 1])])
@@ -203,14 +169,12 @@ def test_training_with_dev_resumes_to_the_bit_and_keeps_the_first_seed(toy: Path
     expected = [timeless(record) for record in train(whole, data, options)]
     first, data = begin_with_dev(toy, options)
     found = []
-    for record in train(first, data, options, checkpoints=tmp_path / "checkpoints"):
+    for record in train(first, data, options, checkpoints=checkpoints_in(tmp_path)):
         found.append(timeless(record))
         if record.epoch == 2:
             break
     second, data = begin_with_dev(toy, options)
-    saved, _ = load_checkpoint(tmp_path / "checkpoints")
-    assert saved is not None
-    second.restore(saved)
+    assert checkpoints_in(tmp_path).resume(lambda saved, _: second.restore(saved), silent)
     found += [timeless(record) for record in train(second, data, options)]
     assert found == expected
     for name, value in whole.model.state_dict().items():
@@ -226,82 +190,11 @@ def begin_with_dev(toy: Path, options: TrainingOptions):  # type: ignore[no-unty
     return state, data
 
 
-def test_flags_reach_the_run(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = "--elmo-at both --mix-layer-norm --no-gamma --mix-l2 0.5 --clip-norm 2 --lr-patience 7 --lr-factor 0.25"
-    flags += " --char-dim 3 --char-filters 5 --batch-tokens 99 --max-word-vectors 12 --epochs 1 --patience 3"
-    command = ["train-tagger", "--train", toy / "train", "--dev", toy / "dev", "--bilm", bilm, "-o", tmp_path / "run"]
-    assert ner_elmo(capsys, *command, *flags.split(), *SMALL)[0] == 0
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    expected = {"elmo_at": "both", "mix_layer_norm": True, "gamma": False, "mix_l2": 0.5, "clip_norm": 2}
-    expected |= {"lr_patience": 7, "lr_factor": 0.25, "char_dim": 3, "char_filters": 5, "batch_tokens": 99}
-    expected |= {"max_word_vectors": 12, "patience": 3, "epochs": 1}
-    assert {name: config[name] for name in expected} == expected
-    mistakes = [
-        ("give --epochs", ["--train-with-dev"]),
-        ("expected input, output or both", ["--elmo-at", "top"]),
-        ("leave --word-dim or the character CNN on", ["--elmo-at", "output", "--word-dim", "0", "--no-char-cnn"]),
-        ("part of the learned mix", ["--mix", "mean", "--mix-layer-norm"]),
-        ("without --word-vectors FILE", ["--no-tune-word-vectors"]),
-        ("expected a number above 0", ["--clip-norm", 0]),
-    ]
-    for message, wrong in mistakes:
-        status, out, err = ner_elmo(capsys, *command[:-1], tmp_path / "x", *SMALL, *wrong)
-        assert (status, out) == (2, ""), wrong
-        assert message in err
-        assert err.count("\n") == 1
-    assert "expected -o DIRECTORY" in (ner_elmo(capsys, *command[:-2])[2])
-    assert not (tmp_path / "x").exists()
-
-
-def test_a_quick_check_says_whether_it_learns_and_writes_nothing(
-    toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    dev = tmp_path / "dev"
-    # Names to be known by their places.
-    dev.write_text((toy / "dev").read_text().replace("Ann", "Zoe").replace("Rome", "Cairo"))
-    command = ["train-tagger", "--train", toy / "train", "--dev", dev, "--bilm", bilm, *SMALL, "--quick"]
-    before = {path: path.stat().st_mtime for path in Path(toy).iterdir()}
-    status, out, err = ner_elmo(capsys, *command, "--epochs", 8)
-    assert status == 0
-    assert "quick check   learns: dev F1" in out
-    assert "120 of 120 training sentences" in out
-    assert err.count("epoch") >= 3
-    status, out, _ = ner_elmo(capsys, *command, "--epochs", 3, "--lr", 1e-9, "--json")
-    found = json.loads(out)["quick"]
-    assert (status, found["verdict"]) == (1, "does not learn")
-    assert found["dev"] < found["baseline"] < 0.95
-    assert list(tmp_path.iterdir()) == [dev]
-    assert {path: path.stat().st_mtime for path in Path(toy).iterdir()} == before
-
-
-def test_a_loss_that_is_no_number_does_not_learn(toy: Path) -> None:
-    found = quick_check(toy_config(toy, learning_rate=1e30, epochs=2), device=CPU)
-    assert found["verdict"] == "does not learn"
-    assert "smaller --learning-rate" in found["failure"]
-
-
-def test_verdicts() -> None:
-    assert verdict(0.5, 0.4, still_rising=False) == verdict(1.0, 1.0, still_rising=False) == "learns"
-    assert verdict(0.4, 0.5, still_rising=True) == "unclear"
-    assert verdict(0.4, 0.5, still_rising=False) == verdict(0.0, 0.0, still_rising=True) == "does not learn"
-
-
-def test_the_baseline_looks_tokens_up() -> None:
-    train_part = [LabelledSentence(("Rome", "x"), (Span(0, 1, "LOC"),))] * 2
-    train_part += [LabelledSentence(("Rome", "y"), (Span(0, 1, "ORG"),))]
-    assert look_up(train_part, [["Rome", "z"]], "iob2") == [[Span(0, 1, "LOC")]]
-    tagged = [LabelledSentence(("a", "b", "c"), (Span(0, 1, "X"), Span(1, 2, "Y"), Span(2, 3, "Y")))]
-    assert look_up(tagged, [["a", "new"]], "token") == [[Span(0, 1, "X"), Span(1, 2, "Y")]]
-    ten = [LabelledSentence((str(i),), ()) for i in range(10)]
-    assert [sentence.tokens[0] for sentence in spread(ten, 4)] == ["0", "2", "5", "7"]
-
-
 @pytest.mark.parametrize("changes", [{}, {"char_dim": 0}])
 def test_a_tagger_without_word_vectors_learns_and_tags(
     toy: Path, bilm: Path, tmp_path: Path, changes: dict[str, int]
 ) -> None:
     config = toy_config(toy, bilm=str(bilm), word_dim=0, epochs=1, **changes)
-    run(config, tmp_path, device=torch.device("cpu"))
+    run(config, tmp_path, device=CPU)
     tagger = Tagger.load(tmp_path)
     assert tagger.tag("Anna lives in Rome .").text == "Anna lives in Rome ."

@@ -1,3 +1,5 @@
+"""Whole runs of train-tagger: what they leave, same bytes for the same seed, resumed, several seeds, with a cache."""
+
 from __future__ import annotations
 
 import json
@@ -5,173 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.errors import DataError, ModelError, NerElmoError, UsageError
+from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.tagger.store import copy_tagger
-from ner_elmo.tagger.training.config import chosen_precision
-from ner_elmo.tagger.training.loop import (
-    TrainingData,
-    TrainingOptions,
-    TrainingState,
-    _clip,
-    checkpoint_files,
-    load_checkpoint,
-    start,
-    train,
-)
-from ner_elmo.tagger.training.preparation import choose_text, new_model, prepare
+from ner_elmo.tagger.training.resumption import checkpoints_in
 from ner_elmo.tagger.training.run import run
 from ner_elmo.tagger.training.run_directory import CONFIG
 from ner_elmo.text.files import sha256_of_file
-from tests.tagger.toy_language import toy_config, write_toy
-
-CPU = torch.device("cpu")
-
-
-class Events(list[dict]):  # type: ignore[type-arg]
-    """Collects a run's events."""
-
-    def __call__(self, event: object) -> None:
-        self.append(dict(event))  # type: ignore[call-overload]
-
-    def of(self, kind: str) -> list[dict]:  # type: ignore[type-arg]
-        return [event for event in self if event["event"] == kind]
-
-    def text(self) -> str:
-        return "\n".join(event["message"] for event in self if "message" in event)
-
-
-def begin(toy: Path, options: TrainingOptions, **changes: object) -> tuple[TrainingState, TrainingData]:
-    prepared = prepare(toy_config(toy, **changes), CPU, lambda event: None)
-    data = TrainingData(
-        prepared.examples["train"],
-        prepared.examples["dev"],
-        [sentence.spans for sentence in prepared.parts["dev"]],
-        prepared.words,
-    )
-    return start(new_model(prepared, options.seed), options), data
-
-
-def timeless(record: object) -> dict:  # type: ignore[type-arg]
-    values = dict(record.as_dict())  # type: ignore[attr-defined]
-    return {name: value for name, value in values.items() if name not in ("seconds", "tokens_per_second")}
-
-
-@pytest.mark.parametrize("elmo", [False, True])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_resumed_run_equals_an_unbroken_one(
-    toy: Path, bilm: Path, tmp_path: Path, elmo: bool, precision: str
-) -> None:
-    options = TrainingOptions(epochs=4, learning_rate=0.02, lr_patience=0, batch_sentences=8, precision=precision)
-    extra = {"bilm": str(bilm)} if elmo else {}
-    whole, data = begin(toy, options, **extra)
-    expected = [timeless(record) for record in train(whole, data, options)]
-
-    first, data = begin(toy, options, **extra)
-    found = []
-    for record in train(first, data, options, checkpoints=tmp_path):
-        found.append(timeless(record))
-        if record.epoch == 2:
-            break  # as if the power had gone
-    torch.manual_seed(12345)
-    second, data = begin(toy, options, **extra)
-    saved, damaged = load_checkpoint(tmp_path)
-    assert saved is not None
-    assert not damaged
-    second.restore(saved)
-    found += [timeless(record) for record in train(second, data, options, checkpoints=tmp_path)]
-
-    assert found == expected
-    assert second.best_epoch == whole.best_epoch
-    assert second.stopped == whole.stopped == "epochs"
-    for name, value in whole.model.state_dict().items():
-        assert torch.equal(value, second.model.state_dict()[name]), name
-
-
-def test_a_damaged_checkpoint_is_passed_over(toy: Path, tmp_path: Path) -> None:
-    options = TrainingOptions(epochs=3, learning_rate=0.02)
-    state, data = begin(toy, options)
-    list(train(state, data, options, checkpoints=tmp_path))
-    newest, older = checkpoint_files(tmp_path)
-    newest.write_bytes(newest.read_bytes()[:1000])
-    saved, damaged = load_checkpoint(tmp_path)
-    assert saved is not None
-    assert saved["epoch"] == 2
-    assert damaged == [newest]
-    older.write_bytes(b"")
-    assert load_checkpoint(tmp_path) == (None, [newest, older])
-    assert load_checkpoint(tmp_path / "none") == (None, [])
-
-
-def test_the_model_keeps_its_best_epoch_and_training_stops_by_patience(toy: Path) -> None:
-    options = TrainingOptions(epochs=30, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8)
-    state, data = begin(toy, options)
-    records = list(train(state, data, options))
-    best = max(records, key=lambda record: record.f1)
-    assert state.stopped == "patience"
-    assert state.best_epoch == best.epoch
-    assert records[-1].epoch == best.epoch + 2
-    assert best.f1 > 0.9
-    assert records[-1].learning_rate < options.learning_rate
-    assert all(torch.equal(value, state.model.state_dict()[name]) for name, value in state.best_weights.items())
-
-
-def test_patience_counts_from_the_first_epoch_that_finds_anything(toy: Path) -> None:
-    options = TrainingOptions(epochs=5, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8)
-    state, data = begin(toy, options)
-    data.dev_spans = [[] for _ in data.dev]  # whatever is found is wrong: F1 is 0
-    records = list(train(state, data, options))
-    assert [record.f1 for record in records] == [0.0] * 5
-    assert {record.learning_rate for record in records} == {0.02}
-    assert state.stopped == "epochs"
-
-
-def test_minutes_only_stop(toy: Path) -> None:
-    options = TrainingOptions(epochs=3, learning_rate=0.02, max_minutes=0.0)
-    state, data = begin(toy, options)
-    assert len(list(train(state, data, options))) == 1
-    assert state.stopped == "max-minutes"
-    list(train(state, data, TrainingOptions(epochs=3, learning_rate=0.02)))
-    assert state.epoch == 3
-    assert state.stopped == "epochs"
-
-
-def test_precision_changes_digits_and_what_is_learned_stays(toy: Path, tmp_path: Path) -> None:
-    losses = {}
-    for precision in ("fp32", "bf16"):
-        options = TrainingOptions(epochs=5, learning_rate=0.02, batch_sentences=8, precision=precision)
-        state, data = begin(toy, options)
-        *_, last = train(state, data, options)
-        losses[precision] = last.loss
-        assert state.best_f1 == 1
-    assert losses["fp32"] != losses["bf16"]
-    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1)
-
-
-@pytest.mark.parametrize(
-    ("asked", "device", "has_it", "expected"),
-    [
-        ("auto", "cpu", True, "bf16"),
-        ("auto", "cpu", False, "fp32"),
-        ("auto", "cuda", True, "fp32"),
-        ("fp32", "cpu", True, "fp32"),
-        ("bf16", "cpu", True, "bf16"),
-        ("bf16", "cpu", False, "needs a processor that multiplies bfloat16; try --precision fp32"),
-        ("bf16", "cuda", True, "needs a processor"),
-        ("fp16", "cpu", True, "--precision fp16: unknown; expected auto, fp32 or bf16"),
-    ],
-)
-def test_the_precision_that_is_chosen(
-    asked: str, device: str, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ner_elmo.tagger.training.config.best_precision", lambda _: "bf16" if has_it else "fp32")
-    if expected in ("fp32", "bf16"):
-        assert chosen_precision(asked, device) == expected
-    else:
-        with pytest.raises(UsageError, match=expected):
-            chosen_precision(asked, device)
+from tests.support.devices import CPU
+from tests.support.toy_language import toy_config
+from tests.support.toy_training import Events
 
 
 def test_a_run_from_before_there_was_a_precision_goes_on_in_float32(toy: Path, tmp_path: Path) -> None:
@@ -179,32 +25,8 @@ def test_a_run_from_before_there_was_a_precision_goes_on_in_float32(toy: Path, t
     config = json.loads((tmp_path / CONFIG).read_text())
     del config["precision"]
     (tmp_path / CONFIG).write_text(json.dumps(config))
-    with pytest.raises(UsageError, match=r"other settings \(precision\)"):
-        run(toy_config(toy, epochs=2, precision="bf16"), tmp_path, device=CPU, resume=True)
     run(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
-
-
-@pytest.mark.parametrize("most", [1e-3, 1e3])
-def test_the_gradient_is_cut_as_torch_cuts_it(most: float) -> None:
-    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in ((3,), (2, 2), (1,))] for _ in range(2))
-    for parameters in (ours, theirs):
-        for number, parameter in enumerate(parameters[:2], start=1):
-            parameter.grad = torch.full_like(parameter, float(number))
-    _clip(ours, most)
-    nn.utils.clip_grad_norm_(theirs, most)
-    for one, other in zip(ours[:2], theirs[:2], strict=True):
-        assert one.grad is not None
-        assert other.grad is not None
-        torch.testing.assert_close(one.grad, other.grad)
-
-
-def test_a_loss_that_is_no_number_is_an_error(toy: Path) -> None:
-    options = TrainingOptions(epochs=1)
-    state, data = begin(toy, options)
-    with torch.no_grad():
-        state.model.output.weight.fill_(float("nan"))
-    with pytest.raises(NerElmoError, match="smaller --learning-rate"):
-        list(train(state, data, options))
+    assert json.loads((tmp_path / CONFIG).read_text())["precision"] == "fp32"
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -262,12 +84,12 @@ def test_same_seed_same_bytes(toy: Path, tmp_path: Path) -> None:
 
 def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path, tmp_path: Path) -> None:
     run(toy_config(toy, epochs=2), tmp_path / "run", device=CPU)
-    with pytest.raises(UsageError, match=r"other settings \(hidden_dim\)"):
+    with pytest.raises(UsageError, match=r"another hidden_dim \(6, the run has 12\)"):
         run(toy_config(toy, epochs=3, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
-    with pytest.raises(UsageError, match=r"other settings \(hidden_dim\)"):  # a finished run, too
+    with pytest.raises(UsageError, match=r"another hidden_dim \(6, the run has 12\)"):  # a finished run, too
         run(toy_config(toy, epochs=2, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
     other = toy_config(toy, epochs=2, train=toy_config(toy).test)
-    with pytest.raises(UsageError, match=r"other settings \(train\)"):
+    with pytest.raises(UsageError, match="another train file"):
         run(other, tmp_path / "run", device=CPU, resume=True)
     events = Events()
     run(toy_config(toy, epochs=3), tmp_path / "run", device=CPU, resume=True, report=events)
@@ -311,21 +133,6 @@ def test_several_seeds_keep_the_best_and_share_one_bilm(toy: Path, bilm: Path, t
     assert [event["epoch"] for event in events.of("epoch")] == [2, 2, 2]
 
 
-def test_without_dev_a_tenth_is_held_out_and_duplicates_stay_together(toy: Path, tmp_path: Path) -> None:
-    events = Events()
-    prepared = prepare(toy_config(toy, dev=None), CPU, events)
-    train_tokens = {sentence.tokens for sentence in prepared.parts["train"]}
-    dev_tokens = {sentence.tokens for sentence in prepared.parts["dev"]}
-    assert not train_tokens & dev_tokens
-    assert dev_tokens
-    assert len(prepared.parts["train"]) + len(prepared.parts["dev"]) == 120
-    assert "held out" in events.text()
-    assert "tenth" in prepared.protocol["dev"]
-    write_toy(tmp_path / "one", 1, 0)
-    with pytest.raises(DataError, match="--dev FILE"):
-        prepare(toy_config(toy, train=str(tmp_path / "one"), dev=None), CPU, events)
-
-
 def test_labels_that_train_lacks_count_as_missed(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "dev").write_text((toy / "dev").read_text() + "\nX\tB-NEW\n")
     events = Events()
@@ -334,25 +141,6 @@ def test_labels_that_train_lacks_count_as_missed(toy: Path, tmp_path: Path) -> N
     )
     assert "train lacks (NEW)" in events.text()
     assert report["scores"]["dev"]["labels"]["NEW"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
-
-
-def test_layers_and_mix(toy: Path, bilm: Path) -> None:
-    def options(**changes: object) -> object:
-        return prepare(toy_config(toy, bilm=str(bilm), **changes), CPU, lambda event: None).options
-
-    assert options(layers=(0, 2)).elmo_layers == [0, 2]  # type: ignore[attr-defined]
-    assert options(mix="1").elmo_layers == [1]  # type: ignore[attr-defined]
-    assert options(mix="mean").n_mixed_layers == 1  # type: ignore[attr-defined]
-    for changes, message in [
-        ({"layers": (3,)}, "layers 0 .* to 2"),
-        ({"mix": "top"}, "expected learned, mean"),
-        ({"mix": "1", "layers": (0, 1)}, "leave out --layers"),
-        ({"bilm": None, "word_dim": 0, "char_dim": 0}, "nothing to read"),
-        ({"text": "klingon"}, "klingon"),
-        ({"train": str(toy / "none")}, "no such"),
-    ]:
-        with pytest.raises(UsageError, match=message):
-            prepare(toy_config(toy, **({"bilm": str(bilm)} | changes)), CPU, lambda event: None)
 
 
 def test_word_vectors_from_a_file(toy: Path, tmp_path: Path) -> None:
@@ -366,18 +154,9 @@ def test_word_vectors_from_a_file(toy: Path, tmp_path: Path) -> None:
     assert tagger.words.n_tuned <= tagger.words.index("zanzibar")
 
 
-def test_the_tokenizer_for_raw_text() -> None:
-    assert choose_text("auto", "characters", [["word"]]) == "characters"
-    assert choose_text("auto", "whitespace", [["many", "words", "."]]) == "en-1"
-    assert choose_text("auto", None, [["日", "本"]]) == "characters"
-    assert choose_text("whitespace", "en-1", []) == "whitespace"
-    assert choose_text("auto", "characters-words", [["在", "GDP"], ["日"]]) == "characters-words"
-    assert choose_text("auto", "characters-words", [["在", "G", "D", "P"], ["日"]]) == "characters"
-
-
 def test_a_checkpoint_that_does_not_fit_is_named(toy: Path, tmp_path: Path) -> None:
     run(toy_config(toy, epochs=1), tmp_path, device=CPU)
-    newest = checkpoint_files(tmp_path / "checkpoints")[0]
+    newest = checkpoints_in(tmp_path).files()[0]
     saved = torch.load(newest, weights_only=True)
     del saved["model"]["output.bias"]
     torch.save(saved, newest)

@@ -1,3 +1,5 @@
+"""CoNLL files: columns, comments, schemes and repairs; the real corpora have the counts of their README."""
+
 from __future__ import annotations
 
 import io
@@ -66,13 +68,13 @@ def test_columns_count_from_the_token_or_from_the_end(tmp_path: Path) -> None:
 def test_errors_name_the_place(tmp_path: Path, text: str, column: int, message: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(DataError, match=re.escape(f"{path}{message}")):
-        load_corpus(path, column)
+        load_corpus(path, column=column)
 
 
 def test_wrong_usage(tmp_path: Path) -> None:
     path = write(tmp_path, "a O\n")
     with pytest.raises(UsageError, match="column 0 holds the tokens"):
-        load_corpus(path, 0)
+        load_corpus(path, column=0)
     with pytest.raises(UsageError, match="unknown tag scheme"):
         load_corpus(path, scheme="xyz")
 

@@ -1,3 +1,5 @@
+"""Words of running Chinese text, and spans cut to them."""
+
 from __future__ import annotations
 
 from pathlib import Path

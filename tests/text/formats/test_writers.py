@@ -1,3 +1,5 @@
+"""The formats that tag writes."""
+
 from __future__ import annotations
 
 import io

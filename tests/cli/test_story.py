@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import lzma
 import os
 import signal
 import subprocess
@@ -16,10 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import zstandard
 
 from ner_elmo.cli.main import main
-from ner_elmo.errors import DataError
 from ner_elmo.text.files import read_lines
 
 PRETRAIN = ["--size", "tiny", "--threads", "1", "--device", "cpu"]
@@ -246,10 +242,14 @@ def test_text_that_looks_wrong_is_stopped_unless_forced(
 MISTAKES = {
     "no such file": (["pretrain", "missing.txt", "-o", "{out}"], 2, "missing.txt: no such text file"),
     "empty file": (["pretrain", "{empty}", "-o", "{out}"], 3, "found no sentence"),
-    "unknown size": (["pretrain", "{raw}", "-o", "{out}", "--size", "huge"], 2, "expected one of tiny, compact, small"),
+    "unknown size": (
+        ["pretrain", "{raw}", "-o", "{out}", "--size", "huge"],
+        2,
+        "expected tiny, compact, small, medium or",
+    ),
     "existing output": (["pretrain", "{raw}", "-o", "{bilm}"], 2, "--force"),
     "unknown flag": (["pretrain", "{raw}", "-o", "{out}", "--frobnicate"], 2, "No such option"),
-    "no output named": (["pretrain", "{raw}"], 2, "Missing option"),
+    "no output named": (["pretrain", "{raw}"], 2, "nowhere to write to"),
     "unknown encoding": (["pretrain", "{raw}", "-o", "{out}", "--encoding", "utf-99"], 2, "unknown encoding 'utf-99'"),
     "bytes that are not UTF-8": (["pretrain", "{latin}", "-o", "{out}"], 3, "latin.txt:2: found byte 0xe9"),
     "untokenised text": (["pretrain", "{text}", "-o", "{out}"], 3, "try --text raw"),
@@ -277,7 +277,7 @@ MISTAKES = {
     "a batch below one row": (
         ["pretrain", "{raw}", "-o", "{out}", "--carry-state", "--batch-tokens", "16"],
         2,
-        "--batch-tokens 16: less than one row of 20 steps",
+        "--batch-tokens: found 16, less than one row of 20 steps",
     ),
     "unknown order": (["pretrain", "{raw}", "-o", "{out}", "--carry-state", "--order", "x"], 2, "shuffled or text"),
     "unknown optimizer": (["pretrain", "{raw}", "-o", "{out}", "--optimizer", "sgd"], 2, "adam, adamw or adagrad"),
@@ -331,25 +331,3 @@ def test_help_answers_without_torch(repository: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code, name], cwd=repository, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "Usage" in done.stdout
-
-
-def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
-    path = tmp_path / "x.txt"
-    path.write_bytes("\ufeffa\u2028b\r\n\x0cc\rd\n\ne".encode())
-    assert list(read_lines(path)) == ["a\u2028b", "\x0cc\rd", "", "e"]
-    path.write_bytes(b"ok\n\xff\xfe\n")
-    with pytest.raises(DataError, match=r"x\.txt:2: found byte 0xff at byte 1 of the line, expected utf-8"):
-        list(read_lines(path))
-
-
-@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
-def test_compressed_files_and_cut_off_ones(tmp_path: Path, suffix: str) -> None:
-    content = "".join(f"line {number} Ünïcode\n" for number in range(5000)).encode()
-    frames = [content[:30_000], content[30_000:]]  # files may be put together of several compressed ones
-    compress = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}[suffix]
-    path = tmp_path / f"x.txt{suffix}"
-    path.write_bytes(b"".join(map(compress, frames)))
-    assert "\n".join(read_lines(path)) + "\n" == content.decode()
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match="damaged compressed file"):
-        list(read_lines(path))

@@ -1,8 +1,7 @@
-"""train-tagger, evaluate and tag as a person meets them."""
+"""train-tagger, and its tagger in evaluate and tag, as a person meets them."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -14,16 +13,8 @@ from pathlib import Path
 import pytest
 
 from ner_elmo.cli.main import main
-from tests.tagger.toy_language import write_toy
-
-SMALL = ["--hidden-size", "12", "--word-dim", "8", "--lr", "0.02", "--dropout", "0.1", "--elmo-dropout", "0.1"]
-SMALL += ["--batch-sentences", "8", "--threads", "1", "--device", "cpu"]
-
-
-def ner_elmo(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+from tests.support.command_line import SMALL, ner_elmo
+from tests.support.toy_language import write_toy
 
 
 def test_the_whole_story(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,34 +80,6 @@ def test_the_whole_story(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.C
         assert (err.count("read from"), err.count("computing biLM layers")) == (read, computed)
 
 
-def test_standard_input_units_and_tokens(
-    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def tag(text: str, *arguments: str) -> list[str]:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-        status, out, _ = ner_elmo(capsys, "tag", "-", "-m", trained, "-f", "jsonl", "--threads", 1, *arguments)
-        assert status == 0
-        return [json.loads(line)["text"] for line in out.splitlines()]
-
-    text = "Ann sees\nRome.\n\n\nBob leaves Oslo.\n"
-    assert tag(text) == ["Ann sees", "Rome.", "Bob leaves Oslo."]
-    assert tag(text, "--unit", "paragraph") == ["Ann sees\nRome.", "Bob leaves Oslo."]
-    assert tag(text, "--unit", "file") == ["Ann sees\nRome.\n\n\nBob leaves Oslo."]
-    assert tag("Ann sees Rome .\n", "--tokenized") == ["Ann sees Rome ."]
-    assert tag("") == []
-
-
-def test_gold_labels_that_the_model_does_not_know(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "gold").write_text("Ann\tB-PER\nthing\tB-NEW\n")
-    status, out, err = ner_elmo(capsys, "evaluate", tmp_path / "gold", "-m", trained, "--json", "--threads", 1)
-    assert status == 0
-    assert err.count("warning") == 1
-    assert "NEW" in err
-    assert json.loads(out)["labels"]["NEW"]["recall"] == 0
-
-
 def test_mistakes_give_one_clear_line(
     toy: Path, bilm: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,7 +102,7 @@ def test_mistakes_give_one_clear_line(
         (2, "is a file", ["train-tagger", "--train", toy / "train", "-o", empty, "--force"]),
         (2, "unknown tag scheme", [*train, "--scheme", "xyz"]),
         (2, "expected whole numbers", [*train, "--seeds", "1,two"]),
-        (2, "names a number twice", [*train, "--seeds", "1,1"]),
+        (2, "each once", [*train, "--seeds", "1,1"]),
         (2, "layers 0 (tokens) to 2", [*train, "--bilm", bilm, "--layers", "0,7"]),
         (2, "no such file or directory", [*train, "--bilm", tmp_path / "none"]),
         (2, "expected float32 or float16", [*train, "--storage", "int4"]),
@@ -193,18 +156,61 @@ def test_a_signal_leaves_the_last_checkpoint(toy: Path, tmp_path: Path, number: 
             process.kill()
     assert process.returncode == status
     assert "Traceback" not in err
-    assert "go on with --resume" in err.splitlines()[-1]
+    assert "--resume" in err.splitlines()[-1]
     assert list(tmp_path.glob("run/checkpoints/epoch-*.pt"))
     assert not (tmp_path / "run" / "tagger.json").exists()
 
 
-def test_tagging_imports_neither_seqeval_nor_scikit_learn(trained: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").write_text("Ann sees Rome.\n")
-    program = (
-        "import sys; from ner_elmo.cli.main import main; status = main(sys.argv[1:]); "
-        "assert not {'seqeval', 'sklearn'} & set(sys.modules); sys.exit(status)"
-    )
-    command = [sys.executable, "-c", program, "tag", str(tmp_path / "in"), "-m", str(trained), "--threads", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "[Ann PER] sees [Rome LOC].\n"
+def test_leakage_is_said_at_the_start(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = ["train-tagger", "--train", str(toy / "train"), "--dev", str(toy / "train"), "-o", str(tmp_path / "m")]
+    assert main([*train, *SMALL, "--epochs", "1"]) == 0
+    assert "warning: dev: 120 sentences stand in an earlier part, too" in capsys.readouterr().err
+
+
+def test_flags_reach_the_run(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--elmo-at both --mix-layer-norm --no-gamma --mix-l2 0.5 --clip-norm 2 --lr-patience 7 --lr-factor 0.25"
+    flags += " --char-dim 3 --char-filters 5 --batch-tokens 99 --max-word-vectors 12 --epochs 1 --patience 3"
+    command = ["train-tagger", "--train", toy / "train", "--dev", toy / "dev", "--bilm", bilm, "-o", tmp_path / "run"]
+    assert ner_elmo(capsys, *command, *flags.split(), *SMALL)[0] == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    expected = {"elmo_at": "both", "mix_layer_norm": True, "gamma": False, "mix_l2": 0.5, "clip_norm": 2}
+    expected |= {"lr_patience": 7, "lr_factor": 0.25, "char_dim": 3, "char_filters": 5, "batch_tokens": 99}
+    expected |= {"max_word_vectors": 12, "patience": 3, "epochs": 1}
+    assert {name: config[name] for name in expected} == expected
+    mistakes = [
+        ("give --epochs", ["--train-with-dev"]),
+        ("expected input, output or both", ["--elmo-at", "top"]),
+        ("leave --word-dim or the character CNN on", ["--elmo-at", "output", "--word-dim", "0", "--no-char-cnn"]),
+        ("part of the learned mix", ["--mix", "mean", "--mix-layer-norm"]),
+        ("without --word-vectors FILE", ["--no-tune-word-vectors"]),
+        ("expected a number above 0", ["--clip-norm", 0]),
+    ]
+    for message, wrong in mistakes:
+        status, out, err = ner_elmo(capsys, *command[:-1], tmp_path / "x", *SMALL, *wrong)
+        assert (status, out) == (2, ""), wrong
+        assert message in err
+        assert err.count("\n") == 1
+    assert "expected -o DIRECTORY" in (ner_elmo(capsys, *command[:-2])[2])
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_quick_check_says_whether_it_learns_and_writes_nothing(
+    toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dev = tmp_path / "dev"
+    # Names to be known by their places.
+    dev.write_text((toy / "dev").read_text().replace("Ann", "Zoe").replace("Rome", "Cairo"))
+    command = ["train-tagger", "--train", toy / "train", "--dev", dev, "--bilm", bilm, *SMALL, "--quick"]
+    before = {path: path.stat().st_mtime for path in Path(toy).iterdir()}
+    status, out, err = ner_elmo(capsys, *command, "--epochs", 8)
+    assert status == 0
+    assert "quick check   learns: dev F1" in out
+    assert "120 of 120 training sentences" in out
+    assert err.count("epoch") >= 3
+    status, out, _ = ner_elmo(capsys, *command, "--epochs", 3, "--lr", 1e-9, "--json")
+    found = json.loads(out)["quick"]
+    assert (status, found["verdict"]) == (1, "does not learn")
+    assert found["dev"] < found["baseline"] < 0.95
+    assert list(tmp_path.iterdir()) == [dev]
+    assert {path: path.stat().st_mtime for path in Path(toy).iterdir()} == before

@@ -32,6 +32,7 @@ class Reader(HTMLParser):
 
 
 def read_page(html: str) -> Reader:
+    """The page, read to its end; what it opened is closed."""
     reader = Reader()
     reader.feed(html)
     reader.close()

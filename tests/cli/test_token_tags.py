@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 from pathlib import Path
 
 import pytest
-import torch
 
 from ner_elmo.cli.main import main
-from ner_elmo.tagger.network.crf import ConstrainedCrf
-from ner_elmo.tagger.report.scores import accuracy
 from ner_elmo.tagger.tagger import Tagger
-from ner_elmo.text.formats.corpus import load_corpus
-from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of, read_tags, tag_set, tags
-from tests.tagger.network.test_crf import enumerate_paths
-from tests.tagger.test_commands import SMALL, ner_elmo
-from tests.tagger.toy_language import PEOPLE, PLACES, VERBS
+from tests.support.command_line import SMALL, ner_elmo
+from tests.support.toy_language import PEOPLE, PLACES, VERBS
 
 
 def part_of_speech(token: str) -> str:
@@ -36,43 +28,6 @@ def parts_of_speech(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         rows = [line and f"{(token := line.split()[0])}\t{part_of_speech(token)}\t{line.split()[1]}" for line in lines]
         (folder / part).write_text("\n".join(rows) + "\n")
     return folder
-
-
-def test_each_token_is_a_span_of_its_own(tmp_path: Path) -> None:
-    sequence = ["NN", "NN", "B-X", "O"]
-    found = read_tags(sequence, TOKEN)
-    assert found == [Span(i, i + 1, tag) for i, tag in enumerate(sequence)]
-    assert tags(found, 4, TOKEN) == sequence
-    assert tag_set(["NN", "B-X", "O"], TOKEN) == labels_of(["NN", "O", "B-X"], TOKEN) == ["B-X", "NN", "O"]
-    (tmp_path / "pos").write_text("a NN\nb NN\n\nc NN\n")
-    for scheme in ("none", "token"):
-        corpus = load_corpus(tmp_path / "pos", scheme=scheme)
-        assert corpus.scheme == TOKEN
-        assert corpus.sentences[0].spans == (Span(0, 1, "NN"), Span(1, 2, "NN"))
-    assert load_corpus(tmp_path / "pos", scheme="io").sentences[0].spans == (Span(0, 2, "NN"),)
-    (tmp_path / "a.jsonl").write_text('{"text": "Ann sees", "entities": [{"start": 0, "end": 3, "label": "NNP"}]}\n')
-    assert load_corpus(tmp_path / "a.jsonl", scheme="token").sentences[0].spans == (Span(0, 1, "NNP"), Span(1, 2, "O"))
-
-
-def test_probabilities_of_tags_are_those_of_enumeration() -> None:
-    torch.manual_seed(0)
-    crf = ConstrainedCrf(["B-X", "NN", "X"], TOKEN).double()
-    for parameter in crf.parameters():
-        torch.nn.init.normal_(parameter)
-    emissions, mask = torch.randn(1, 3, 3, dtype=torch.double), torch.ones(1, 3, dtype=torch.bool)
-    paths = enumerate_paths(crf, emissions[0])
-    assert float(crf.log_partition(emissions, mask).detach()) == pytest.approx(paths.pop(()))
-    assert len(paths) == 27
-    every = [Span(t, t + 1, tag) for t, tag in itertools.product(range(3), crf.tag_set)]
-    for span, log_p in zip(every, crf.span_log_probabilities(emissions, mask, [every])[0], strict=True):
-        expected = sum(p for ids, p in paths.items() if crf.tag_set[ids[span.start]] == span.label)
-        assert math.exp(log_p) == pytest.approx(expected)
-
-
-def test_accuracy_counts_tokens() -> None:
-    gold, found = [[Span(0, 2, "A")], [Span(0, 1, "B")]], [[Span(0, 1, "A")], []]
-    assert accuracy(gold, found, [3, 2]) == pytest.approx(3 / 5)
-    assert accuracy([[]], [[]], [0]) == 0
 
 
 def test_the_whole_story(parts_of_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,56 @@
+"""Ctrl-C and SIGTERM: how long work ends before its end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
+
+from ner_elmo.runs.launch import is_launched
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the work; ``number`` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class StopSignals(AbstractContextManager["StopSignals"]):
+    """Within the block SIGINT and SIGTERM end the work by :class:`Stopped`.
+
+    Within :meth:`deferred` the first one is only noted in ``received``, so that what is done can be written down first;
+    a second one ends the work at once. ``say`` is told so.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.received: int | None = None
+        self._say = say
+        self._is_deferred = False
+
+    def __enter__(self) -> StopSignals:
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within the block the work looks at ``received`` itself."""
+        self._is_deferred = True
+        try:
+            yield
+        finally:
+            self._is_deferred = False
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None and is_launched():
+            return  # torchrun passes on what a terminal has sent already, and ends by force what does not stop
+        if self.received is not None or not self._is_deferred:
+            raise Stopped(number)
+        self.received = number
+        self._say("stopping after this step; a checkpoint is written first (again: stop at once)")
