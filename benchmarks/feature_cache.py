@@ -30,11 +30,12 @@ from encoder import write_random_model
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import FeatureCache, compute_features
 from ner_elmo.nn.precision import best_precision
-from ner_elmo.tagger.network.inputs import Example, batches_by_length
+from ner_elmo.tagger.network.inputs import Example
+from ner_elmo.tagger.training import loop as training
 from ner_elmo.tagger.training.config import TaggerConfig, TrainingOptions
 from ner_elmo.tagger.training.loop import TrainingData, start, train
-from ner_elmo.tagger.training.loop import loop as training
 from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
+from ner_elmo.text.batching import batches_by_length
 
 Features = Sequence[Any]
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from worker import peak_bytes, serve
 
-from ner_elmo.bilm.data.corpus import by_length
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
+from ner_elmo.text.batching import by_length
 from ner_elmo.text.files import read_lines
 
 GEMM_SIZE = 2048

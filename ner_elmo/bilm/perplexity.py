@@ -16,13 +16,14 @@ from typing import Any
 import torch
 
 from ner_elmo.bilm.data.batches import make_batch
-from ner_elmo.bilm.data.corpus import Sentence, by_length, in_chunks
+from ner_elmo.bilm.data.corpus import Sentence
 from ner_elmo.bilm.data.running_text import one_row
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.predictions import Predictions, directions, running_directions
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import DataError
 from ner_elmo.nn.cell import States
+from ner_elmo.text.batching import by_length, in_chunks
 from ner_elmo.text.vocabulary import Vocabulary
 
 DEFAULT_BATCH_TOKENS = 4096

@@ -33,7 +33,7 @@ def command(
     Figures over different data or vocabularies are refused (status 3). No model is read.
     """
     from ner_elmo.pages.page import to_html, to_markdown
-    from ner_elmo.tagger.report import comparison
+    from ner_elmo.tagger.report import comparison, comparison_page
     from ner_elmo.text.files import output_stream, replace_file
 
     if len(reports) < 2:
@@ -48,9 +48,9 @@ def command(
     runs = comparison.read_runs(reports)
     found = comparison.compare(runs)
     title = " and ".join(run.name for run in runs) if len(runs) == 2 else f"{len(runs)} runs compared"
-    blocks = list(comparison.comparison_blocks(found))
+    blocks = list(comparison_page.comparison_blocks(found))
     if html is not None:
-        pictures = list(comparison.picture_blocks(runs, found["part"])) if found["kind"] == "taggers" else []
+        pictures = list(comparison_page.picture_blocks(runs, found["part"])) if found["kind"] == "taggers" else []
         with replace_file(html) as temporary:
             temporary.write_text(to_html(title, blocks + pictures), encoding="utf-8")
     if json:

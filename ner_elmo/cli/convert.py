@@ -70,7 +70,7 @@ def command(
 
 def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
     flags.refuse_existing(target, force)
-    from ner_elmo.bilm.files.directory import convert_bilm, write_published_pair
+    from ner_elmo.bilm.files.conversion import convert_bilm, write_published_pair
 
     if to == "bilm-tf":
         limits = write_published_pair(source, target)

@@ -21,6 +21,8 @@ from ner_elmo.settings import refuse_changes
 if TYPE_CHECKING:
     import torch
 
+    from ner_elmo.bilm.files.directory import BilmFiles
+
 NAME = "pretrain"
 
 
@@ -68,7 +70,7 @@ def command(
     if corpus:
         given["corpus"] = [str(path) for path in corpus]
     before = _earlier_config(output) if resume and output is not None else None
-    settings = _settings(given, config, before, output)
+    settings, parent = _settings(given, config, before, output)
     if before is not None and output is not None:
         refuse_changes(output, before, settings)
         if (finished := _finished_report(output, before, settings)) is not None:
@@ -81,10 +83,10 @@ def command(
     count_processes = threads or flags.available_cores()
     if not writes or output is None:
         minutes = (max_minutes or quick_checks.MINUTES) if quick else None
-        _dry_run(settings, chosen, count_processes, minutes, as_json, _Examination(force, before is not None))
+        _dry_run(settings, chosen, count_processes, minutes, as_json, _Examination(force, before is not None), parent)
         return
     examination = _Examination(force, before is not None)
-    _train(settings, output, chosen, count_processes, resume, max_minutes, as_json, examination)
+    _train(settings, output, chosen, count_processes, resume, max_minutes, as_json, examination, parent)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,22 +105,25 @@ class _Examination:
 
 def _settings(
     given: dict[str, Any], file: Path | None, before: PretrainConfig | None, output: Path | None
-) -> PretrainConfig:
+) -> tuple[PretrainConfig, BilmFiles | None]:
     """The settings of flags, before those of the run to resume or of a configuration file; what they name is there.
+    And the model of ``--init``, if it had to be opened for its network.
 
     Raises:
         UsageError, DataError, ModelError: a value that cannot be meant, or a file that is missing.
     """
     from ner_elmo.bilm.data.corpus import find_files
-    from ner_elmo.bilm.pretraining.adaptation import with_network_of_parent
+    from ner_elmo.bilm.pretraining.adaptation import find_parent, with_network_of_parent
 
     if before is not None and output is not None:
         file = output / CONFIG
     config = config_from(given, file)
+    parent = None
     if config.init is not None and config.options is None:
-        config = with_network_of_parent(config)
+        parent = find_parent(config.init)
+        config = with_network_of_parent(config, parent)
     find_files([*config.corpus, *filter(None, (config.heldout, config.vocabulary))])
-    return config
+    return config, parent
 
 
 def _earlier_config(output: Path) -> PretrainConfig | None:
@@ -150,6 +155,7 @@ def _train(
     max_minutes: float | None,
     as_json: bool,
     examination: _Examination,
+    parent: BilmFiles | None,
 ) -> None:
     """Train, and say how it ended."""
     from ner_elmo.bilm.pretraining.distributed import joined
@@ -170,6 +176,7 @@ def _train(
                 report=display,
                 should_stop=lambda: stop.received is not None,
                 deferred=stop.deferred,
+                parent=parent,
             )
         except Stopped as stopped:
             flags.say_how_to_go_on(NAME, output)
@@ -196,6 +203,7 @@ def _dry_run(
     quick_minutes: float | None,
     as_json: bool,
     examination: _Examination,
+    parent: BilmFiles | None,
 ) -> None:
     """Print what lies ahead; with ``quick_minutes`` the exit status is 1 if training does not help."""
     from ner_elmo.bilm.pretraining.dry_run import dry_run
@@ -203,7 +211,12 @@ def _dry_run(
     with show.Display() as display:
         examination.run(config, display)
         result = dry_run(
-            config, device=device, count_processes=count_processes, quick_minutes=quick_minutes, report=display
+            config,
+            device=device,
+            count_processes=count_processes,
+            quick_minutes=quick_minutes,
+            report=display,
+            parent=parent,
         )
     if as_json:
         show.print_json(result)

@@ -6,20 +6,19 @@ No state passes from one sentence to another: a sentence has the same vectors wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ner_elmo.bilm.data.corpus import by_length, in_chunks
 from ner_elmo.bilm.files import many_langs
-from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_bilm, load_vocabulary
+from ner_elmo.bilm.files.directory import BilmFiles, BilmPlace, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
+from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.hdf5 import open_hdf5, read_array
 from ner_elmo.text.vocabulary import Vocabulary
@@ -121,13 +120,13 @@ class Elmo:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        place: BilmPlace,
         *,
         device: str | torch.device = "cpu",
         precision: str = "fp32",
         batch_tokens: int | None = None,
     ) -> Elmo:
-        """Load a biLM from any place that :func:`ner_elmo.bilm.files.directory.find_bilm` knows.
+        """Load a biLM from any place that :func:`ner_elmo.bilm.files.directory.find_bilm` knows, or an opened one.
 
         Raises:
             UsageError: nothing is there, or the precision is unknown.
@@ -137,7 +136,7 @@ class Elmo:
             raise UsageError(f"--precision {precision}: not available; expected {', '.join(PRECISIONS)}")
         if precision == "int8" and torch.device(device).type != "cpu":
             raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
-        files = find_bilm(path)
+        files = find_bilm(place)
         model = load_bilm(files).to(device)
         model.prepare_for_inference(precision)
         return cls(model, files, batch_tokens, precision)
@@ -154,7 +153,7 @@ class Elmo:
             float32 arrays ``(layers, tokens, dim)``; ``(tokens, dim)`` for ``mean`` and ``top``. Boundaries left out.
         """
         wanted = self._layer_numbers(layers)
-        for chunk in in_chunks(sentences, self.read_ahead_tokens, boundaries=2):
+        for chunk in in_chunks(sentences, self.read_ahead_tokens, BOUNDARIES):
             yield from self._embed_chunk(chunk, wanted, layers)
 
     def _layer_numbers(self, layers: Layers) -> list[int]:
@@ -189,48 +188,21 @@ class Elmo:
                 start = end
         return results  # type: ignore[return-value]
 
-    def _encode(self, sentences: Sequence[Sequence[str]], n_layers: int | None) -> Tensor:
-        """All layers of sentences of falling lengths, one after the other: ``(1 + n_layers, positions, dim)``.
+    def _encode(self, sentences: Sequence[Sequence[str]], n_layers: int) -> Tensor:
+        """The token layer and ``n_layers`` above it of sentences of falling lengths, one after the other:
+        ``(1 + n_layers, positions, dim)``.
 
         Nobody sees the vectors of the boundaries, and the states behind them are the same for all sentences.
         """
         if self._starts is None:
             table, ((begin, end),) = self._types.rows_of([self._boundaries])
             self._starts = self.model.starts(table[begin : begin + 1], table[end : end + 1])
-        return self._run(sentences, n_layers, self._starts)
-
-    def _run(self, sentences: Sequence[Sequence[str]], n_layers: int | None, starts: Starts | None) -> Tensor:
         table, rows = self._types.rows_of(sentences)
         index = torch.tensor([row for sentence in rows for row in sentence], device=self.device, dtype=torch.long)
         distinct, which = torch.unique(index, return_inverse=True)
         types = Types(functional.embedding(distinct, table), which)
         vectors = functional.embedding(which, types.vectors)
-        return self.model.layers(vectors, [len(row) for row in rows], n_layers, starts, types)
-
-    def layers(
-        self, sentences: Sequence[Sequence[str]], n_layers: int | None = None, boundaries: bool = False
-    ) -> Tensor:
-        """All layers of one batch as a padded tensor ``(1 + n_layers, batch, time, dim)``, 0 at padding.
-
-        Args:
-            n_layers: LSTM layers to compute, from below; all by default.
-            boundaries: keep the positions of the sentence boundaries (two more in ``time``).
-        """
-        falling = sorted(range(len(sentences)), key=lambda i: -len(sentences[i]))
-        with torch.inference_mode():
-            if boundaries:
-                begin, last = self._boundaries
-                sentences = [[begin, *tokens, last] for tokens in sentences]
-                encoded = self._run([sentences[i] for i in falling], n_layers, None)
-            else:
-                encoded = self._encode([sentences[i] for i in falling], n_layers)
-            parts: list[Tensor] = [encoded] * len(sentences)
-            start = 0
-            for i in falling:
-                end = start + len(sentences[i])
-                parts[i] = encoded[:, start:end].transpose(0, 1)
-                start = end
-            return nn.utils.rnn.pad_sequence(parts, batch_first=True).permute(2, 0, 1, 3)
+        return self.model.layers(vectors, [len(row) for row in rows], n_layers, self._starts, types)
 
 
 def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.ndarray | None]:

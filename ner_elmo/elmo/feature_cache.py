@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from ner_elmo.errors import ModelError, NerElmoError, is_out_of_memory
-from ner_elmo.text.files import replace_file, sha256_of_file
+from ner_elmo.text.files import replace_file
 from ner_elmo.text.hdf5 import check_shape, find_dataset
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def compute_features(
     dtype: str = "float16",
 ) -> Iterator[np.ndarray]:
     """The features of each sentence, in order: ``(len(layers), time, dim)``, or ``(1, time, dim)``, their mean."""
-    for found in elmo.embed(sentences, layers=list(layers)):
-        yield (found.mean(axis=0, keepdims=True) if average else found).astype(dtype)
+    for vectors in elmo.embed(sentences, layers=list(layers)):
+        yield (vectors.mean(axis=0, keepdims=True) if average else vectors).astype(dtype)
 
 
 class StoredFeatures:
@@ -149,10 +149,10 @@ class FeatureCache:
         path = self.path(key)
         for candidate in [key] if average or key == everything else [key, everything]:
             rows = [0] if average else [candidate["layers"].index(layer) for layer in layers]
-            found = self._open(candidate, offsets, rows, in_memory)
-            if found is not None:
+            stored = self._open(candidate, offsets, rows, in_memory)
+            if stored is not None:
                 self._note(f"biLM layers of {offsets[-1]:,} tokens: read from {self.path(candidate)}")
-                return found
+                return stored
         n_layers = 1 if average else len(layers)
         if not self._fits(int(offsets[-1]) * n_layers * self.elmo.dim * np.dtype(dtype).itemsize + offsets.nbytes):
             return None
@@ -226,7 +226,7 @@ def bilm_digest(elmo: Elmo) -> str:
     parts = [files.weights, files.vocabulary, files.vocabulary_vectors]
     if files.many_langs is not None:
         parts = [path for path in sorted(files.many_langs.iterdir()) if path.is_file()]
-    return _digest_of([repr(elmo.options), *(None if path is None else sha256_of_file(path) for path in parts)])
+    return _digest_of([repr(elmo.options), *(None if path is None else files.sha256(path) for path in parts)])
 
 
 def sentences_digest(sentences: Iterable[Sequence[str]]) -> str:

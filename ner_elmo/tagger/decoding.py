@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ner_elmo.tagger.network.inputs import Example, batches_by_length, collate
+from ner_elmo.tagger.network.inputs import Example, collate
 from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.text.batching import batches_by_length
 from ner_elmo.text.tag_scheme import Span, read_tags
 
 BATCH_TOKENS = 4096
@@ -26,8 +27,8 @@ def predict(
     """The most probable entities of each sentence."""
     results: list[list[Span]] = [[] for _ in examples]
     for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
-        for index, found in zip(indices, decode(model, emissions, mask), strict=True):
-            results[index] = found
+        for index, spans in zip(indices, decode(model, emissions, mask), strict=True):
+            results[index] = spans
     return results
 
 
@@ -41,10 +42,10 @@ def predict_scored(
     """The most probable entities of each sentence, each with its probability P(span, label | sentence) in 0..1."""
     results: list[list[ScoredSpan]] = [[] for _ in examples]
     for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
-        found = decode(model, emissions, mask)
-        log_scores = model.crf.span_log_probabilities(emissions, mask, found, temperature)
-        for index, sentence, scores in zip(indices, found, log_scores, strict=True):
-            results[index] = [(span, math.exp(score)) for span, score in zip(sentence, scores, strict=True)]
+        decoded = decode(model, emissions, mask)
+        log_scores = model.crf.span_log_probabilities(emissions, mask, decoded, temperature)
+        for index, spans, scores in zip(indices, decoded, log_scores, strict=True):
+            results[index] = [(span, math.exp(score)) for span, score in zip(spans, scores, strict=True)]
     return results
 
 

@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import SOFTMAX, copy_bilm
+from ner_elmo.bilm.files.directory import SOFTMAX, BilmPlace, copy_bilm, find_bilm
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.runs.directory import BILM, REPORT
 from ner_elmo.tagger.network.inputs import Words
@@ -54,16 +54,23 @@ class StoredTagger:
         return _temperature(self.info)
 
 
-def store_bilm(source: str | Path, directory: Path, with_softmax: bool = False) -> None:
-    """Copy what tagging needs of a biLM to ``directory/bilm``; with its output layer, perplexity and further
-    pretraining are possible from there too."""
+class StoredBilm(NamedTuple):
+    """The biLM beside a tagger: the SHA-256 of its files by their names, as far as they are known; and its place as the
+    tagger names it, ``bilm``, or ``../bilm`` where several seeds share it."""
+
+    digests: Mapping[str, str]
+    place: str = BILM
+
+
+def store_bilm(source: BilmPlace, directory: Path, with_softmax: bool = False) -> StoredBilm:
+    """Copy what tagging needs of a biLM to ``directory/bilm``, unless it is there; with its output layer, perplexity
+    and further pretraining are possible from there too."""
+    files = find_bilm(source)
     target = directory / BILM
-    if target.exists() and any(
-        target.samefile(place) for place in (Path(source), Path(source) / BILM) if place.exists()
-    ):
-        return
+    if target.exists() and target.samefile(files.root):
+        return StoredBilm({file.name: digest for file, digest in files.digests.items()})
     with replace_directory(target) as temporary:
-        copy_bilm(source, temporary, with_softmax)
+        return StoredBilm(copy_bilm(files, temporary, with_softmax))
 
 
 def write_tagger(
@@ -72,14 +79,14 @@ def write_tagger(
     words: Words,
     info: Mapping[str, Any],
     storage: str = "float32",
-    bilm: str | None = None,
+    bilm: StoredBilm | None = None,
 ) -> dict[str, Any]:
     """Write the files of a tagger into ``directory``; ``tagger.json``, without which it is no tagger, comes last.
 
     Args:
         info: what ``tagger.json`` says beyond its format, the options and the digests (text, licence, data).
         storage: ``float32``, or ``float16`` for half the size.
-        bilm: where its biLM stands already (``bilm`` or ``../bilm``); None for a tagger without one.
+        bilm: its biLM, which stands there already (:func:`store_bilm`); None for a tagger without one.
 
     Returns:
         What ``tagger.json`` says.
@@ -96,9 +103,9 @@ def write_tagger(
             write_array(file, "vectors", model.words.table().float().cpu().numpy(), storage)
             file.create_dataset("words", data=_joined(words.words))
         written.append(WORD_VECTORS)
+    digests = {name: sha256_of_file(directory / name) for name in written}
     if bilm is not None:
-        folder = directory / bilm
-        written += [f"{bilm}/{file.name}" for file in sorted(folder.iterdir()) if file.name != SOFTMAX]
+        digests |= _digests_of_bilm(directory, bilm)
     values = {
         "format_version": FORMAT_VERSION,
         **info,
@@ -106,11 +113,17 @@ def write_tagger(
         "tags": model.options.tags,
         "options": model.options.as_dict(),
         "storage": storage,
-        "bilm": bilm,
-        "files": {name: sha256_of_file(directory / name) for name in written},
+        "bilm": None if bilm is None else bilm.place,
+        "files": digests,
     }
     _write_info(directory / INFO, values)
     return values
+
+
+def _digests_of_bilm(directory: Path, bilm: StoredBilm) -> dict[str, str]:
+    """The digests of all that tagging reads of it, by the files' places below the tagger's ``directory``."""
+    files = [file for file in sorted((directory / bilm.place).iterdir()) if file.name != SOFTMAX]
+    return {f"{bilm.place}/{file.name}": bilm.digests.get(file.name) or sha256_of_file(file) for file in files}
 
 
 def _stored_shape(value: torch.Tensor) -> tuple[int, ...]:
@@ -269,7 +282,13 @@ def _in_bilm(name: str) -> bool:
 
 
 def copy_tagger(source: Path, target: Path) -> None:
-    """Copy a tagger without what else its run directory holds (checkpoints, log, predictions), ready to ship."""
+    """Copy a tagger without what else its run directory holds (checkpoints, log, predictions and what quotes the
+    corpus), ready to ship; with the biLM's output layer if it was kept.
+
+    Raises:
+        UsageError: ``source`` is not a tagger directory, or shares its biLM with other seeds.
+        ModelError: one of its files is missing or damaged.
+    """
     info = read_info(source)
     if info["bilm"] not in (None, BILM):
         raise UsageError(f"{source}: shares its biLM with other seeds; copy the folder above it")

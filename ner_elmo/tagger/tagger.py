@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
+from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import sentences as split_sentences
@@ -27,10 +28,10 @@ DEFAULT_MODEL = "en"
 BATCH_TOKENS = 2048
 # Sentences are sorted by length within so many batches' worth of tokens; no more than that is held at once.
 CHUNK_BATCHES = 8
+CHUNK_CHARACTERS = 4  # of raw text for each token of a chunk, roughly those of a token and its blank
 
 Unit = str | Sequence[str]
 FoundSpan = tuple[Span, float | None]  # with its probability, if that was asked for
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,14 @@ class Tagger:
         return self._tag_many(text, tokenized, scores)
 
     def _tag_many(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
-        for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
+        for chunk in self._chunks(units):
             yield from self._documents(chunk, tokenized, scores)
 
     def tag_each(
         self, units: Iterable[Unit], *, tokenized: bool = False, scores: bool = True
     ) -> Iterator[Document | Failure]:
         """As :meth:`tag` for many units, but one that fails does not end the others: it becomes a :class:`Failure`."""
-        for chunk in _chunks(units, len, 4 * CHUNK_BATCHES * self.batch_tokens):
+        for chunk in self._chunks(units):
             try:
                 yield from self._documents(chunk, tokenized, scores)
             except (NerElmoError, MemoryError, RuntimeError, ValueError):
@@ -163,8 +164,12 @@ class Tagger:
     def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
         """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
         ``scores``)."""
-        for chunk in _chunks(sentences, len, CHUNK_BATCHES * self.batch_tokens):
+        for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
             yield from self._predict(chunk, scores)
+
+    def _chunks(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
+        """Units whose documents are held at once. A single one may be a book, so their sentences are cut again."""
+        return in_chunks(units, CHUNK_CHARACTERS * CHUNK_BATCHES * self.batch_tokens)
 
     @property
     def _scheme(self) -> str:
@@ -174,10 +179,10 @@ class Tagger:
     def _documents(self, units: Sequence[Unit], tokenized: bool, scores: bool) -> list[Document]:
         documents = [self._read(unit, tokenized) for unit in units]
         forms = [[token.form for token in sentence] for document in documents for sentence in document.sentences]
-        found = iter(self.tag_tokens(forms, scores=scores))
+        entities = iter(self.tag_tokens(forms, scores=scores))
         for document in documents:
             for sentence in document.sentences:
-                document.entities += [_entity(document.text, sentence, *scored) for scored in next(found)]
+                document.entities += [_entity(document.text, sentence, *scored) for scored in next(entities)]
         return documents
 
     def _read(self, unit: Unit, tokenized: bool) -> Document:
@@ -200,8 +205,8 @@ class Tagger:
             for tokens, frozen in zip(sentences, layers, strict=True)
         ]
         if not scores:
-            found = predict(self.model, examples, self.device, self.batch_tokens)
-            return [[(span, None) for span in sentence] for sentence in found]
+            unscored = predict(self.model, examples, self.device, self.batch_tokens)
+            return [[(span, None) for span in sentence] for sentence in unscored]
         scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
         return [list(sentence) for sentence in scored]
 
@@ -209,17 +214,3 @@ class Tagger:
 def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:
     start, end = sentence[span.start].start, sentence[span.end - 1].end
     return Entity(start, end, span.label, text[start:end], score)
-
-
-def _chunks(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
-    """Consecutive items in lists whose sizes add up to ``most`` or just beyond."""
-    chunk: list[T] = []
-    held = 0
-    for item in items:
-        chunk.append(item)
-        held += max(1, size(item))
-        if held >= most:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk

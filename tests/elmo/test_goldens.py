@@ -19,7 +19,7 @@ from ner_elmo.bilm.options import read_options
 from ner_elmo.elmo.dump import write_embeddings
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.scalar_mix import ScalarMix
-from ner_elmo.text.characters import char_ids
+from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
 
 CASES = [
     "clip_asym", "clip_bind", "clip_none", "layers1", "layers3", "small_shape", "tf_maxchars12", "tf_nohighway",
@@ -38,11 +38,27 @@ def load_case(goldens: Path, case: str) -> tuple[Elmo, dict[str, list[list[str]]
     return Elmo.load(folder / "weights.hdf5"), tokens, dict(np.load(folder / "expected.npz"))
 
 
+def padded_layers(elmo: Elmo, sentences: list[list[str]]) -> torch.Tensor:
+    """All layers of one batch as the references give them: ``(layers, batch, time, dim)``, 0 at padding."""
+    parts = [torch.from_numpy(layers).transpose(0, 1) for layers in elmo.embed(sentences)]
+    return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).permute(2, 0, 1, 3)
+
+
+def layers_with_boundaries(elmo: Elmo, sentences: list[list[str]]) -> torch.Tensor:
+    """The same with the sentence boundaries' positions, two more in ``time``: read from the zero state."""
+    parts = []
+    with torch.inference_mode():
+        for tokens in sentences:
+            ids = torch.from_numpy(char_ids([BEGIN_SENTENCE, *tokens, END_SENTENCE], elmo.options.max_characters))
+            parts.append(elmo.model.layers(elmo.model.token_encoder(ids), [len(ids)]).transpose(0, 1))
+    return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True).permute(2, 0, 1, 3).clone()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_encoder_in_one_batch(goldens: Path, case: str) -> None:
     elmo, batches, expected = load_case(goldens, case)
     for name, sentences in batches.items():
-        layers = elmo.layers(sentences).numpy()
+        layers = padded_layers(elmo, sentences).numpy()
         mask = expected[f"{name}.mask"].astype(bool)
         wanted = expected[f"{name}.layers"]
         assert layers.shape == wanted.shape
@@ -119,11 +135,11 @@ def test_zero_state_is_the_reference_without_its_memory(goldens: Path) -> None:
     elmo = Elmo.load(folder / sequence["weights"])
     for i, batch in enumerate(sequence["batches"]):
         mask = expected[f"{i}.mask"].astype(bool)
-        found = elmo.layers(batch).numpy()[:, mask]
+        found = padded_layers(elmo, batch).numpy()[:, mask]
         np.testing.assert_allclose(found, expected[f"{i}.stateless_layers"][:, mask], atol=2e-5, rtol=0)
     np.testing.assert_allclose(expected["0.layers"], expected["0.stateless_layers"], atol=2e-5, rtol=0)
-    found = elmo.layers(sequence["batches"][5]).numpy()
-    np.testing.assert_array_equal(found, elmo.layers(sequence["batches"][6]).numpy())  # the same text twice
+    found = padded_layers(elmo, sequence["batches"][5]).numpy()
+    np.testing.assert_array_equal(found, padded_layers(elmo, sequence["batches"][6]).numpy())  # the same text twice
 
 
 def test_how_far_carried_state_is_from_ours(goldens: Path) -> None:
@@ -134,7 +150,7 @@ def test_how_far_carried_state_is_from_ours(goldens: Path) -> None:
     parts = []
     for i, batch in enumerate(sequence["batches"][1:], start=1):
         mask = expected[f"{i}.mask"].astype(bool)
-        parts.append(np.abs(elmo.layers(batch).numpy() - expected[f"{i}.layers"])[:, mask].reshape(3, -1))
+        parts.append(np.abs(padded_layers(elmo, batch).numpy() - expected[f"{i}.layers"])[:, mask].reshape(3, -1))
     difference = np.concatenate(parts, axis=1)
     assert difference.shape[1] == 73 * 16
     np.testing.assert_allclose(difference.mean(1), [0, 0.15, 0.27], atol=0.005)
@@ -167,7 +183,7 @@ def test_layers_with_boundaries(goldens: Path) -> None:
         for name in ("mixed", "empty_row"):
             if f"{name}.layers_with_boundaries" in expected:
                 seen += 1
-                layers = elmo.layers(batches[name], boundaries=True).numpy()
+                layers = layers_with_boundaries(elmo, batches[name]).numpy()
                 mask = expected[f"{name}.mask_with_boundaries"].astype(bool)
                 wanted = expected[f"{name}.layers_with_boundaries"][:, mask]
                 np.testing.assert_allclose(layers[:, mask], wanted, atol=tolerance(case), rtol=0)
@@ -245,7 +261,7 @@ def test_weighted_layers_of_bilm_tf(goldens: Path) -> None:
     folder = goldens / "weight_layers_tf"
     expected = dict(np.load(folder / "expected.npz"))
     elmo, batches, _ = load_case(goldens, "tiny_relu_hw1")
-    layers, mask = elmo.layers(batches["mixed"]).clone(), torch.from_numpy(expected["mask"].astype(bool))
+    layers, mask = padded_layers(elmo, batches["mixed"]), torch.from_numpy(expected["mask"].astype(bool))
     for number, layer_norm in (("0", False), ("1", True)):
         mix = ScalarMix(3, layer_norm)
         with torch.no_grad():
@@ -294,7 +310,7 @@ def test_the_one_layer_layout_of_bilm_tf(goldens: Path, tmp_path: Path) -> None:
             del target[f"{direction}/RNN/MultiRNNCell"]
     shutil.copyfile(folder / "options.json", tmp_path / "options.json")
     expected, batches = dict(np.load(folder / "expected.npz")), read_json(folder / "tokens.json")
-    layers = Elmo.load(tmp_path / "weights.hdf5").layers(batches["mixed"]).numpy()
+    layers = padded_layers(Elmo.load(tmp_path / "weights.hdf5"), batches["mixed"]).numpy()
     mask = expected["mixed.mask"].astype(bool)
     np.testing.assert_allclose(layers[:, mask], expected["mixed.layers"][:, mask], atol=2e-5, rtol=0)
 
@@ -304,7 +320,7 @@ def test_elmo_module_of_allennlp(goldens: Path) -> None:
     folder = goldens / "elmo_module"
     meta, expected = read_json(folder / "meta.json"), dict(np.load(folder / "expected.npz"))
     elmo = Elmo.load(folder / meta["weights"])
-    layers = elmo.layers(meta["sentences"], boundaries=True).clone()
+    layers = layers_with_boundaries(elmo, meta["sentences"])
     lengths = torch.tensor([len(sentence) for sentence in meta["sentences"]])
     mask = torch.arange(layers.shape[2]) < (lengths + 2).unsqueeze(1)
     for variant in meta["variants"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +51,10 @@ def file_arrays(model: BiLm, path: Path) -> dict[str, np.ndarray]:
     """The arrays of the weight file that ``model`` is written to, as float64."""
     write_weights(model, path)
     return {name: array.astype(float) for name, array in datasets(path).items()}
+
+
+def copy_pair(source: Path, target: Path, weights: str = "weights.hdf5", options: str = "options.json") -> None:
+    """The two published files of a biLM directory, under these names."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / "weights.hdf5", target / weights)
+    shutil.copyfile(source / "options.json", target / options)

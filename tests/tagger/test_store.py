@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.tagger.store import load_tagger, read_info, write_tagger
+from ner_elmo.tagger.store import StoredBilm, load_tagger, read_info, write_tagger
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.training.run import run
 from tests.support.devices import CPU
+from tests.support.hash_count import count_hashes
 from tests.support.toy_language import toy_config
 
 TEXT = "Ann Smith sees Rome City today."
@@ -30,7 +32,7 @@ def test_a_directory_is_self_contained_and_gives_back_what_was_written(copied: P
     assert stored.bilm == copied / "bilm"
     assert stored.text == "en-1"
     assert not stored.model.training
-    write_tagger(copied, stored.model, stored.words, {"text": stored.info["text"]}, bilm="bilm")
+    write_tagger(copied, stored.model, stored.words, {"text": stored.info["text"]}, bilm=StoredBilm({}))
     again = load_tagger(copied)
     assert again.words.words == stored.words.words
     assert again.words.n_tuned == stored.words.n_tuned
@@ -48,6 +50,24 @@ def test_half_precision_is_half_the_size_and_hardly_differs(toy: Path, tmp_path:
     assert read_info(tmp_path / "float16")["storage"] == "float16"
     sizes = [(tmp_path / storage / "tagger.hdf5").stat().st_size for storage in ("float32", "float16")]
     assert sizes[1] < 0.7 * sizes[0]
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_a_run_reads_each_file_of_its_bilm_once_for_its_digest(
+    toy: Path, bilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: tuple[int, ...]
+) -> None:
+    """However many labelled files, caches, reports and seeds say which biLM it was; the copy is known by its source."""
+    for part in ("train", "dev"):
+        assert main(["convert", str(toy / part), str(tmp_path / f"{part}.jsonl"), "--to", "jsonl"]) == 0
+    read = count_hashes(monkeypatch)
+    changes = {"train": str(tmp_path / "train.jsonl"), "dev": str(tmp_path / "dev.jsonl"), "test": None}
+    config = toy_config(toy, bilm=str(bilm), epochs=1, seeds=seeds, **changes)
+    run(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache")
+    names = ("options.json", "weights.hdf5", "vocab.txt", "vocab_embedding.hdf5", "softmax.hdf5")
+    assert {file.name: n for file, n in read.items() if file.parent == bilm.resolve()} == dict.fromkeys(names, 1)
+    copied = (tmp_path / "run" / "bilm").resolve()
+    assert sum(n for file, n in read.items() if file.parent == copied) == 0
+    load_tagger(tmp_path / "run")  # and the digests are right
 
 
 def listed(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ from ner_elmo.errors import UsageError
 from ner_elmo.tagger import tagger as prediction
 from ner_elmo.tagger.tagger import Failure, Tagger, find_model
 from ner_elmo.text.documents import Document
+from tests.support.marginals import token_marginals
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_scores_are_the_share_of_tag_sequences_that_hold_the_span(tagger: Tagger
     assert tagger.elmo is not None
     (layers,) = elmo_layers(tagger.elmo, [tokens], [0, 1, 2], average=False)
     batch = collate([Example(tuple(tokens), tagger.words.indices(tokens), layers)])
-    marginals = tagger.model.crf.token_marginals(tagger.model(batch), batch.mask)[0]
+    marginals = token_marginals(tagger.model.crf, tagger.model(batch), batch.mask)[0]
     assert [span for span, _ in found] == [(0, 1, "PER"), (2, 3, "LOC")]
     for span, score in found:
         assert score == pytest.approx(

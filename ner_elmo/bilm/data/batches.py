@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ner_elmo.bilm.data.corpus import Sentence, by_length
+from ner_elmo.bilm.data.corpus import Sentence
 from ner_elmo.bilm.token_encoder import TokenEncoder
 from ner_elmo.errors import DataError
+from ner_elmo.text.batching import by_length
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.vocabulary import Vocabulary
 

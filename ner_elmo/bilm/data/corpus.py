@@ -83,38 +83,6 @@ class TextSource:
         return replace(self, split=Split(HELDOUT_SHARE if n_sentences == LITTLE_TEXT else HELDOUT_SHARE_OF_LITTLE))
 
 
-def in_chunks(sentences: Iterable[Sentence], n_positions: int, boundaries: int) -> Iterator[list[Sentence]]:
-    """Cut a stream of sentences into lists of about ``n_positions`` tokens, each sentence with so many ``boundaries``
-    counted to it."""
-    chunk: list[Sentence] = []
-    held = 0
-    for sentence in sentences:
-        chunk.append(sentence)
-        held += len(sentence) + boundaries
-        if held >= n_positions:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
-
-
-def by_length(sentences: Sequence[Sentence], batch_tokens: int) -> Iterator[list[int]]:
-    """Group sentences of like length, shortest first, so that padded positions stay within ``batch_tokens``.
-
-    Yields:
-        Indices into ``sentences``; a sentence longer than the budget is alone in its group.
-    """
-    group: list[int] = []
-    for i in sorted(range(len(sentences)), key=lambda i: len(sentences[i])):
-        width = len(sentences[i]) + 2
-        if group and width * (len(group) + 1) > batch_tokens:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group
-
-
 def describe(files: Iterable[Path]) -> str:
     """Names of the files for messages."""
     return ", ".join(display_name(file) for file in files)

@@ -44,7 +44,14 @@ DEFAULT_INFO: dict[str, Any] = {
 
 @dataclass
 class BilmFiles:
-    """Where a biLM's files are; ``None`` for what is not there. ``info`` is ``bilm.json`` or stated defaults.
+    """An opened biLM: where its files are, ``None`` for what is not there.
+
+    Open it once (:func:`find_bilm`) and hand it on: whatever took its path takes the opened one, too, and then neither
+    looks for the files nor reads them for their digests again.
+
+    Attributes:
+        info: ``bilm.json``, or stated defaults.
+        digests: the SHA-256 of each file that was read for it so far: those that ``bilm.json`` records, verified.
 
     A directory of ELMoForManyLangs has none of the published files but its ``root``.
     """
@@ -57,11 +64,21 @@ class BilmFiles:
     softmax: Path | None = None
     many_langs: Path | None = None
     info: Mapping[str, Any] = field(default_factory=lambda: DEFAULT_INFO)
+    digests: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def sha256(self, file: Path) -> str:
+        """The SHA-256 of one of the files, in hexadecimal; it is read once."""
+        if file not in self.digests:
+            self.digests[file] = sha256_of_file(file)
+        return self.digests[file]
 
     @property
     def tokenizer(self) -> str:
         """The tokenizer that the model's text went through: ``whitespace`` where it came tokenised."""
         return str(self.info.get("text", {}).get("tokens", "whitespace"))
+
+
+BilmPlace = str | Path | BilmFiles
 
 
 def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
@@ -75,16 +92,19 @@ def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
     return int(own) + int(before.get("tokens_seen_in_all") or before.get("tokens_seen") or 0)
 
 
-def find_bilm(path: str | Path) -> BilmFiles:
-    """Find a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
+def find_bilm(place: BilmPlace) -> BilmFiles:
+    """Open a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
     beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there); a directory
-    of ELMoForManyLangs; a zip of any directory (NLPL's repository has ``model.hdf5`` in it).
+    of ELMoForManyLangs; a zip of any directory (NLPL's repository has ``model.hdf5`` in it). An opened one is handed
+    back as it is.
 
     Raises:
         UsageError: nothing of the kind is there; the message says what was looked for.
         ModelError: ``bilm.json`` is damaged, or a file differs from its recorded digest.
     """
-    path = Path(path)
+    if isinstance(place, BilmFiles):
+        return place
+    path = Path(place)
     if not path.exists():
         raise UsageError(f"{path}: no such file or directory; expected a biLM (see docs/design.md §4)")
     if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
@@ -161,6 +181,7 @@ def _from_directory(folder: Path) -> BilmFiles:
     )
     if (info := present(INFO)) is not None:
         files.info = _read_info(info)
+        _verify(files)
     return files
 
 
@@ -168,7 +189,7 @@ def _read_info(path: Path) -> dict[str, Any]:
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
         version = info["format_version"]
-        digests = dict(info.get("sha256", {}))
+        dict(info.get("sha256", {}))  # what _verify reads
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: damaged ({error})") from None
     if version != FORMAT_VERSION:
@@ -180,18 +201,26 @@ def _read_info(path: Path) -> dict[str, Any]:
             f"{path}: found an initial_state, but this program starts every sentence from the zero state; "
             "try a newer ner-elmo"
         )
-    for name, digest in digests.items():
-        file = path.parent / name
+    return info  # type: ignore[no-any-return]
+
+
+def _verify(files: BilmFiles) -> None:
+    """Compare every file with its digest in ``bilm.json``.
+
+    Raises:
+        ModelError: one is missing or differs; the message names it.
+    """
+    for name, digest in files.info.get("sha256", {}).items():
+        file = files.root / name
         if Path(name).name != name or not file.is_file():
             # The softmax is only needed for perplexity and further training; copies for tagging leave it out.
             if name == SOFTMAX:
                 continue
             raise ModelError(f"{file}: missing, though {INFO} lists it")
-        if sha256_of_file(file) != digest:
+        if files.sha256(file) != digest:
             raise ModelError(
                 f"{file}: its contents differ from the digest in {INFO}; the file is damaged or was changed"
             )
-    return info  # type: ignore[no-any-return]
 
 
 def load_options(files: BilmFiles) -> BilmOptions:
@@ -290,87 +319,29 @@ def encode_tokens(model: BiLm, tokens: list[str], rows: int = 1024) -> torch.Ten
     return torch.cat(parts).cpu() if parts else torch.empty(0, model.options.lstm.projection_dim)
 
 
-def copy_bilm(source: str | Path, target: str | Path, with_softmax: bool = False) -> None:
-    """Copy what inference needs of a biLM into the folder ``target``, as a biLM directory."""
+def copy_bilm(source: BilmPlace, target: str | Path, with_softmax: bool = False) -> dict[str, str]:
+    """Copy what inference needs of a biLM into the folder ``target``, as a biLM directory.
+
+    Returns:
+        The SHA-256 of each file in it, by its name.
+    """
     files = find_bilm(source)
     target = Path(target)
     target.mkdir(parents=True, exist_ok=True)
     if files.many_langs is not None:
-        for part in files.many_langs.iterdir():
-            if part.suffix in _UNPACKED and part.name != CLASSIFIER:
-                shutil.copyfile(part, target / part.name)
-        return
+        parts = [part for part in files.many_langs.iterdir() if part.suffix in _UNPACKED and part.name != CLASSIFIER]
+        for part in parts:
+            shutil.copyfile(part, target / part.name)
+        return {part.name: files.sha256(part) for part in parts}
     named = {OPTIONS: files.options, WEIGHTS: files.weights, VOCABULARY: files.vocabulary}
     named |= {VOCABULARY_VECTORS: files.vocabulary_vectors, SOFTMAX: files.softmax if with_softmax else None}
-    for name, file in named.items():
-        if file is not None:
-            shutil.copyfile(file, target / name)
-    digests = {file.name: sha256_of_file(file) for file in sorted(target.iterdir()) if file.name in named}
+    present = {name: file for name, file in sorted(named.items()) if file is not None}
+    for name, file in present.items():
+        shutil.copyfile(file, target / name)
+    digests = {name: files.sha256(file) for name, file in present.items()}
     values = {**files.info, "sha256": digests}
     (target / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def convert_bilm(source: str | Path, target: str | Path, storage: str) -> None:
-    """Write a biLM as a biLM directory that stores ``float32`` or ``float16``.
-
-    Raises:
-        ModelError: the biLM has no vocabulary or no output layer; only a whole one can be converted. Or it is one of
-            ELMoForManyLangs, whose characters and words the format has no place for.
-    """
-    files = find_bilm(source)
-    _refuse_many_langs(files)
-    model, vocabulary = load_bilm(files), load_vocabulary(files)
-    softmax = load_softmax(files, vocabulary, model.options.lstm.projection_dim)
-    write_bilm(target, model, softmax, vocabulary, files.info, storage)
-
-
-def write_published_pair(source: str | Path, target: str | Path) -> list[str]:
-    """Write the two files that bilm-tf and AllenNLP read, ``options.json`` and ``weights.hdf5`` in float32.
-
-    A model with word input gets its ``vocab.txt`` beside them, without which its rows mean nothing.
-
-    Returns:
-        For each of the two programs that will refuse the network, a line that says so and why.
-
-    Raises:
-        ModelError: it is a model of ELMoForManyLangs, or has word input and no vocabulary.
-    """
-    files = find_bilm(source)
-    _refuse_many_langs(files)
-    model = load_bilm(files)
-    vocabulary = load_vocabulary(files) if model.options.char_cnn is None else None
-    with replace_directory(target) as temporary:
-        values = json.dumps(options_to_json(model.options), indent=2)
-        (temporary / OPTIONS).write_text(values + "\n", encoding="utf-8")
-        write_weights(model, temporary / WEIGHTS)
-        if vocabulary is not None:
-            write_vocabulary(vocabulary, temporary / VOCABULARY)
-    return _foreign_limits(model.options)
-
-
-def _refuse_many_langs(files: BilmFiles) -> None:
-    if files.many_langs is not None:
-        raise ModelError(
-            f"{files.root}: a model of ELMoForManyLangs; its code points and words have no place in the published "
-            "format, whose characters are bytes"
-        )
-
-
-def _foreign_limits(options: BilmOptions) -> list[str]:
-    """What of a network bilm-tf or AllenNLP cannot read (docs/elmo-format.md §2 and §3)."""
-    lstm, cnn = options.lstm, options.char_cnn
-    limits = {
-        "its input is words": cnn is None,
-        "use_skip_connections is false": not lstm.use_skip_connections,
-        "it has no LSTM projection (dim = projection_dim)": not lstm.has_projection,
-        f"max_characters_per_token is {options.max_characters}, not 50": options.max_characters != 50,
-        "it has no CNN projection (as many filters as projection_dim)": cnn and cnn.n_filters == lstm.projection_dim,
-    }
-    reasons = [reason for reason, applies in limits.items() if applies]
-    lines = [f"AllenNLP will not read it: {'; '.join(reasons)}"] if reasons else []
-    if cnn and cnn.n_filters < lstm.projection_dim:
-        lines.append(f"bilm-tf will not read it: {cnn.n_filters} filters, fewer than projection_dim")
-    return lines
+    return digests | {INFO: sha256_of_file(target / INFO)}
 
 
 def describe_options(options: BilmOptions) -> str:

@@ -34,7 +34,7 @@ class Start(NamedTuple):
 
 
 def find_parent(path: str | Path) -> BilmFiles:
-    """The files of the biLM to go on from.
+    """The biLM to go on from, opened.
 
     Raises:
         UsageError: nothing is there, or a model of ELMoForManyLangs.
@@ -49,14 +49,13 @@ def find_parent(path: str | Path) -> BilmFiles:
     return files
 
 
-def with_network_of_parent(config: PretrainConfig) -> PretrainConfig:
-    """The settings of ``--init`` with the parent's network.
+def with_network_of_parent(config: PretrainConfig, parent: BilmFiles) -> PretrainConfig:
+    """The settings of ``--init`` with the network of ``parent``, the model that it names.
 
     Raises:
         SettingError: the word table is to be the softmax's, and the parent has both, apart.
     """
-    assert config.init is not None
-    network = read_options(find_parent(config.init).options)
+    network = read_options(parent.options)
     if config.tie_embeddings and not network.tied and network.char_cnn is None:
         raise SettingError(
             "tie_embeddings", f"{config.init} has a word table and a softmax of its own; leave the flag out"
@@ -89,14 +88,19 @@ def vocabulary_from_parent(config: PretrainConfig, files: BilmFiles, counts: Cou
     return extended(parent, counts, size, config.min_count)
 
 
-def load_parent(config: PretrainConfig, vocabulary: Vocabulary, counts: Mapping[str, int]) -> Start:
+def load_parent(
+    config: PretrainConfig, vocabulary: Vocabulary, counts: Mapping[str, int], parent: BilmFiles | None = None
+) -> Start:
     """The parent's network and output layer for ``vocabulary``, with gradients for all that is learned.
+
+    Args:
+        parent: the model of ``config.init`` if it is open already.
 
     Raises:
         ModelError: a file is damaged, or the word table and the vocabulary do not fit one another.
     """
     assert config.init is not None
-    files = find_parent(config.init)
+    files = parent or find_parent(config.init)
     options = read_options(files.options)
     if config.dropout is not None:
         options = replace(options, dropout=config.dropout)

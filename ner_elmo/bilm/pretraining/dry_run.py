@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ner_elmo.bilm.data.corpus import find_files
+from ner_elmo.bilm.files.directory import BilmFiles
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare
@@ -39,11 +40,13 @@ def dry_run(
     count_processes: int = 1,
     quick_minutes: float | None = None,
     report: Report = silent,
+    parent: BilmFiles | None = None,
 ) -> dict[str, Any]:
     """Read a sample, build the model, time some steps; write nothing.
 
     Args:
         quick_minutes: then train for so long, with a schedule that ends there, and compare with a unigram model.
+        parent: the model of ``config.init`` if it is open already.
 
     Returns:
         Figures, in tokens, bytes, seconds and hours; those of a text that was not counted whole are estimates.
@@ -52,7 +55,7 @@ def dry_run(
         UsageError, DataError: as :func:`ner_elmo.bilm.pretraining.preparation.prepare`.
     """
     sample, scale = sample_sizes(find_files(config.corpus), config.encoding)
-    prepared = prepare(config, report, device.type, count_processes, sample, scale)
+    prepared = prepare(config, report, device.type, count_processes, sample, scale, parent)
     if scale > 1:
         prepared = replace(prepared, vocabulary=_as_large_as_expected(prepared))
     unfrozen = replace(prepared, config=replace(prepared.config, unfreeze=0.0, softmax_steps=0))
@@ -102,7 +105,9 @@ def _as_large_as_expected(prepared: Prepared) -> Vocabulary:
 
 
 def _trainer(prepared: Prepared, total_tokens: int, device: torch.device) -> Trainer:
-    return new_trainer(prepared.config, prepared.vocabulary, prepared.counts, total_tokens, device)
+    return new_trainer(
+        prepared.config, prepared.vocabulary, prepared.counts, total_tokens, device, parent=prepared.parent
+    )
 
 
 def _speed(trainer: Trainer, prepared: Prepared) -> tuple[float, float]:

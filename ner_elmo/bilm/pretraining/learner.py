@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ner_elmo.bilm.files.directory import BilmFiles
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.predictions import Predictions
 from ner_elmo.bilm.pretraining.adaptation import load_parent, start_from_unigrams
@@ -96,13 +97,18 @@ class Learner:
 
 
 def new_learner(
-    config: PretrainConfig, vocabulary: Vocabulary, counts: Counter[str] | None, device: torch.device
+    config: PretrainConfig,
+    vocabulary: Vocabulary,
+    counts: Counter[str] | None,
+    device: torch.device,
+    parent: BilmFiles | None = None,
 ) -> Learner:
-    """A network with fresh weights, or those of ``config.init``, and its optimizer."""
+    """A network with fresh weights, or those of ``config.init`` (``parent`` if it is open already), and its
+    optimizer."""
     torch.manual_seed(config.seed)
     counts = counts or Counter()
     if config.init is not None:
-        model, softmax, is_fresh = load_parent(config, vocabulary, counts)
+        model, softmax, is_fresh = load_parent(config, vocabulary, counts, parent)
     else:
         model, is_fresh = BiLm(config.bilm_options, len(vocabulary)), False
         model.reset_parameters()

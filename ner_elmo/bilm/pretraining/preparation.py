@@ -36,6 +36,7 @@ class Prepared:
     vocabulary: Vocabulary
     count: TextCount
     scale: float = 1.0
+    parent: BilmFiles | None = None
 
     @property
     def counts(self) -> Counter[str]:
@@ -60,6 +61,7 @@ def prepare(
     count_processes: int = 1,
     sample: Sequence[int] | None = None,
     scale: float = 1.0,
+    parent: BilmFiles | None = None,
 ) -> Prepared:
     """Find the text, count it in one pass, settle what the configuration leaves open, the vocabulary and the held-out
     sentences.
@@ -68,6 +70,7 @@ def prepare(
         device: ``cpu`` or ``cuda``, which the defaults depend on.
         count_processes: that count tokens.
         sample: characters of each file to count; the whole text is ``scale`` times as much.
+        parent: the model of ``config.init`` if it is open already.
 
     Raises:
         UsageError: a file is missing.
@@ -100,7 +103,8 @@ def prepare(
     n_tokens = round(count.n_tokens * scale)
     frequent = max(2, round(FREQUENT / scale))
     n_frequent = sum(n >= frequent for token, n in count.counts.items() if token != "</S>")
-    parent = find_parent(config.init) if config.init is not None else None
+    if config.init is not None:
+        parent = parent or find_parent(config.init)
     is_open = parent is None or not keeps_words(parent)
     config, chosen = settle(config, n_tokens, n_frequent, device, torch.get_num_threads(), is_open)
     if chosen:
@@ -113,7 +117,7 @@ def prepare(
     if parent is not None and keeps_words(parent):
         n_new = len(vocabulary) - sum(token in vocabulary for token in load_vocabulary(parent).tokens)
         note(report, f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others")
-    return Prepared(config, source, heldout, vocabulary, count, scale)
+    return Prepared(config, source, heldout, vocabulary, count, scale, parent)
 
 
 def rows_of(config: PretrainConfig) -> Rows:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ner_elmo.bilm.data.running_text import running_text
-from ner_elmo.bilm.files.directory import find_bilm, tokens_seen_in_all, write_bilm
+from ner_elmo.bilm.files.directory import BilmFiles, tokens_seen_in_all, write_bilm
 from ner_elmo.bilm.perplexity import Perplexity, held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.pretraining.checkpoint import load_checkpoint, save_checkpoint
 from ner_elmo.bilm.pretraining.config import PretrainConfig
@@ -47,6 +47,7 @@ def run(
     report: Report = silent,
     should_stop: Callable[[], bool] = lambda: False,
     deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
+    parent: BilmFiles | None = None,
 ) -> dict[str, Any]:
     """Pretrain into ``directory``, a run directory that ends up as a biLM directory.
 
@@ -56,6 +57,7 @@ def run(
         report: is handed every event (counts, steps, evaluations) as a dictionary with an ``event``.
         should_stop: asked after every step; if true in any process, a checkpoint is written and the run ends early.
         deferred: the block in which that is so (:meth:`ner_elmo.runs.stop.StopSignals.deferred`).
+        parent: the model of ``config.init`` if it is open already.
 
     Returns:
         The final report: ``finished``, tokens seen, held-out perplexities.
@@ -68,9 +70,11 @@ def run(
     if config.carry_state and processes.size > 1:
         raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
     report_first = report if processes.is_first else silent
-    prepared = prepare(config, report_first, device.type, count_processes)
+    prepared = prepare(config, report_first, device.type, count_processes, parent=parent)
     config = prepared.config
-    trainer = new_trainer(config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes)
+    trainer = new_trainer(
+        config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes, prepared.parent
+    )
     if config.carry_state:
         trainer.running_text = running_text(prepared.source, rows_of(config))
     if processes.is_first:
@@ -304,17 +308,16 @@ def _take_best_weights(trainer: Trainer, path: Path) -> None:
     trainer.learner.softmax.load_state_dict(best["softmax"])
 
 
-def _parent(path: Path) -> dict[str, Any]:
+def _parent(path: Path, files: BilmFiles) -> dict[str, Any]:
     """What a model says of the one that it goes on from: no place on a machine."""
     name = path.resolve().parent.name if path.name == "bilm" else path.resolve().name
     if not path.exists():  # a run that is resumed no longer needs it
         return {"name": name}
-    files = find_bilm(path)
     return {
         "name": name,
         "tokens_seen": files.info.get("tokens_seen"),
         "tokens_seen_in_all": tokens_seen_in_all(files.info),
-        "weights_sha256": sha256_of_file(files.weights),
+        "weights_sha256": files.sha256(files.weights),
     }
 
 
@@ -333,7 +336,7 @@ def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> d
         "tokens_seen": trainer.position.tokens,
         "steps": trainer.position.step,
         "licence": config.licence,
-        "parent": None if config.init is None else _parent(Path(config.init)),
+        "parent": _parent(Path(config.init), prepared.parent) if config.init and prepared.parent else None,
         "perplexity": report["perplexity"],
         "unigram_perplexity": report["unigram_perplexity"],
     }

@@ -21,9 +21,10 @@ import torch
 from torch import nn
 
 from ner_elmo.bilm.data.batches import Batch, make_batch, training_batches
-from ner_elmo.bilm.data.corpus import TextSource, by_length
+from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.data.read_ahead import read_ahead
 from ner_elmo.bilm.data.running_text import RunningText
+from ner_elmo.bilm.files.directory import BilmFiles
 from ner_elmo.bilm.predictions import directions, running_directions
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.distributed import Processes
@@ -32,6 +33,7 @@ from ner_elmo.bilm.pretraining.schedule import Place, learning_rate, rate_factor
 from ner_elmo.bilm.softmax import Sample
 from ner_elmo.errors import NerElmoError, is_out_of_memory
 from ner_elmo.nn.precision import computing
+from ner_elmo.text.batching import by_length
 from ner_elmo.text.vocabulary import Vocabulary
 
 BAD_STEPS_MOST = 10  # losses in a row that are not finite before training gives up
@@ -254,9 +256,10 @@ def new_trainer(
     total_tokens: int,
     device: torch.device,
     processes: Processes = Processes(),  # noqa: B008 - immutable
+    parent: BilmFiles | None = None,
 ) -> Trainer:
     """A run at its beginning (:func:`~ner_elmo.bilm.pretraining.learner.new_learner`)."""
-    learner = new_learner(config, vocabulary, counts, device)
+    learner = new_learner(config, vocabulary, counts, device, parent)
     return Trainer(config, total_tokens, vocabulary, learner, Machine(device, processes))
 
 

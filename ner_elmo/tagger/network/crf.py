@@ -25,8 +25,12 @@ EMISSION_LIMIT = 1e3
 class ConstrainedCrf(nn.Module):
     """A linear-chain CRF over a tag set in which sequences that break the tag scheme have probability zero.
 
-    The penalty is added to pytorch-crf's transition parameters whenever they are used, so that likelihood and
-    decoding see the same constraints and the parameters themselves stay free.
+    P(y | e) = exp(s(y)) / Z, with s(y) = start[y₀] + Σ_t e[t, y_t] + Σ_t move[y_t, y_t+1] + end[y_n−1] and Z the sum of
+    exp(s(y)) over all tag sequences (Lafferty, McCallum and Pereira 2001, section 3; how it is computed:
+    :mod:`ner_elmo.tagger.network.lattice`).
+
+    An illegal step's penalty is added to pytorch-crf's transition parameters whenever they are used, so that likelihood
+    and decoding see the same constraints and the parameters themselves stay free.
 
     Args:
         tag_set: The tags, ``"O"`` first (in ``"token"`` there need be none); a tag's position is its index.
@@ -61,11 +65,15 @@ class ConstrainedCrf(nn.Module):
         return -likelihood.to(emissions.dtype)
 
     def _path_score(self, weights: Tensor, tag_ids: Tensor, mask: Tensor) -> Tensor:
-        """The weight of one path through each sentence, ``(batch,)``."""
+        """The log-weight s(y) of one path through each sentence, ``(batch,)``."""
         starts, ends, moves = self._transitions(weights.dtype)
+        # (batch, time): any tag will do at padding, as its numbers are left out
         tag_ids = tag_ids.masked_fill(~mask, 0)
+        # (batch,): Σ_t e[t, y_t]
         emitted = weights.gather(2, tag_ids.unsqueeze(2)).squeeze(2).masked_fill(~mask, 0.0).sum(dim=1)
+        # (batch,): Σ_t move[y_t, y_t+1], where there is a token t + 1
         moved = moves[tag_ids[:, :-1], tag_ids[:, 1:]].masked_fill(~mask[:, 1:], 0.0).sum(dim=1)
+        # (batch,): the tag of the last token
         last = tag_ids.gather(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)).squeeze(1)
         return emitted + moved + (starts[tag_ids[:, 0]] + ends[last]) * mask.any(dim=1)
 
@@ -74,13 +82,14 @@ class ConstrainedCrf(nn.Module):
 
         Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool.
         """
+        # (batch,): pytorch-crf wants a token at least
         real = mask.any(dim=1)
         if not real.any():
             return [[] for _ in emissions]
         starts, ends, moves = self._transitions(emissions.dtype)
         legal = {"start_transitions": starts, "end_transitions": ends, "transitions": moves}
-        found = iter(functional_call(self.crf, legal, (_bounded(emissions[real]), mask[real])))
-        return [next(found) if is_real else [] for is_real in real.tolist()]
+        sequences = iter(functional_call(self.crf, legal, (_bounded(emissions[real]), mask[real])))
+        return [next(sequences) if is_real else [] for is_real in real.tolist()]
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """log Z: the log of the summed weights of all legal tag sequences; 0 for an empty sentence.
@@ -95,13 +104,6 @@ class ConstrainedCrf(nn.Module):
         transitions = self._transitions(weights.dtype)
         are_small = self._are_small(weights.detach().masked_fill(~mask.unsqueeze(2), 0.0), transitions)
         return LogPartition.apply(weights, mask, *transitions, are_small)  # type: ignore[no-any-return]
-
-    def token_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """P(tag at token | sentence) ``(batch, time, tags)``, 0 at padding: the gradient of log Z in the emissions."""
-        with torch.enable_grad():
-            emissions = emissions.detach().double().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.log_partition(emissions, mask).sum(), emissions)
-        return gradient
 
     def span_log_probabilities(
         self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]], temperature: float = 1.0
@@ -122,12 +124,15 @@ class ConstrainedCrf(nn.Module):
             weights = _bounded(emissions.double()) / temperature
             transitions = Transitions(*(one / temperature for one in self._transitions(torch.double)))
             are_small = self._are_small(weights, transitions)
+            # (batch, time, tags): entry (b, t, j) is the log-sum of all prefixes that end in tag j at token t ...
             before = messages_before(weights, transitions, are_small)
+            # ... and of all suffixes after token t, if that has tag j.
             after = messages_after(weights, mask, transitions, are_small)
+            # (batch,): every path passes token 0 in some tag
             log_z = torch.logsumexp(before[:, 0] + after[:, 0], dim=1)
             lattice = _Messages(weights, before, after, log_z, mask.sum(dim=1))
-            found = iter(self._spans(lattice, transitions.moves, spans).clamp(max=0.0).tolist())
-        return [[next(found) for _ in sentence] for sentence in spans]
+            log_probabilities = iter(self._spans(lattice, transitions.moves, spans).clamp(max=0.0).tolist())
+        return [[next(log_probabilities) for _ in sentence] for sentence in spans]
 
     def _are_small(self, weights: Tensor, transitions: Transitions) -> bool:
         """Whether no legal path's weight can underflow beside another's when they meet in a token.
@@ -142,41 +147,68 @@ class ConstrainedCrf(nn.Module):
         return bool(10 * size < 700)
 
     def _spans(self, lattice: _Messages, moves: Tensor, spans: Sequence[Sequence[Span]]) -> Tensor:
-        """log P of all spans of all sentences, ``(spans,)``: into the first tag, along the tags, out of the last."""
+        """log P of all spans of all sentences, ``(spans,)``: into the first tag, along the tags, out of the last.
+
+        A span from token a up to b (exclusive) with tags f, m, …, m, l fixes those tags, so that its paths are all
+        prefixes that end in f at a, the one way along, and all suffixes after l at b − 1 but those that would make the
+        span longer:
+
+            log P = α[a, f] + (moves and emissions after a) + log Σ_j exp(move[l, j] + e[b, j] + β[b, j]) − log Z
+
+        with j over the tags that do not go on with it, or with end[l] for that sum where b is the sentence's end.
+        """
         labels = sorted({span.label for sentence in spans for span in sentence})
+        # For each span, of all sentences one after the other: its sentence, first token, token after its last, label.
         places = [
             (row, span.start, span.end, labels.index(span.label))
             for row, sentence in enumerate(spans)
             for span in sentence
         ]
+        # (spans,) each, as all that is indexed by them below
         row, start, end, label = torch.tensor(places, device=moves.device).T
+        # By label: (labels, 2), (labels,), (labels,), (labels, tags)
         first, inner, last, goes_on = self._tags_of(labels, moves.device)
         is_single = end - start == 1
-        n_inner = (end - start - 2).clamp(min=0)  # tags between the first and the last one
+        # Tags between the first and the last one
+        n_inner = (end - start - 2).clamp(min=0)
+        # f, l and m of each span. A span of one token has a tag of its own (S- in BIOES, B- in IOB2), which is both its
+        # first and its last; one of two has no m, which is then only added and taken off again.
         first_tag = torch.where(is_single, first[label, 0], first[label, 1])
         last_tag = torch.where(is_single, first_tag, last[label])
         inner_tag = inner[label]
-        sums = lattice.weights.cumsum(dim=1)  # of the emissions of a tag up to and with a token
+        # (batch, time, tags): entry (b, t, j) is Σ e[u, j] over tokens u from 0 to t, so a difference of two has the
+        # emissions of a run of one tag, however long.
+        sums = lattice.weights.cumsum(dim=1)
+        # (spans,): the emissions after the first token, a + 1 to b - 1, as if all were tagged m ...
         inside = sums[row, end - 1, inner_tag] - sums[row, start, inner_tag]
+        # ... and then with l at the last one.
         inside = inside - lattice.weights[row, end - 1, inner_tag] + lattice.weights[row, end - 1, last_tag]
+        # (spans,): the transitions within: f to m, m to m as often as needed, m to l; or f to l where there is no m
         along = torch.where(
             n_inner > 0,
             moves[first_tag, inner_tag] + (n_inner - 1) * moves[inner_tag, inner_tag] + moves[inner_tag, last_tag],
             moves[first_tag, last_tag],
         )
+        # (spans,): the log-sum of all prefixes that end with the whole span; α has the emission of its first token
         score = lattice.before[row, start, first_tag] + torch.where(is_single, 0.0, inside + along)
+        # (spans,): the token after the span; where it is the last one, any will do, as nothing is read of it
         following = end.clamp(max=lattice.weights.shape[1] - 1)
+        # (spans, tags): entry (k, j) is the log-sum of all suffixes after span k that have tag j next ...
         on = moves[last_tag] + lattice.weights[row, following] + lattice.after[row, following]
+        # (spans,): ... over the tags that do not go on with the span
         on = torch.logsumexp(on.masked_fill(goes_on[label], -torch.inf), dim=1)
+        # Where the sentence ends with the span, β of its last token is the end's weight.
         is_at_end = end == lattice.lengths[row]
         return score + torch.where(is_at_end, lattice.after[row, end - 1, last_tag], on) - lattice.log_z[row]
 
     def _tags_of(self, labels: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """For each label: the first tags of a span of one token and of a longer one ``(labels, 2)``; the tag between
         the first and the last, and the last one, ``(labels,)``; which tags would go on with it ``(labels, tags)``."""
+        # The scheme itself says them: the tags of a span of one token, and of three, which have all kinds
         one, three = ([tags([Span(0, length, label)], length, self.scheme) for label in labels] for length in (1, 3))
         index = {tag: number for number, tag in enumerate(self.tag_set)}
         first = [[index[single[0]], index[longer[0]]] for single, longer in zip(one, three, strict=True)]
+        # In IOB2 I- goes on, in BIOES I- and E-, in BMES M- and E-; in "token" each token is a span of its own.
         on = "" if self.scheme == TOKEN else "IME"
         goes_on = [[tag in {f"{prefix}-{label}" for prefix in on} for tag in self.tag_set] for label in labels]
         return (

@@ -28,9 +28,6 @@ PAD_WORD = "<pad>"
 UNKNOWN_WORD = "<unk>"
 MAX_CHARACTERS = 50
 
-# Sentences of similar length are found within a pool of so many batches, so that batches still differ every epoch.
-POOL_BATCHES = 50
-
 
 class Words:
     """A list of words and the index of each; 0 is padding and 1 the unknown word.
@@ -52,8 +49,8 @@ class Words:
 
     def index(self, form: str) -> int:
         """The index of ``form``; failing that, of its lower-case form; failing that, of the unknown word."""
-        found = self._index.get(form)
-        return self._index.get(form.lower(), UNKNOWN_INDEX) if found is None else found
+        exact = self._index.get(form)
+        return self._index.get(form.lower(), UNKNOWN_INDEX) if exact is None else exact
 
     def indices(self, tokens: Sequence[str]) -> np.ndarray:
         """``(len(tokens),)`` int64."""
@@ -116,7 +113,7 @@ class Example:
 
 
 @dataclass(slots=True)
-class Batch:
+class TaggerBatch:
     """Sentences padded to the longest, as tensors.
 
     Attributes:
@@ -135,9 +132,9 @@ class Batch:
     mask: Tensor
     tag_ids: Tensor | None
 
-    def to(self, device: torch.device | str) -> Batch:
+    def to(self, device: torch.device | str) -> TaggerBatch:
         """The same batch on ``device``."""
-        return Batch(
+        return TaggerBatch(
             self.word_ids.to(device),
             self.type_ids.to(device),
             self.char_ids.to(device),
@@ -183,8 +180,8 @@ def _is_known(span: Span, tag_index: dict[str, int], scheme: str) -> bool:
     return tags([Span(0, 1, span.label)], 1, scheme)[0] in tag_index
 
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """Pad ``examples`` into one :class:`Batch`; a batch of empty sentences has ``time`` 0."""
+def collate(examples: Sequence[Example]) -> TaggerBatch:
+    """Pad ``examples`` into one :class:`TaggerBatch`; a batch of empty sentences has ``time`` 0."""
     size, time = len(examples), max((len(example.tokens) for example in examples), default=0)
     types: dict[str, int] = {}
     word_ids = np.zeros((size, time), dtype=np.int64)
@@ -199,7 +196,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         if example.tag_ids is not None:
             tag_ids[row, :length] = example.tag_ids
     has_tags = all(example.tag_ids is not None for example in examples)
-    return Batch(
+    return TaggerBatch(
         torch.from_numpy(word_ids),
         torch.from_numpy(type_ids),
         _char_ids(list(types)),
@@ -226,50 +223,11 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
     return torch.from_numpy(padded).float()
 
 
-def drop_singletons(batch: Batch, words: Words, probability: float = 0.5) -> Batch:
+def drop_singletons(batch: TaggerBatch, words: Words, probability: float = 0.5) -> TaggerBatch:
     """A training batch in which words seen once are unknown with ``probability``: so the unknown word is learned."""
     if not len(words):  # a tagger without word vectors has no words to look up
         return batch
     once = torch.from_numpy(words.singletons)[batch.word_ids]
     dropped = once & (torch.rand(once.shape) < probability)
     word_ids = batch.word_ids.masked_fill(dropped, UNKNOWN_INDEX)
-    return Batch(word_ids, batch.type_ids, batch.char_ids, batch.layers, batch.mask, batch.tag_ids)
-
-
-def batches_by_length(
-    lengths: Sequence[int],
-    batch_tokens: int,
-    batch_sentences: int | None = None,
-    rng: np.random.Generator | None = None,
-) -> list[list[int]]:
-    """Indices of sentences in batches of similar length that hold at most ``batch_tokens`` tokens with their padding.
-
-    A longer sentence is a batch of its own. With ``rng`` the order is random: similar lengths are then sought within
-    pools. Without it the longest come first.
-    """
-    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    pool = len(order) or 1
-    if rng is not None:
-        pool = POOL_BATCHES * (batch_sentences or 32)
-    batches: list[list[int]] = []
-    for start in range(0, len(order), pool):
-        by_length = sorted(order[start : start + pool].tolist(), key=lambda index: -lengths[index])
-        batches += _cut(by_length, lengths, batch_tokens, batch_sentences)
-    if rng is not None:
-        rng.shuffle(batches)
-    return batches
-
-
-def _cut(
-    by_length: list[int], lengths: Sequence[int], batch_tokens: int, batch_sentences: int | None
-) -> list[list[int]]:
-    """Cut a list of sentences, longest first, into batches."""
-    batches: list[list[int]] = []
-    longest = 0
-    for index in by_length:
-        full = batches and (len(batches[-1]) + 1) * longest > batch_tokens
-        if not batches or full or len(batches[-1]) == batch_sentences:
-            batches.append([])
-            longest = max(1, lengths[index])
-        batches[-1].append(index)
-    return batches
+    return TaggerBatch(word_ids, batch.type_ids, batch.char_ids, batch.layers, batch.mask, batch.tag_ids)

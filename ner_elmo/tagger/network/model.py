@@ -14,9 +14,9 @@ from ner_elmo.elmo.scalar_mix import ScalarMix
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.tagger.network.bilstm import BiLstm
 from ner_elmo.tagger.network.crf import ConstrainedCrf
-from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, Batch
+from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
 from ner_elmo.tagger.network.options import INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
-from ner_elmo.tagger.network.spelling import CharacterCnn
+from ner_elmo.tagger.network.spelling import SpellingCnn
 
 
 class TaggerModel(nn.Module):
@@ -30,7 +30,7 @@ class TaggerModel(nn.Module):
         self.words = WordVectors(options) if options.n_words else None
         self.characters = None
         if options.char_dim:
-            self.characters = CharacterCnn(options.char_dim, options.char_filters, options.char_width)
+            self.characters = SpellingCnn(options.char_dim, options.char_filters, options.char_width)
         self.elmo_dropout = Dropout(options.elmo_dropout)
         self.dropout = Dropout(options.dropout)
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
@@ -51,7 +51,7 @@ class TaggerModel(nn.Module):
                 if name.startswith("bias_ih"):
                     parameter.data.chunk(4)[1].fill_(1.0)  # torch's gate order is input, forget, cell, output
 
-    def forward(self, batch: Batch, in_bfloat16: bool = False) -> Tensor:
+    def forward(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:
         """Emissions ``(batch, time, tags)``; what stands at padding means nothing.
 
         ``in_bfloat16`` is for training: see :class:`~ner_elmo.tagger.network.bilstm.BiLstm`.
@@ -64,13 +64,13 @@ class TaggerModel(nn.Module):
             outputs = torch.cat([outputs, self._mixed(batch, self.output_mix)], dim=2)
         return self.output(self.dropout(outputs))  # type: ignore[no-any-return]
 
-    def _mixed(self, batch: Batch, mix: ScalarMix | None) -> Tensor:
+    def _mixed(self, batch: TaggerBatch, mix: ScalarMix | None) -> Tensor:
         """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
         assert batch.layers is not None, "this tagger reads biLM layers"
         mixed = batch.layers[0] if mix is None else mix(batch.layers, batch.mask)
         return self.elmo_dropout(mixed)  # type: ignore[no-any-return]
 
-    def _inputs(self, batch: Batch) -> list[Tensor]:
+    def _inputs(self, batch: TaggerBatch) -> list[Tensor]:
         parts = []
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
             parts.append(self._mixed(batch, self.mix))
@@ -80,7 +80,7 @@ class TaggerModel(nn.Module):
             parts.append(self.characters(batch.char_ids)[batch.type_ids])
         return parts
 
-    def loss(self, batch: Batch, in_bfloat16: bool = False) -> Tensor:
+    def loss(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:
         """Mean negative log-likelihood of a sentence of the batch, ``()``."""
         assert batch.tag_ids is not None
         return self.crf.neg_log_likelihood(self(batch, in_bfloat16), batch.tag_ids, batch.mask).mean()

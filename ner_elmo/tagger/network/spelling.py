@@ -22,8 +22,11 @@ from ner_elmo.nn.packing import packed
 from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID
 
 
-class CharacterCnn(nn.Module):
+class SpellingCnn(nn.Module):
     """Character embeddings, one convolution, the maximum over the token, relu.
+
+    Not the biLM's :class:`~ner_elmo.bilm.token_encoder.CharacterCnn`, which has filters of several widths, a boundary
+    at each end of a token, and highway layers above.
 
     Args:
         dim: numbers in a character embedding.
@@ -38,14 +41,14 @@ class CharacterCnn(nn.Module):
 
     def forward(self, char_ids: Tensor) -> Tensor:
         """``(types, width)`` raw ids → ``(types, filters)``. Padding counts for nothing."""
-        found = self._looked_up(char_ids) if char_ids.device.type == "cpu" else self._convolved(char_ids)
-        return torch.relu(found)
+        best = self._looked_up(char_ids) if char_ids.device.type == "cpu" else self._convolved(char_ids)
+        return torch.relu(best)
 
     def _convolved(self, char_ids: Tensor) -> Tensor:
         """As it is defined: the best value of each filter, before relu."""
         spelled = self.embedding(char_ids).transpose(1, 2)
-        found = self.convolution(spelled).masked_fill((char_ids == PADDING_ID).unsqueeze(1), -torch.inf)
-        best: Tensor = found.amax(dim=2)
+        values = self.convolution(spelled).masked_fill((char_ids == PADDING_ID).unsqueeze(1), -torch.inf)
+        best: Tensor = values.amax(dim=2)
         return best
 
     def _looked_up(self, char_ids: Tensor) -> Tensor:
@@ -61,8 +64,8 @@ class CharacterCnn(nn.Module):
         packing = packed(char_ids != PADDING_ID)
         windows = around.unfold(1, window, 1).flatten(0, 1).index_select(0, packing.ahead)
         best = BestWindow.apply(tables, windows, packing.sizes)
-        found: Tensor = torch.empty_like(best).index_copy(0, packing.order, best)
-        return found + bias
+        in_given_order: Tensor = torch.empty_like(best).index_copy(0, packing.order, best)
+        return in_given_order + bias
 
 
 class BestWindow(torch.autograd.Function):

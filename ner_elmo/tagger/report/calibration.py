@@ -31,7 +31,7 @@ _LEAST = 1e-12  # a probability of a wrong entity's being wrong, as far as it is
 
 
 @dataclass
-class _Batch:
+class _Lattices:
     emissions: Tensor  # (batch, time, tags)
     mask: Tensor  # (batch, time)
     spans: list[list[Span]]
@@ -43,18 +43,18 @@ class Predictions:
 
     spans: list[list[Span]]
     model: TaggerModel
-    batches: list[_Batch]
+    batches: list[_Lattices]
     is_correct: np.ndarray  # (entities,) bool, in the order of the batches
 
     def probabilities(self, temperature: float) -> np.ndarray:
         """``(entities,)`` in the order of ``is_correct``."""
-        found = [
+        log_probabilities = [
             log_probability
             for batch in self.batches
             for sentence in self.model.crf.span_log_probabilities(batch.emissions, batch.mask, batch.spans, temperature)
             for log_probability in sentence
         ]
-        return np.exp(np.array(found, dtype=np.float64))
+        return np.exp(np.array(log_probabilities, dtype=np.float64))
 
 
 def predict_for_calibration(
@@ -62,16 +62,16 @@ def predict_for_calibration(
 ) -> Predictions:
     """The most probable entities of each sentence, with the lattices of those sentences that have any."""
     spans: list[list[Span]] = [[] for _ in examples]
-    batches: list[_Batch] = []
+    batches: list[_Lattices] = []
     is_correct: list[bool] = []
     for indices, emissions, mask in emission_batches(model, examples, device):
-        found = decode(model, emissions, mask)
-        for index, sentence in zip(indices, found, strict=True):
+        decoded = decode(model, emissions, mask)
+        for index, sentence in zip(indices, decoded, strict=True):
             spans[index] = sentence
             is_correct += [span in gold[index] for span in sentence]
-        rows = [row for row, sentence in enumerate(found) if sentence]
+        rows = [row for row, sentence in enumerate(decoded) if sentence]
         if rows:
-            batches.append(_Batch(emissions[rows], mask[rows], [found[row] for row in rows]))
+            batches.append(_Lattices(emissions[rows], mask[rows], [decoded[row] for row in rows]))
     return Predictions(spans, model, batches, np.array(is_correct, dtype=bool))
 
 

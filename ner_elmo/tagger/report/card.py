@@ -76,14 +76,15 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _calibration(found: Mapping[str, Any]) -> str:
+def _calibration(calibration: Mapping[str, Any]) -> str:
     """One sentence about the probabilities of the entities found."""
     errors = "; ".join(
         f"{100 * figures['ece']:.2f} % on {part} ({100 * figures['uncalibrated']['ece']:.2f} % without it)"
-        for part, figures in found.items()
+        for part, figures in calibration.items()
         if part != "temperature"
     )
-    return f"Probabilities: temperature {found['temperature']:.3f}, fitted on dev; expected calibration error {errors}."
+    temperature = calibration["temperature"]
+    return f"Probabilities: temperature {temperature:.3f}, fitted on dev; expected calibration error {errors}."
 
 
 def _data(report: Mapping[str, Any]) -> list[str]:

@@ -85,15 +85,15 @@ def f1_by_length(reports: Reports, part: str) -> str:
     for name, report in reports.items():
         counts = report.get("analysis", {}).get(part, {}).get("by_length")
         if counts:
-            found = {length: Counts(*counts[length]) for length in LENGTHS}
-            rows[name] = [(c.f1 if c.gold + c.predicted else None, None) for c in found.values()]
+            of_lengths = [Counts(*counts[length]) for length in LENGTHS]
+            rows[name] = [(c.f1 if c.gold + c.predicted else None, None) for c in of_lengths]
     return _by_category(f"F1 on {part} by length in tokens, %", LENGTHS, rows) if rows else ""
 
 
 def _by_category(title: str, categories: Sequence[str], rows: Mapping[str, Sequence[tuple[Any, Any]]]) -> str:
     """A dot for each category of each run, beside one another; with a whisker where there is an interval."""
-    found = [pair for row in rows.values() for pair in row if pair[0] is not None]
-    shown = [100 * value for f1, interval in found for value in (f1, *(interval or ()))]
+    present = [pair for row in rows.values() for pair in row if pair[0] is not None]
+    shown = [100 * value for f1, interval in present for value in (f1, *(interval or ()))]
     low, high = padded_range(shown)
     ends = (-0.5, len(categories) - 0.5)
     panel, parts, height = _panel(title, list(rows), ends, (max(0, low), min(102, high)))

@@ -10,19 +10,16 @@ import functools
 import json
 import operator
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.pages.page import Block, Heading, Paragraph, Pictures, Table
-from ner_elmo.tagger.report import charts as charts
-from ner_elmo.tagger.report.page import length_table, percent
 from ner_elmo.tagger.report.scores import Counts, SentenceCounts
-from ner_elmo.tagger.report.significance import N_PAIRED_RESAMPLES, paired_bootstrap
+from ner_elmo.tagger.report.significance import paired_bootstrap
 
 REPORT = "report.json"
-_FIGURES = ("precision", "recall", "f1")
+FIGURES = ("precision", "recall", "f1")
 # Settings of a run that say where things lie or how long it may take, not what it is.
 _UNTOLD = {
     "train",
@@ -67,7 +64,7 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     ]
     for run in runs[1:]:
         if run.is_tagger != runs[0].is_tagger:
-            kinds = ["a tagger's report" if one.is_tagger else "a biLM's perplexity" for one in (run, runs[0])]
+            kinds = ["a tagger's report" if r.is_tagger else "a biLM's perplexity" for r in (run, runs[0])]
             raise DataError(f"{run.name}: found {kinds[0]}, expected {kinds[1]} as {runs[0].name} is")
     return runs
 
@@ -81,10 +78,10 @@ def _read(path: Path) -> dict[str, Any]:
     """A tagger's report, or what is known of a biLM's perplexity, from a directory or a file."""
     file = path
     if path.is_dir():
-        found = [path / name for name in (REPORT, "bilm.json") if (path / name).is_file()]
-        if not found:
+        present = [path / name for name in (REPORT, "bilm.json") if (path / name).is_file()]
+        if not present:
             raise UsageError(f"{path}: has no {REPORT}; expected the directory of a finished run, or its {REPORT}")
-        file = found[0]
+        file = present[0]
     elif not path.exists():
         raise UsageError(f"{path}: no such run directory or report")
     try:
@@ -113,13 +110,18 @@ def _check_report(file: Path, report: Mapping[str, Any]) -> None:
     wanted += ["protocol data train sha256", "protocol data train file"]
     for part in report["scores"]:
         wanted += [f"protocol data {part} {name}" for name in ("file", "sha256", "sentences", "entities")]
-        wanted += [f"scores {part} {name}" for name in (*_FIGURES, "labels")] + [f"sentences {part}"]
+        wanted += [f"scores {part} {name}" for name in (*FIGURES, "labels")] + [f"sentences {part}"]
     for path in wanted:
         try:
             functools.reduce(operator.getitem, path.split(), report)
         except (KeyError, TypeError):
             missing = path.replace(" ", ".")
             raise DataError(f"{file}: found no {missing}, expected a report that train-tagger wrote") from None
+
+
+def compare(runs: Sequence[Run]) -> dict[str, Any]:
+    """:func:`compare_taggers` or :func:`compare_bilms`, whichever they are."""
+    return compare_taggers(runs) if runs[0].is_tagger else compare_bilms(runs)
 
 
 # --- taggers ----------------------------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def compare_taggers(runs: Sequence[Run]) -> dict[str, Any]:
     counts = [sentence_counts(run.report, part) for run in runs]
     rows: list[dict[str, Any]] = []
     for run, sentences in zip(runs, counts, strict=True):
-        figures = {name: _over_seeds(run.report, part, name) for name in _FIGURES}
+        figures = {name: _over_seeds(run.report, part, name) for name in FIGURES}
         seeds = list(run.report.get("seeds", {}).get("f1", {}).get(part, {}).get("by_seed", {})) or [
             str(run.report["seed"])
         ]
@@ -165,15 +167,15 @@ def require_same_data(runs: Sequence[Run], part: str) -> None:
     """
     first = runs[0]
     for run in runs[1:]:
-        one, other = (r.report["protocol"]["data"][part] for r in (first, run))
-        if "gold_sha256" in one and "gold_sha256" in other:
-            is_same = one["gold_sha256"] == other["gold_sha256"]
+        expected, scored = (r.report["protocol"]["data"][part] for r in (first, run))
+        if "gold_sha256" in expected and "gold_sha256" in scored:
+            is_same = expected["gold_sha256"] == scored["gold_sha256"]
         else:  # reports of earlier versions have the files' digests alone
-            is_same = one["sha256"] is not None and one["sha256"] == other["sha256"]
+            is_same = expected["sha256"] is not None and expected["sha256"] == scored["sha256"]
         if not is_same or _gold(run.report, part) != _gold(first.report, part):
             raise DataError(
-                f"{run.name}: found figures on {_described(other)}, expected the {part} data of {first.name}, "
-                f"{_described(one)}; figures over different data cannot be compared"
+                f"{run.name}: found figures on {_described(scored)}, expected the {part} data of {first.name}, "
+                f"{_described(expected)}; figures over different data cannot be compared"
             )
 
 
@@ -224,7 +226,7 @@ def _notes(run: Run, first: Run, settings: Sequence[str]) -> list[str]:
         notes.append("trained on dev, too")
     if protocol["dev"] != "file":
         notes.append(f"dev: {protocol['dev']}")
-    train, expected = (one.report["protocol"]["data"]["train"]["sha256"] for one in (run, first))
+    train, expected = (r.report["protocol"]["data"]["train"]["sha256"] for r in (run, first))
     if train != expected:
         notes.append(f"trained on other data: {protocol['data']['train']['file']}")
     shown = [f"{name} {_shown(config.get(name))}" for name in settings[:_MOST_SETTINGS]]
@@ -236,79 +238,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value)) or "all"
     return "none" if value is None else str(value)
-
-
-def tagger_blocks(found: Mapping[str, Any]) -> Iterator[Block]:
-    """The comparison as a page: table and how to read it."""
-    data, part = found["data"], found["part"]
-    yield Paragraph(
-        f"Scored on {part}: {data['file']}, {data['sentences']:,} sentences, {data['entities']:,} entities. "
-        "Figures in percent; mean ± sample standard deviation over seeds."
-    )
-    header = ["run", "seeds", "precision", "recall", "F1", "difference", "95 % interval", "error reduction", "p"]
-    yield Table(header, [_tagger_row(row) for row in found["runs"]])
-    notes = [[row["name"], "; ".join(row["notes"]) or "–"] for row in found["runs"]]
-    yield Table(["run", "settings that differ"], notes, is_words=True)
-    yield Paragraph(
-        "Difference, error reduction (of 100 − F1) and p are against the first run. Interval and p: paired bootstrap "
-        f"over the sentences, {N_PAIRED_RESAMPLES:,} drawings, two-sided (Berg-Kirkpatrick, Burkett and Klein, 2012), "
-        "the counts of all seeds added up. It asks whether other sentences would show the difference, too, not whether "
-        "other seeds would: that is what ± says."
-    )
-    if part == "dev":
-        yield Paragraph("Not all runs have a test part, so dev is compared, which chose each run's epoch: beware.")
-
-
-def _tagger_row(row: Mapping[str, Any]) -> list[str]:
-    cells = [row["name"], str(len(row["seeds"])), *(_mean_of(row[name]) for name in _FIGURES)]
-    if "difference" not in row:
-        return [*cells, "", "", "", ""]
-    found = row["difference"]
-    ends = " to ".join(f"{100 * end:+.2f}" for end in found["interval"])
-    p = f"{found['p']:.4f}" if found["p"] >= 0.001 else "< 0.001"
-    return [*cells, f"{100 * found['f1']:+.2f}", ends, f"{100 * found['error_reduction']:+.1f}", p]
-
-
-def _mean_of(figure: Mapping[str, Any]) -> str:
-    spread = figure["standard_deviation"]
-    return percent(figure["mean"]) + ("" if spread is None else f" ± {percent(spread)}")
-
-
-def picture_blocks(runs: Sequence[Run], part: str) -> Iterator[Block]:
-    """Learning curves, F1 by label and by length of all runs; what a report of an earlier version lacks is left out."""
-    reports = {run.name: run.report for run in runs}
-    curves = [svg for svg in (charts.f1_curve(reports), charts.loss_curve(reports)) if svg]
-    if curves:
-        yield Heading("Learning curves")
-        yield Pictures(curves)
-        yield Paragraph("The larger dot is the epoch that was kept. With several seeds: the one that is best on dev.")
-        yield _curve_table(reports)
-    counted = {name: report for name, report in reports.items() if part in report.get("analysis", {})}
-    yield Heading("F1 by label and by length of the entity")
-    yield Pictures([svg for svg in (charts.f1_by_label(reports, part), charts.f1_by_length(counted, part)) if svg])
-    labels = sorted({label for report in reports.values() for label in report["scores"][part]["labels"]})
-    yield Table(["F1", *labels], [[name, *_label_f1(report, part, labels)] for name, report in reports.items()])
-    if counted:
-        yield length_table(counted, part)
-    missing = [name for name in reports if name not in counted]
-    if missing:
-        yield Paragraph(f"Reports of an earlier version, without curves and lengths: {', '.join(missing)}.")
-
-
-def _curve_table(reports: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Dev F1 of every epoch of every run."""
-    f1 = {
-        name: {row["epoch"]: row["f1"] for row in report["training"].get("curve", []) if row["f1"] is not None}
-        for name, report in reports.items()
-    }
-    epochs = sorted({epoch for found in f1.values() for epoch in found})
-    rows = [[str(e), *(percent(found[e]) if e in found else "–" for found in f1.values())] for e in epochs]
-    return Table(["epoch", *f1], rows, "F1 on dev at every epoch", folded=True)
-
-
-def _label_f1(report: Mapping[str, Any], part: str, labels: Sequence[str]) -> list[str]:
-    scores = report["scores"][part]["labels"]
-    return [percent(scores[label]["f1"]) if label in scores else "–" for label in labels]
 
 
 # --- biLMs ------------------------------------------------------------------------------------------------------------
@@ -327,9 +256,9 @@ def compare_bilms(runs: Sequence[Run]) -> dict[str, Any]:
     first = runs[0]
     for run in runs[1:]:
         if run.report["vocabulary"] != first.report["vocabulary"]:
-            one, other = (str(r.report["vocabulary"])[:12] for r in (first, run))
+            wanted, used = (str(r.report["vocabulary"])[:12] for r in (first, run))
             raise DataError(
-                f"{run.name}: found a perplexity over the vocabulary {other}, expected that of {first.name}, {one}; "
+                f"{run.name}: found a perplexity over the vocabulary {used}, expected that of {first.name}, {wanted}; "
                 "perplexities over different vocabularies cannot be compared"
             )
         numbers = [[r.report.get(name) for name in ("tokens", "predictions", "unk_rate")] for r in (first, run)]
@@ -350,30 +279,3 @@ def compare_bilms(runs: Sequence[Run]) -> dict[str, Any]:
 def _text_of(run: Run) -> str:
     tokens, predictions = (run.report.get(name) for name in ("tokens", "predictions"))
     return f"{tokens:,} tokens, {predictions:,} predictions, {run.report.get('unk_rate', 0):.3%} unknown"
-
-
-def bilm_blocks(found: Mapping[str, Any]) -> Iterator[Block]:
-    """The comparison as a page."""
-    first = found["runs"][0]
-    yield Paragraph(
-        f"Held-out perplexity by the exact softmax on {first['tokens']:,} tokens; vocabulary "
-        f"{str(found['vocabulary'])[:12]}."
-    )
-    rows = []
-    for row in found["runs"]:
-        figures = [f"{row[name]:.2f}" for name in ("forward", "backward", "mean")]
-        change = "" if row["change"] is None else f"{100 * row['change']:+.1f} %"
-        rows.append([row["name"], *figures, change, row["state"] or "zero"])
-    yield Table(["biLM", "forward", "backward", "mean", "change", "state between sentences"], rows)
-    if len({row["state"] or "zero" for row in found["runs"]}) > 1:
-        yield Paragraph("One reading carries its state from sentence to sentence and another does not: beware.")
-
-
-def comparison_blocks(found: Mapping[str, Any]) -> Iterator[Block]:
-    """The words and tables of either kind of comparison."""
-    return tagger_blocks(found) if found["kind"] == "taggers" else bilm_blocks(found)
-
-
-def compare(runs: Sequence[Run]) -> dict[str, Any]:
-    """:func:`compare_taggers` or :func:`compare_bilms`, whichever they are."""
-    return compare_taggers(runs) if runs[0].is_tagger else compare_bilms(runs)

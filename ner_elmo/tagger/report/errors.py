@@ -37,10 +37,10 @@ def align(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
     Those with the same bounds belong together; of the rest, those that share most tokens (at a tie, the first).
     """
     overlapping = sorted(
-        (one[:2] != other[:2], max(one.start, other.start) - min(one.end, other.end), i, j)
-        for i, one in enumerate(gold)
-        for j, other in enumerate(predicted)
-        if one.start < other.end and other.start < one.end
+        (wanted[:2] != found[:2], max(wanted.start, found.start) - min(wanted.end, found.end), i, j)
+        for i, wanted in enumerate(gold)
+        for j, found in enumerate(predicted)
+        if wanted.start < found.end and found.start < wanted.end
     )
     partner: dict[int, int] = {}  # gold → predicted
     taken: set[int] = set()
@@ -64,23 +64,23 @@ def confusion(gold: Spans, predicted: Spans) -> dict[str, Any]:
     index = {label: number for number, label in enumerate(labels)}
     tables = {name: [[0] * len(labels) for _ in labels] for name in ("same_bounds", "other_bounds")}
     missed, spurious = [0] * len(labels), [0] * len(labels)
-    for true, found in zip(gold, predicted, strict=True):
-        for one, other in align(true, found):
-            if one is None and other is not None:
-                spurious[index[other.label]] += 1
-            elif one is not None and other is None:
-                missed[index[one.label]] += 1
-            elif one is not None and other is not None:
-                table = tables["same_bounds" if one[:2] == other[:2] else "other_bounds"]
-                table[index[one.label]][index[other.label]] += 1
+    for gold_spans, found_spans in zip(gold, predicted, strict=True):
+        for wanted, found in align(gold_spans, found_spans):
+            if wanted is None and found is not None:
+                spurious[index[found.label]] += 1
+            elif wanted is not None and found is None:
+                missed[index[wanted.label]] += 1
+            elif wanted is not None and found is not None:
+                table = tables["same_bounds" if wanted[:2] == found[:2] else "other_bounds"]
+                table[index[wanted.label]][index[found.label]] += 1
     return {"labels": labels, **tables, "missed": missed, "spurious": spurious}
 
 
 def counts_by_length(gold: Spans, predicted: Spans) -> dict[str, list[int]]:
     """[gold, predicted, correct] for entities of 1, 2, 3, 4, and 5 or more tokens."""
     counts = {name: [0, 0, 0] for name in LENGTHS}
-    for true, found in zip(gold, predicted, strict=True):
-        for place, spans in enumerate((true, found, set(true) & set(found))):
+    for gold_spans, found_spans in zip(gold, predicted, strict=True):
+        for place, spans in enumerate((gold_spans, found_spans, set(gold_spans) & set(found_spans))):
             for span in spans:
                 counts[_length(span)][place] += 1
     return counts
@@ -145,8 +145,8 @@ def recurring_errors(
 
 def count_kinds(sentences: Sequence[LabelledSentence], predicted: Spans) -> dict[str, int]:
     """How many errors there are of each kind."""
-    found = Counter(pair.kind for _, pair in _errors(sentences, predicted))
-    return {kind: found[kind] for kind in (MISSED, SPURIOUS, WRONG_LABEL, WRONG_BOUNDS)}
+    numbers = Counter(pair.kind for _, pair in _errors(sentences, predicted))
+    return {kind: numbers[kind] for kind in (MISSED, SPURIOUS, WRONG_LABEL, WRONG_BOUNDS)}
 
 
 def _errors(sentences: Sequence[LabelledSentence], predicted: Spans) -> Iterator[tuple[tuple[str, ...], Pair]]:

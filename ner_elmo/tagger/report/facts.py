@@ -41,15 +41,15 @@ def predict_parts(
     Returns:
         The entities of each part's sentences; ``calibration`` of ``report.json``.
     """
-    found = {
+    predictions = {
         part: predict_for_calibration(model, examples[part], [s.spans for s in sentences[part]], device)
         for part in ("dev", "test")
         if part in sentences
     }
-    temperature = 1.0 if trained_on_dev else fit_temperature(found["dev"])
+    temperature = 1.0 if trained_on_dev else fit_temperature(predictions["dev"])
     calibration: dict[str, Any] = {"temperature": temperature}
-    calibration |= {part: calibration_figures(predictions, temperature) for part, predictions in found.items()}
-    return {part: predictions.spans for part, predictions in found.items()}, calibration
+    calibration |= {part: calibration_figures(of_part, temperature) for part, of_part in predictions.items()}
+    return {part: of_part.spans for part, of_part in predictions.items()}, calibration
 
 
 def analyse(sentences: Sequence[LabelledSentence], predicted: Sequence[Sequence[Span]]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def in_brief(calibration: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def add_up(runs: Sequence[Sequence[SentenceCounts]]) -> list[SentenceCounts]:
+def sum_over_runs(runs: Sequence[Sequence[SentenceCounts]]) -> list[SentenceCounts]:
     """The counts of each sentence over several runs."""
     added: list[SentenceCounts] = []
     for same in zip(*runs, strict=True):
@@ -105,8 +105,8 @@ def write_errors(folder: Path, part: str, sentences: Parts, predicted: Sequence[
 
 def write_pages(folder: Path, report: Mapping[str, Any]) -> None:
     """``report.md`` and ``report.html`` beside a ``report.json`` and an ``errors.json``."""
-    found = json.loads((folder / ERRORS).read_text(encoding="utf-8"))
-    errors = [Recurring.from_dict(values) for values in found["most_frequent"]]
-    blocks = list(report_blocks(report, errors, found["kinds"]))
+    listed = json.loads((folder / ERRORS).read_text(encoding="utf-8"))
+    errors = [Recurring.from_dict(values) for values in listed["most_frequent"]]
+    blocks = list(report_blocks(report, errors, listed["kinds"]))
     for name, write in zip(PAGES, (to_markdown, to_html), strict=True):
         write_text(folder / name, write(title_of(report), blocks))

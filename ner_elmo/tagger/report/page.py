@@ -139,15 +139,15 @@ def _learning(report: Mapping[str, Any]) -> Iterator[Block]:
 
 def _by_label(report: Mapping[str, Any], part: str) -> Iterator[Block]:
     yield Heading("By label")
-    yield Pictures([charts.f1_by_label({other: report}, other) for other in report["scores"]])
-    for other, scores in report["scores"].items():
-        intervals = report["analysis"][other]["intervals"]
+    yield Pictures([charts.f1_by_label({scored: report}, scored) for scored in report["scores"]])
+    for scored, scores in report["scores"].items():
+        intervals = report["analysis"][scored]["intervals"]
         support = sum(row["support"] for row in scores["labels"].values())
         rows = [_score_row("all", {**scores, "support": support}, intervals.get("f1"))]
         rows += [
             _score_row(label, row, intervals.get("labels", {}).get(label)) for label, row in scores["labels"].items()
         ]
-        yield Table(["label", "precision", "recall", "F1", "95 % interval", "entities"], rows, caption=other)
+        yield Table(["label", "precision", "recall", "F1", "95 % interval", "entities"], rows, caption=scored)
     n = report["analysis"][part]["intervals"].get("resamples", 0)
     yield Paragraph(f"Intervals: bootstrap over the sentences, {n:,} drawings, percentiles 2.5 and 97.5.")
 
@@ -158,17 +158,17 @@ def _score_row(label: str, scores: Mapping[str, Any], ends: Sequence[float] | No
 
 
 def _confusion(report: Mapping[str, Any], part: str) -> Iterator[Block]:
-    found = report["analysis"][part]["confusion"]
-    labels, same, other = found["labels"], found["same_bounds"], found["other_bounds"]
+    confusion = report["analysis"][part]["confusion"]
+    labels, same, other = confusion["labels"], confusion["same_bounds"], confusion["other_bounds"]
     yield Heading("Labels taken for one another")
     rows, shades = [], []
     for i, label in enumerate(labels):
-        values = [same[i][j] + other[i][j] for j in range(len(labels))] + [found["missed"][i]]
+        values = [same[i][j] + other[i][j] for j in range(len(labels))] + [confusion["missed"][i]]
         total = max(1, sum(values))
-        cells = [_cell(same[i][j], other[i][j]) for j in range(len(labels))] + [f"{found['missed'][i]:,}"]
+        cells = [_cell(same[i][j], other[i][j]) for j in range(len(labels))] + [f"{confusion['missed'][i]:,}"]
         rows.append([label, *cells])
         shades.append([min(0.6, (value / total) ** 0.5 * 0.6) for value in values])
-    rows.append(["none (spurious)", *(f"{number:,}" for number in found["spurious"]), ""])
+    rows.append(["none (spurious)", *(f"{number:,}" for number in confusion["spurious"]), ""])
     shades.append([0.0] * (len(labels) + 1))
     header = ["gold ↓ predicted →", *labels, "none (missed)"]
     yield Table(header, rows, caption=f"Entities of {part}", shades=shades)
@@ -188,10 +188,10 @@ def _mix(report: Mapping[str, Any]) -> Iterator[Block]:
         return
     yield Heading("Learned weights of the biLM's layers")
     mixes = {"": mix} if "output" not in mix else {"At the BiLSTM's input": mix, "At its output": mix["output"]}
-    for place, one in mixes.items():
-        yield Pictures([charts.layer_weights(one)])
-        rows = [[charts.layer_name(layer), percent(share)] for layer, share in one["layers"].items()]
-        yield Table(["layer", "share"], [*rows, ["γ", f"{one['gamma']:.4f}"]], caption=place)
+    for place, shares in mixes.items():
+        yield Pictures([charts.layer_weights(shares)])
+        rows = [[charts.layer_name(layer), percent(share)] for layer, share in shares["layers"].items()]
+        yield Table(["layer", "share"], [*rows, ["γ", f"{shares['gamma']:.4f}"]], caption=place)
     yield Paragraph("The shares are a softmax, so they add up to 100; γ scales the mixed layers.")
 
 
@@ -207,20 +207,20 @@ def length_table(reports: Mapping[str, Mapping[str, Any]], part: str) -> Table:
         name: {length: Counts(*values) for length, values in report["analysis"][part]["by_length"].items()}
         for name, report in reports.items()
     }
-    rows = [[name, *(percent(found[length].f1) for length in LENGTHS)] for name, found in counts.items()]
+    rows = [[name, *(percent(of_run[length].f1) for length in LENGTHS)] for name, of_run in counts.items()]
     gold = next(iter(counts.values()))
     rows.append(["gold entities", *(f"{gold[length].gold:,}" for length in LENGTHS)])
     return Table(["F1", *(f"{length} token{'s' * (length != '1')}" for length in LENGTHS)], rows)
 
 
 def _calibration(report: Mapping[str, Any]) -> Iterator[Block]:
-    found = report["calibration"]
-    temperature = found["temperature"]
-    parts = [part for part in ("dev", "test") if part in found]
-    if not any(found[part]["entities"] for part in parts):
+    calibration = report["calibration"]
+    temperature = calibration["temperature"]
+    parts = [part for part in ("dev", "test") if part in calibration]
+    if not any(calibration[part]["entities"] for part in parts):
         return
     yield Heading("Can the probabilities be believed?")
-    yield Pictures([charts.reliability_picture(found[part], part, temperature) for part in parts])
+    yield Pictures([charts.reliability_picture(calibration[part], part, temperature) for part in parts])
     yield Paragraph(
         f"Of the entities with a probability of about 80 %, about 80 % should be right. Temperature {temperature:.3f}, "
         "fitted on dev, divides the score of every tag sequence; it changes no entity."
@@ -230,9 +230,10 @@ def _calibration(report: Mapping[str, Any]) -> Iterator[Block]:
     yield Paragraph("Bins of fewer than 10 entities are small dots beside the lines; grey bars say how many there are.")
     rows = []
     for part in parts:
-        for name, figures in (("without temperature", found[part]["uncalibrated"]), ("as given", found[part])):
+        given = calibration[part]
+        for name, figures in (("without temperature", given["uncalibrated"]), ("as given", given)):
             values = [percent(figures["ece"]), percent(figures["adaptive_ece"]), f"{figures['log_loss']:.4f}"]
-            rows.append([f"{part}, {name}", f"{found[part]['entities']:,}", *values])
+            rows.append([f"{part}, {name}", f"{given['entities']:,}", *values])
     header = ["probabilities", "entities found", "ECE, 15 equal bins", "ECE, 15 bins of equal size", "log loss"]
     yield Table(header, rows, caption="Expected calibration error in percent; log loss in nats an entity")
     for part in parts:
@@ -243,7 +244,7 @@ def _calibration(report: Mapping[str, Any]) -> Iterator[Block]:
                 percent(row["confidence"]),
                 percent(row["accuracy"]),
             ]
-            for row in found[part]["reliability"]
+            for row in calibration[part]["reliability"]
         ]
         yield Table(["probability", "entities", "mean probability", "right"], bins, f"The bins of {part}", folded=True)
 

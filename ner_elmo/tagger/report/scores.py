@@ -89,8 +89,8 @@ def scores(sentences: Sequence[SentenceCounts]) -> dict[str, Any]:
 def accuracy(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]], lengths: Sequence[int]) -> float:
     """The share of tokens whose tag is right, in IOB2 (as conlleval counts), or where each token has one of its own."""
     right = 0
-    for one, other, n_tokens in zip(gold, predicted, lengths, strict=True):
-        pairs = zip(tags(one, n_tokens, "iob2"), tags(other, n_tokens, "iob2"), strict=True)
+    for gold_spans, found_spans, n_tokens in zip(gold, predicted, lengths, strict=True):
+        pairs = zip(tags(gold_spans, n_tokens, "iob2"), tags(found_spans, n_tokens, "iob2"), strict=True)
         right += sum(a == b for a, b in pairs)
     return right / max(1, sum(lengths))
 
@@ -105,9 +105,9 @@ def seqeval_report(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[
 
     if not any(gold) and not any(predicted):
         return "no entities, neither in the data nor predicted\n"
-    true = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(gold, lengths, strict=True)]
-    found = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(predicted, lengths, strict=True)]
-    return str(classification_report(true, found, digits=4, zero_division=0))
+    gold_tags = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(gold, lengths, strict=True)]
+    found_tags = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(predicted, lengths, strict=True)]
+    return str(classification_report(gold_tags, found_tags, digits=4, zero_division=0))
 
 
 def counts_as_data(sentences: Sequence[SentenceCounts]) -> list[dict[str, list[int]]]:

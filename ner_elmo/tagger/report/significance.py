@@ -94,8 +94,8 @@ def paired_bootstrap(
     if len(first) != len(second) or not first:
         raise ValueError(f"{len(first)} and {len(second)} sentences, expected as many of both")
     tables = [_overall(sentences) for sentences in (first, second)]
-    one, other = (f1_of(table.sum(axis=0)) for table in tables)
-    observed = float(other - one)
+    first_f1, second_f1 = (f1_of(table.sum(axis=0)) for table in tables)
+    observed = float(second_f1 - first_f1)
     totals = resampled_totals(np.stack(tables, axis=1), n_resamples, seed)
     differences = f1_of(totals[:, 1]) - f1_of(totals[:, 0])
     n_as_large = int((np.abs(differences - observed) >= abs(observed) - 1e-12).sum())

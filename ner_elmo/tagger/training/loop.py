@@ -17,10 +17,11 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from ner_elmo.errors import NerElmoError
 from ner_elmo.runs.checkpoints import Checkpoints
 from ner_elmo.tagger.decoding import predict
-from ner_elmo.tagger.network.inputs import Batch, Example, Words, batches_by_length, collate, drop_singletons
+from ner_elmo.tagger.network.inputs import Example, TaggerBatch, Words, collate, drop_singletons
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.scores import Counts, count, total
 from ner_elmo.tagger.training.config import TrainingOptions
+from ner_elmo.text.batching import batches_by_length
 from ner_elmo.text.tag_scheme import Span
 
 
@@ -213,7 +214,7 @@ def _train_once(
     return losses / max(1, len(data.train)), done
 
 
-def _step(state: TrainingState, batch: Batch, options: TrainingOptions) -> float:
+def _step(state: TrainingState, batch: TaggerBatch, options: TrainingOptions) -> float:
     loss = state.model.loss(batch, options.precision == "bf16")
     objective = loss
     if state.model.mix is not None or state.model.output_mix is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import find_bilm
+from ner_elmo.bilm.files.directory import BilmFiles, find_bilm
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, UsageError
@@ -56,6 +56,7 @@ class Prepared:
     known_vectors: np.ndarray
     text: str
     protocol: dict[str, Any]
+    bilm: BilmFiles | None = None
 
 
 def prepare(
@@ -71,7 +72,8 @@ def prepare(
     """
     require_files(config)
     layers, mix = layers_and_mix(config)
-    corpora = load_corpora(config)
+    bilm = None if config.bilm is None else find_bilm(config.bilm)
+    corpora = load_corpora(config, bilm)
     parts = sample(_split(corpora, config, report))
     learned = parts["train"] + (parts.get("dev", []) if config.train_with_dev else [])
     labels = sorted({span.label for sentence in learned for span in sentence.spans})
@@ -79,7 +81,7 @@ def prepare(
         raise DataError(f"{config.train}: found no entity, expected some to learn from; is another --column meant?")
     _warn_about_unknown_labels(parts, labels, report)
 
-    elmo = None if config.bilm is None else Elmo.load(config.bilm, device=device)
+    elmo = None if bilm is None else Elmo.load(bilm, device=device)
     if elmo is not None:
         layers = _check_layers(layers, elmo.n_layers)
     tokens = {part: [sentence.tokens for sentence in sentences] for part, sentences in parts.items()}
@@ -110,26 +112,25 @@ def prepare(
         _warn_about_dev(len(parts.get("dev", [])), config, report)
         parts["train"], examples["train"] = learned, examples["train"] + examples.pop("dev", [])
         parts.pop("dev", None)
-    return Prepared(parts, examples, options, words, known, vectors, text, protocol)
+    return Prepared(parts, examples, options, words, known, vectors, text, protocol, bilm)
 
 
-def load_corpora(config: TaggerConfig) -> dict[str, Corpus]:
+def load_corpora(config: TaggerConfig, bilm: BilmFiles | None) -> dict[str, Corpus]:
     """The files of ``train`` and, if given, ``dev`` and ``test``; what labels without prefixes mean, train decides."""
-    train = load_labelled(config.train, config, config.scheme)
+    train = load_labelled(config.train, config, config.scheme, bilm)
     scheme = "io" if config.scheme.lower() == "none" else config.scheme
     scheme = TOKEN if train.scheme == TOKEN else scheme
     others = {"dev": config.dev, "test": config.test}
     return {"train": train} | {
-        part: load_labelled(path, config, scheme) for part, path in others.items() if path is not None
+        part: load_labelled(path, config, scheme, bilm) for part, path in others.items() if path is not None
     }
 
 
-def load_labelled(path: str, config: TaggerConfig, scheme: str) -> Corpus:
+def load_labelled(path: str, config: TaggerConfig, scheme: str, bilm: BilmFiles | None) -> Corpus:
     """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
     text = config.text
-    if text is None and config.bilm is not None and is_jsonl(path):
-        tokenizer = find_bilm(config.bilm).tokenizer
-        text = None if tokenizer == "whitespace" else tokenizer
+    if text is None and bilm is not None and is_jsonl(path):
+        text = None if bilm.tokenizer == "whitespace" else bilm.tokenizer
     return load_corpus(path, config.reading(scheme=scheme, text=text))
 
 

@@ -21,7 +21,7 @@ from ner_elmo.settings import refuse_changes
 from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, predict_parts, write_errors
 from ner_elmo.tagger.report.page import main_part
 from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
-from ner_elmo.tagger.store import store_bilm, write_tagger
+from ner_elmo.tagger.store import StoredBilm, store_bilm, write_tagger
 from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingData, TrainingState, start, train
 from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
@@ -85,17 +85,16 @@ def run(
     directory.mkdir(parents=True, exist_ok=True)
     remove_leftovers(directory)
     write_config(directory, config)
-    if config.bilm is not None:
-        store_bilm(config.bilm, directory, config.keep_softmax)
+    stored = None if prepared.bilm is None else store_bilm(prepared.bilm, directory, config.keep_softmax)
     reports: dict[int, dict[str, Any]] = {}
     for seed in config.seeds:
         alone = len(config.seeds) == 1
         folder = directory if alone else directory / f"seed-{seed}"
-        place = None if config.bilm is None else (BILM if alone else f"../{BILM}")
+        bilm = stored if stored is None or alone else stored._replace(place=f"../{BILM}")
         left = None if max_minutes is None else max(0.0, max_minutes - (time.monotonic() - begun) / 60)
         one = dataclasses.replace(config, seeds=(seed,))
         done = finished_report(folder, one) if resume else None
-        reports[seed] = done or _train_seed(one, prepared, folder, place, device, resume, left, report)
+        reports[seed] = done or _train_seed(one, prepared, folder, bilm, device, resume, left, report)
     return choose_best(config, directory, reports, report)
 
 
@@ -111,7 +110,7 @@ def _train_seed(
     config: TaggerConfig,
     prepared: Prepared,
     folder: Path,
-    bilm: str | None,
+    bilm: StoredBilm | None,
     device: torch.device,
     resume: bool,
     max_minutes: float | None,
@@ -152,7 +151,7 @@ def _finish(
     prepared: Prepared,
     state: TrainingState,
     folder: Path,
-    bilm: str | None,
+    bilm: StoredBilm | None,
     device: torch.device,
     report: Report,
 ) -> dict[str, Any]:

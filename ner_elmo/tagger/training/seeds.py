@@ -10,7 +10,7 @@ from typing import Any
 
 from ner_elmo.runs.directory import BILM, REPORT, write_config
 from ner_elmo.runs.events import Report, note
-from ner_elmo.tagger.report.facts import add_up
+from ner_elmo.tagger.report.facts import sum_over_runs
 from ner_elmo.tagger.report.scores import counts_as_data, figure_name
 from ner_elmo.tagger.training.config import TaggerConfig
 from ner_elmo.tagger.training.run_directory import move_run, write_report
@@ -32,7 +32,7 @@ def choose_best(
     found["protocol"]["seeds"] = list(config.seeds)
     found["seeds"] = summary(reports)
     found[ALL_SEEDS] = {
-        part: counts_as_data(add_up([one["sentences"][part] for one in reports.values()]))
+        part: counts_as_data(sum_over_runs([one["sentences"][part] for one in reports.values()]))
         for part in found["sentences"]
     }
     move_run(directory / f"seed-{best}", directory, None if config.bilm is None else BILM)

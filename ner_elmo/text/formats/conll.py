@@ -308,16 +308,6 @@ def _compile(strip_token: str | None) -> re.Pattern[str] | None:
         raise UsageError(f"--strip-token {strip_token}: {error}; {expected}") from None
 
 
-def read_conll(path: str | Path, column: int = -1, encoding: str = "utf-8") -> Iterator[TaggedSentence]:
-    """Yield the sentences of a CoNLL file one at a time, in constant memory; see :class:`ConllFile`.
-
-    Raises:
-        UsageError: the file cannot be opened, or ``column`` is 0.
-        DataError: lines of unequal or too few columns, an empty tag, or no sentence at all.
-    """
-    return ConllFile(path, Reading(column=column, encoding=encoding)).sentences()
-
-
 def write_conll(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], stream: IO[str]) -> None:
     """Write (tokens, tags) pairs as ``token<TAB>tag`` lines with a blank line after each sentence."""
     for tokens, tags in sentences:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ner_elmo.bilm.data import batches
-from ner_elmo.bilm.data.corpus import TextSource, in_chunks
+from ner_elmo.bilm.data.corpus import TextSource
 from ner_elmo.bilm.data.running_text import (
     RunningText,
     ShuffledText,
@@ -34,6 +34,7 @@ from ner_elmo.bilm.pretraining.preparation import rows_of
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import UsageError
+from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent
 from tests.support.devices import CPU

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -14,28 +12,27 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-import torch
 
+from ner_elmo.bilm.files.conversion import write_published_pair
 from ner_elmo.bilm.files.directory import (
-    convert_bilm,
     find_bilm,
     load_bilm,
-    load_options,
     load_softmax,
     load_vocabulary,
     tokens_seen_in_all,
     write_bilm,
-    write_published_pair,
 )
-from ner_elmo.bilm.files.weights import read_weights, write_weights
-from ner_elmo.bilm.options import options_to_json, read_options
+from ner_elmo.bilm.files.weights import read_weights
+from ner_elmo.bilm.options import read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import ModelError, NerElmoError, UsageError
+from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.vocabulary import read_vocabulary
-from tests.support.hdf5_files import datasets
-from tests.support.small_bilms import make_model, make_options, small_bilm
+from tests.support.hash_count import count_hashes
+from tests.support.small_bilms import copy_pair, small_bilm
+from tests.support.toy_pretraining import toy_text
 
 SENTENCES = [["a", "new", "日本"], ["b"], []]
 
@@ -44,12 +41,6 @@ SENTENCES = [["a", "new", "日本"], ["b"], []]
 def model_folder(tmp_path: Path) -> Path:
     small_bilm(tmp_path / "original")
     return tmp_path / "original"
-
-
-def copy_pair(source: Path, target: Path, weights: str = "weights.hdf5", options: str = "options.json") -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / "weights.hdf5", target / weights)
-    shutil.copyfile(source / "options.json", target / options)
 
 
 def zip_of(archive: Path, files: dict[str, Path]) -> Path:
@@ -284,70 +275,6 @@ def test_an_initial_state_of_null_is_none(model_folder: Path, tmp_path: Path) ->
     assert load_bilm(find_bilm(changed_info(tmp_path, model_folder, initial_state=None))).options.lstm.dim == 7
 
 
-@pytest.mark.parametrize("storage", ["float32", "float16"])
-def test_the_published_pair_holds_the_stored_numbers(tmp_path: Path, storage: str) -> None:
-    small_bilm(tmp_path / "bilm", storage)
-    assert main(["convert", str(tmp_path / "bilm"), str(tmp_path / "pair"), "--to", "bilm-tf"]) == 0
-    stored, pair = datasets(tmp_path / "bilm" / "weights.hdf5"), datasets(tmp_path / "pair" / "weights.hdf5")
-    assert stored.keys() == pair.keys()
-    for name, array in stored.items():
-        assert pair[name].dtype == np.float32
-        np.testing.assert_array_equal(pair[name], array.astype(np.float32))
-    write_published_pair(tmp_path / "pair", tmp_path / "again")  # read ∘ write, by the command's own function
-    for name, array in datasets(tmp_path / "again" / "weights.hdf5").items():
-        assert array.tobytes() == pair[name].tobytes()
-
-
-def test_the_published_pair_has_the_keys_that_the_references_insist_on(model_folder: Path, tmp_path: Path) -> None:
-    write_published_pair(model_folder, tmp_path / "pair")
-    values = json.loads((tmp_path / "pair" / "options.json").read_text())
-    lstm = {"dim", "projection_dim", "n_layers", "cell_clip", "proj_clip", "use_skip_connections"}
-    assert values["lstm"].keys() == lstm
-    cnn = {"activation", "embedding", "filters", "max_characters_per_token", "n_characters", "n_highway"}
-    assert values["char_cnn"].keys() == cnn
-    assert values["char_cnn"]["n_characters"] == 262
-
-
-LIMITS = {
-    "words": ({}, {"words": True}, "AllenNLP will not read it: its input is words"),
-    "skips": ({"use_skip_connections": False}, {}, "AllenNLP will not read it: use_skip_connections is false"),
-    "projection": ({"dim": 5}, {}, r"no LSTM projection \(dim = projection_dim\)"),
-    "few filters": ({"dim": 20, "projection_dim": 9}, {}, "bilm-tf will not read it: 7 filters, fewer than"),
-    "characters": ({}, {}, "AllenNLP will not read it: max_characters_per_token is 12, not 50"),
-}
-
-
-@pytest.mark.parametrize("limit", LIMITS)
-def test_networks_that_a_reference_cannot_read_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: str
-) -> None:
-    lstm, words, message = LIMITS[limit]
-    options = make_options(**lstm)
-    options = dataclasses.replace(options, char_cnn=None) if words else options
-    (tmp_path / "m").mkdir()
-    write_weights(make_model(options, n_words=3 if words else None), tmp_path / "m" / "weights.hdf5")
-    (tmp_path / "m" / "options.json").write_text(json.dumps(options_to_json(options)))
-    (tmp_path / "m" / "vocab.txt").write_text("<S>\n</S>\n<UNK>\n")
-    assert main(["convert", str(tmp_path / "m"), str(tmp_path / "out"), "--to", "bilm-tf"]) == 0
-    assert re.search(message, capsys.readouterr().err)
-    assert load_options(find_bilm(tmp_path / "out")).lstm == options.lstm
-
-
-def test_half_precision_needs_a_whole_model(model_folder: Path, tmp_path: Path) -> None:
-    copy_pair(model_folder, tmp_path / "pair")
-    with pytest.raises(ModelError, match=r"pair: found no vocab\.txt"):
-        convert_bilm(tmp_path / "pair", tmp_path / "out", "float16")
-    assert not (tmp_path / "out").exists()
-
-
-def test_float32_after_float16_is_the_same_numbers(model_folder: Path, tmp_path: Path) -> None:
-    convert_bilm(model_folder, tmp_path / "half", "float16")
-    convert_bilm(tmp_path / "half", tmp_path / "whole", "float32")
-    half, whole = (load_bilm(find_bilm(tmp_path / name)) for name in ("half", "whole"))
-    for (name, a), (_, b) in zip(half.named_parameters(), whole.named_parameters(), strict=True):
-        assert torch.equal(a, b), name
-
-
 @pytest.mark.parametrize(
     ("info", "expected"),
     [
@@ -387,3 +314,25 @@ def test_damage_is_named(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(UsageError, match="found no biLM"):
         find_bilm(tmp_path / "bilm")
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_going_on_from_a_model_reads_each_of_its_files_once_for_its_digest(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    (tmp_path / "text").write_text("".join(f"{' '.join(sentence)}\n" for sentence in toy_text(300, 1)))
+    read = count_hashes(monkeypatch)
+    arguments = ["--init", model_folder, "-o", tmp_path / "run", "--max-tokens", 900, "--threads", 1, *more]
+    assert main(["pretrain", str(tmp_path / "text"), *map(str, arguments)]) == 0
+    names = {file.name for file in model_folder.iterdir()} - {"bilm.json"}
+    assert "weights.hdf5" in names
+    assert {f.name: n for f, n in read.items() if f.parent == model_folder.resolve()} == dict.fromkeys(names, 1)
+
+
+def test_an_opened_model_is_taken_as_it_is(model_folder: Path, tmp_path: Path) -> None:
+    opened = find_bilm(model_folder)
+    assert find_bilm(opened) is opened
+    weights = model_folder / "weights.hdf5"
+    assert opened.digests[weights] == opened.sha256(weights) == sha256_of_file(weights)
+    pair = find_bilm(zip_of_a_folder(model_folder, tmp_path))
+    assert pair.sha256(pair.weights) == opened.sha256(weights)

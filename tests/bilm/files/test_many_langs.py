@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from ner_elmo.bilm.files.directory import convert_bilm, write_published_pair
+from ner_elmo.bilm.files.conversion import convert_bilm, write_published_pair
 from ner_elmo.bilm.files.many_langs import ENCODER, TOKEN_EMBEDDER, read_many_langs
 from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError

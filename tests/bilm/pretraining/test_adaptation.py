@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary, write_published_pair
+from ner_elmo.bilm.files.conversion import write_published_pair
+from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.files.many_langs import ENCODER, TOKEN_EMBEDDER
 from ner_elmo.bilm.files.weights import write_weights
 from ner_elmo.bilm.options import options_to_json

@@ -13,6 +13,7 @@ from torchcrf import CRF
 
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, spans, tag_set, tags
+from tests.support.marginals import token_marginals
 
 SCHEMES = ["bioes", "iob2", "bmes"]
 
@@ -68,7 +69,7 @@ def test_everything_equals_enumeration(scheme: str, length: int) -> None:
     loss = crf.neg_log_likelihood(emissions, torch.tensor([best]), mask)
     assert float(loss.detach()) == pytest.approx(-math.log(paths[best]))
 
-    marginals = crf.token_marginals(emissions, mask)[0]
+    marginals = token_marginals(crf, emissions, mask)[0]
     for t, tag in itertools.product(range(length), range(len(crf.tag_set))):
         expected = sum(p for ids, p in paths.items() if ids[t] == tag)
         assert float(marginals[t, tag]) == pytest.approx(expected, abs=1e-9)
@@ -165,7 +166,7 @@ def test_a_batch_equals_its_sentences_alone_and_empty_ones_are_no_trouble(scheme
     decoded = crf.decode(emissions, mask)
     log_z = crf.log_partition(emissions, mask)
     loss = crf.neg_log_likelihood(emissions, tag_ids, mask)
-    marginals = crf.token_marginals(emissions, mask)
+    marginals = token_marginals(crf, emissions, mask)
     scores = crf.span_log_probabilities(emissions, mask, wanted)
     assert decoded[1] == []
     assert log_z[1] == 0

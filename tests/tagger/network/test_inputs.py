@@ -6,13 +6,10 @@ from collections import Counter
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ner_elmo.tagger.network.inputs import (
     UNKNOWN_INDEX,
     Example,
-    batches_by_length,
     collate,
     drop_singletons,
     initial_vectors,
@@ -57,20 +54,3 @@ def test_tags_of_unknown_labels_become_outside() -> None:
     (made,) = make_examples([sentence], make_words(Counter()), {tag: i for i, tag in enumerate(TAGS)}, "bioes")
     assert made.tag_ids is not None
     assert [TAGS[i] for i in made.tag_ids] == ["S-A", "O", "O"]
-
-
-@given(
-    st.lists(st.integers(0, 30), max_size=60),
-    st.integers(1, 40),
-    st.one_of(st.none(), st.integers(1, 7)),
-    st.one_of(st.none(), st.integers(0, 9)),
-)
-def test_batches_hold_every_sentence_once_within_the_budget(
-    lengths: list[int], budget: int, most: int | None, seed: int | None
-) -> None:
-    rng = None if seed is None else np.random.default_rng(seed)
-    batches = batches_by_length(lengths, budget, most, rng)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= budget
-        assert most is None or len(batch) <= most

@@ -102,3 +102,46 @@ def test_a_tagger_written_before_these_options_still_loads(trained: Path, tmp_pa
     assert newer <= set(info["options"])
     values = {name: value for name, value in info["options"].items() if name not in newer}
     TaggerModel(TaggerOptions(**values)).load_state_dict(load_tagger(trained).model.state_dict())
+
+
+def test_a_network_begins_with_what_lstms_need() -> None:
+    """Orthogonal recurrent weights gate by gate, and a forget gate that keeps; all other biases are 0."""
+    model = tiny_model(lstm_layers=2)
+    seen = 0
+    for name, parameter in model.lstm.named_parameters():
+        gates = parameter.detach().chunk(4)
+        kind = name.rpartition(".")[2]
+        if kind.startswith("weight_hh"):
+            seen += 1
+            for gate in gates:
+                torch.testing.assert_close(gate @ gate.T, torch.eye(5))
+        elif kind.startswith("bias"):
+            forget = float(kind.startswith("bias_ih"))
+            assert [gate.unique().tolist() for gate in gates] == [[0.0], [forget], [0.0], [0.0]]
+    assert seen == 4, "two layers in two directions"
+
+
+@pytest.mark.parametrize("changes", [{}, ELMO, {"char_dim": 0}, {"n_words": 0, "n_tuned_words": 0}])
+def test_sizes_follow_from_the_options(changes: dict[str, object]) -> None:
+    model = tiny_model(**changes)
+    assert model.lstm.forwards[0].input_size == model.options.input_dim
+    assert model.output.in_features == model.options.output_dim
+    assert model.output.out_features == len(model.options.tags)
+
+
+def test_loss_is_the_mean_over_sentences_and_empty_batches_have_emissions() -> None:
+    model = tiny_model()
+    batch = collate([example("a", "b"), example(), example("b", "a", "a")])
+    assert batch.tag_ids is not None
+    losses = model.crf.neg_log_likelihood(model(batch), batch.tag_ids, batch.mask)
+    torch.testing.assert_close(model.loss(batch), losses.sum() / 3)
+    empty = model(collate([example(), example()]))
+    assert empty.shape == (2, 0, len(TAGS))
+
+
+def test_the_state_has_names_that_stored_taggers_have() -> None:
+    names = {name.split(".")[0] for name in tiny_model(**ELMO, elmo_at="both").state_dict()}
+    assert names == {"mix", "output_mix", "words", "characters", "lstm", "output", "crf"}
+    characters = {name for name in tiny_model().state_dict() if name.startswith("characters.")}
+    parts = ("embedding.weight", "convolution.weight", "convolution.bias")
+    assert characters == {f"characters.{part}" for part in parts}

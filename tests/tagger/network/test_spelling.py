@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ner_elmo.tagger.network.spelling import CharacterCnn
+from ner_elmo.tagger.network.spelling import SpellingCnn
 from ner_elmo.text.characters import PADDING_ID, char_ids
 
 
@@ -17,7 +17,7 @@ def rows_of(*tokens: str) -> torch.Tensor:
 
 
 def test_it_is_a_convolution_over_bytes_and_a_maximum() -> None:
-    cnn = CharacterCnn(dim=3, filters=2, window=3).eval()
+    cnn = SpellingCnn(dim=3, filters=2, window=3).eval()
     found = cnn(rows_of("ab", "abcdefgh"))
     begin, a, b, end = (cnn.embedding.weight[i] for i in (258, ord("a"), ord("b"), 259))
     nothing = torch.zeros(3)
@@ -41,7 +41,7 @@ def test_it_is_a_convolution_over_bytes_and_a_maximum() -> None:
 def test_looking_up_equals_convolving(tokens: list[str], window: int, filters: int, seed: int) -> None:
     """Values and gradients, for tokens of any length."""
     torch.manual_seed(seed)
-    cnn = CharacterCnn(3, filters, window).double()
+    cnn = SpellingCnn(3, filters, window).double()
     ids = rows_of(*tokens)
     share = torch.randn(len(tokens), filters, dtype=torch.double)
     gradients = []
@@ -55,7 +55,7 @@ def test_looking_up_equals_convolving(tokens: list[str], window: int, filters: i
 
 
 def test_padding_counts_for_nothing() -> None:
-    cnn = CharacterCnn(4, 5, 3)
+    cnn = SpellingCnn(4, 5, 3)
     alone = cnn(rows_of("ab"))
     torch.testing.assert_close(cnn(rows_of("ab", "x" * 40))[:1], alone)
     cnn(rows_of("ab", "x" * 40)).sum().backward()
@@ -65,4 +65,4 @@ def test_padding_counts_for_nothing() -> None:
 
 @pytest.mark.parametrize("tokens", [(), ("",)], ids=["none", "empty"])
 def test_nothing_to_spell(tokens: tuple[str, ...]) -> None:
-    assert CharacterCnn(4, 5, 3)(rows_of(*tokens)).shape == (len(tokens), 5)
+    assert SpellingCnn(4, 5, 3)(rows_of(*tokens)).shape == (len(tokens), 5)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.formats.conll import ConllFile, Reading, read_conll, write_conll
+from ner_elmo.text.formats.conll import ConllFile, Reading, TaggedSentence, write_conll
 from ner_elmo.text.formats.corpus import ILL_FORMED, load_corpus
 from ner_elmo.text.formats.problems import summary
 from ner_elmo.text.tag_scheme import Span
@@ -19,6 +20,10 @@ def write(folder: Path, text: str, name: str = "a.conll", encoding: str = "utf-8
     path = folder / name
     path.write_bytes(text.encode(encoding))
     return path
+
+
+def read_conll(path: Path, column: int = -1) -> Iterator[TaggedSentence]:
+    return ConllFile(path, Reading(column=column)).sentences()
 
 
 def test_a_file_with_everything_that_may_surprise(tmp_path: Path) -> None:
