@@ -34,7 +34,7 @@ from ner_elmo.tagger.network.inputs import Example
 from ner_elmo.tagger.training import loop as training
 from ner_elmo.tagger.training.config import TaggerConfig, TrainingOptions
 from ner_elmo.tagger.training.loop import TrainingData, start, train
-from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
+from ner_elmo.tagger.training.preparation import PreparedData, new_model, prepare
 from ner_elmo.text.batching import batches_by_length
 
 Features = Sequence[Any]
@@ -65,7 +65,7 @@ def main() -> None:
     print(json.dumps(measured, indent=2))
 
 
-def measure(arguments: argparse.Namespace, prepared: Prepared, elmo: Elmo, folder: Path) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace, prepared: PreparedData, elmo: Elmo, folder: Path) -> dict[str, Any]:
     sentences = [example.tokens for example in prepared.examples["train"]]
     layers = list(range(elmo.n_layers))
     options = TrainingOptions(
@@ -139,7 +139,7 @@ def timed(once: Callable[[], Any]) -> tuple[Any, float]:
     return found, time.perf_counter() - begun
 
 
-def examples_with(prepared: Prepared, features: Features) -> list[Example]:
+def examples_with(prepared: PreparedData, features: Features) -> list[Example]:
     plain = prepared.examples["train"]
     return [
         Example(example.tokens, example.word_ids, found, example.tag_ids)
@@ -162,7 +162,7 @@ def visit(options: TrainingOptions, features: Features) -> None:
 
 
 def epoch(
-    prepared: Prepared,
+    prepared: PreparedData,
     elmo: Elmo,
     options: TrainingOptions,
     features: Features,

@@ -29,7 +29,7 @@ from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.training.config import TaggerConfig, TrainingOptions
 from ner_elmo.tagger.training.loop import loop as training
-from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
+from ner_elmo.tagger.training.preparation import PreparedData, new_model, prepare
 
 LAYERS = 3
 
@@ -65,7 +65,7 @@ def main() -> None:
     print(json.dumps(found, indent=2))
 
 
-def with_layers(prepared: Prepared, dim: int) -> Prepared:
+def with_layers(prepared: PreparedData, dim: int) -> PreparedData:
     """Examples with random biLM layers, and options to match."""
     if not dim:
         return prepared
@@ -76,7 +76,7 @@ def with_layers(prepared: Prepared, dim: int) -> Prepared:
     return dataclasses.replace(prepared, options=options)
 
 
-def one_side(prepared: Prepared, precision: str, plain: bool = False) -> Callable[[], float]:
+def one_side(prepared: PreparedData, precision: str, plain: bool = False) -> Callable[[], float]:
     """What trains on all batches once and says how many tokens a second that was."""
     options = TrainingOptions(precision=precision)
     model = new_model(prepared, seed=1)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.nn.cell import Arranged, Clips, State, Types, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
-from ner_elmo.nn.inference import run
+from ner_elmo.nn.inference import run_one
 from ner_elmo.nn.int8 import Int8Weights, run_int8
 from ner_elmo.nn.precision import as_it_is, is_mixed, lstm_type
 from ner_elmo.nn.recurrence import Recurrence, last_outputs
@@ -85,7 +85,7 @@ class LstmLayer(nn.Module):
             if self._int8 is not None:
                 y = run_int8(x, batch_sizes, self._int8, self.clips, (h, c))
             else:
-                y = run(x, batch_sizes, self._arranged or arrange(self.weights()), self.clips, (h, c), types)
+                y = run_one(x, batch_sizes, self._arranged or arrange(self.weights()), self.clips, (h, c), types)
         return y, (last_outputs(y, batch_sizes), c)
 
     def _start(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> State:

@@ -159,13 +159,13 @@ def _train(
 ) -> None:
     """Train, and say how it ended."""
     from ner_elmo.bilm.pretraining.distributed import joined
-    from ner_elmo.bilm.pretraining.run import run
+    from ner_elmo.bilm.pretraining.run import pretrain
     from ner_elmo.runs.events import silent
 
     with joined(device) as processes, StopSignals(show.note) as stop, show.Display() as display:
         try:
             examination.run(config, display if processes.is_first else silent)
-            result = run(
+            result = pretrain(
                 config,
                 output,
                 device=device,

@@ -103,11 +103,11 @@ def _train(
     as_json: bool,
 ) -> None:
     """Train, and say how it ended."""
-    from ner_elmo.tagger.training.run import run
+    from ner_elmo.tagger.training.run import train_tagger
 
     with StopSignals(show.note), show.Display(tables=not as_json) as display:
         try:
-            found = run(
+            found = train_tagger(
                 config,
                 output,
                 device=device,

@@ -25,7 +25,7 @@ from ner_elmo.text.vocabulary import Vocabulary
 
 Layers = Literal["all", "mean", "top"] | Sequence[int]
 
-PRECISIONS = ("fp32", "int8")
+ENCODING_PRECISIONS = ("fp32", "int8")
 BATCH_TOKENS = 8192  # positions computed together on a CPU
 BATCH_TOKENS_GPU = 65_536
 # Sentences are grouped by length within so many tokens, but no more than have vectors of this size.
@@ -94,7 +94,7 @@ class Elmo:
         n_layers: token layer and LSTM layers together.
         dim: width of a vector, 2 · projection_dim.
         text: the name of the tokenizer that the biLM's text went through.
-        precision: how it computes, one of ``PRECISIONS``.
+        precision: how it computes, one of ``ENCODING_PRECISIONS``.
         batch_tokens: positions that are computed together.
         read_ahead_tokens: so many tokens are read before their vectors are given out, in order to be grouped by length.
     """
@@ -132,8 +132,8 @@ class Elmo:
             UsageError: nothing is there, or the precision is unknown.
             ModelError: its files are damaged or do not fit one another.
         """
-        if precision not in PRECISIONS:
-            raise UsageError(f"--precision {precision}: not available; expected {', '.join(PRECISIONS)}")
+        if precision not in ENCODING_PRECISIONS:
+            raise UsageError(f"--precision {precision}: not available; expected {', '.join(ENCODING_PRECISIONS)}")
         if precision == "int8" and torch.device(device).type != "cpu":
             raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
         files = find_bilm(place)

@@ -57,7 +57,7 @@ def stretches(batch_sizes: Sequence[int], most_rows: int | None = None) -> Itera
         start += n_steps * n_rows
 
 
-def run(
+def run_one(
     x: Tensor,
     batch_sizes: Sequence[int],
     weights: Arranged,
@@ -187,7 +187,7 @@ def _parts_of(weights: Arranged, scratch: _Scratch, cells_twice: Tensor, hidden_
 def run_both(
     x: Tensor, batch_sizes: Sequence[int], weights: Arranged, clips: Clips, state: State | None = None
 ) -> Tensor:
-    """:func:`run` for one layer of both directions at once, for a few rows (:mod:`~ner_elmo.nn.inference_few_rows`).
+    """:func:`run_one` for both directions of a layer at once, for a few rows (:mod:`~ner_elmo.nn.inference_few_rows`).
 
     Args:
         x: packed inputs ``(2, positions, width)``, of each direction in its own order.
@@ -195,7 +195,7 @@ def run_both(
         state: where each row starts, with a first dimension of 2; zeros by default. Its ``c`` is overwritten.
 
     Returns:
-        ``(2, positions, width)``, to the bit what :func:`run` gives for each (seen with MKL).
+        ``(2, positions, width)``, to the bit what :func:`run_one` gives for each (seen with MKL).
     """
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     y = x.new_empty(x.shape)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ner_elmo.errors import UsageError
 
-PRECISIONS = ("fp32", "bf16")
+TRAINING_PRECISIONS = ("fp32", "bf16")
 CUDNN_WITH_BF16_LSTMS = 91300
 
 
@@ -39,7 +39,7 @@ def chosen_precision(asked: str, device_type: str) -> str:
     Raises:
         UsageError: there is no such precision, or not here.
     """
-    if asked not in ("auto", *PRECISIONS):
+    if asked not in ("auto", *TRAINING_PRECISIONS):
         raise UsageError(f"--precision {asked}: unknown; expected auto, fp32 or bf16")
     # On a GPU nothing but float32 has been tried.
     best = best_precision(device_type) if device_type == "cpu" else "fp32"

@@ -11,7 +11,7 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
 from ner_elmo.nn import int8
 from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
-from ner_elmo.nn.inference import run
+from ner_elmo.nn.inference import run_one
 from tests.support.small_bilms import small_bilm
 
 needs_engine = pytest.mark.skipif(
@@ -33,7 +33,7 @@ def test_close_to_float32_and_clipped_alike(width: int, dim: int, projection: bo
     x = torch.randn(9, width)
     state = (torch.randn(4, width) / 4, torch.randn(4, dim) / 4)
     cells = [state[1].clone(), state[1].clone()]
-    exact = run(x, [4, 3, 2], weights, clips, (state[0], cells[0]))
+    exact = run_one(x, [4, 3, 2], weights, clips, (state[0], cells[0]))
     found = int8.run_int8(x, [4, 3, 2], int8.Int8Weights(weights), clips, (state[0], cells[1]))
     assert (found - exact).abs().max() < 0.05 * exact.abs().max()
     assert not torch.equal(found, exact)  # else nothing was quantised

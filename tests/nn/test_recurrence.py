@@ -12,7 +12,7 @@ from ner_elmo.nn import inference
 from ner_elmo.nn import inference_few_rows as few_rows
 from ner_elmo.nn import ordered_sums as products
 from ner_elmo.nn.cell import Clips, Weights, arrange
-from ner_elmo.nn.inference import run, run_both
+from ner_elmo.nn.inference import run_both, run_one
 from ner_elmo.nn.recurrence import Recurrence, last_outputs
 
 DIM, PROJECTION = 7, 4
@@ -90,7 +90,7 @@ def test_outputs_and_gradients_equal_the_slow_loop(
 
     with torch.no_grad():
         begin = None if state is None else (state[0], state[1].clone())
-        torch.testing.assert_close(run(x, batch_sizes, arrange(weights), clips, begin), y, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(run_one(x, batch_sizes, arrange(weights), clips, begin), y, atol=1e-6, rtol=1e-5)
         if begin is not None:
             torch.testing.assert_close(begin[1], c, atol=1e-6, rtol=1e-5)
         ends = torch.stack([part[-1] for part in expected.split(lengths)])
@@ -106,8 +106,8 @@ def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes:
     x, batch_sizes = packed(sentences)
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(inference, "GATE_BYTES", gate_bytes)
-        found = run(x, batch_sizes, arrange(weights), BINDING)
-        alone = [run(sentence, [1] * len(sentence), arrange(weights), BINDING) for sentence in sentences]
+        found = run_one(x, batch_sizes, arrange(weights), BINDING)
+        alone = [run_one(sentence, [1] * len(sentence), arrange(weights), BINDING) for sentence in sentences]
     torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
 
 
@@ -131,7 +131,7 @@ def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips
         patch.setattr(inference, "FEW_GATE_BYTES", 32 * DIM * 3)
         found = run_both(x, batch_sizes, arrange(both), clips)
         for one, part, weights in zip(found, x, ours, strict=True):
-            torch.testing.assert_close(one, run(part, batch_sizes, arrange(weights), clips), atol=1e-6, rtol=0)
+            torch.testing.assert_close(one, run_one(part, batch_sizes, arrange(weights), clips), atol=1e-6, rtol=0)
 
 
 def test_a_second_backward_pass_is_refused() -> None:
@@ -152,10 +152,10 @@ def test_long_sums_are_the_same_alone_and_in_company(clips: Clips) -> None:
     sentences = sentences_of([7, 6, 6, 5, 4, *[3] * 10, *[2] * 15], width)
     x, batch_sizes = packed(sentences)
     with torch.no_grad():
-        together = run(x, batch_sizes, weights, clips)
-        alone = packed([run(sentence, [1] * len(sentence), weights, clips) for sentence in sentences])[0]
-        three = run(*packed(sentences[2:5]), weights, clips)
+        together = run_one(x, batch_sizes, weights, clips)
+        alone = packed([run_one(sentence, [1] * len(sentence), weights, clips) for sentence in sentences])[0]
+        three = run_one(*packed(sentences[2:5]), weights, clips)
     assert together.abs().max() > 1
     torch.testing.assert_close(alone, together, atol=1e-6, rtol=0)
-    three_alone = packed([run(sentence, [1] * len(sentence), weights, clips) for sentence in sentences[2:5]])[0]
+    three_alone = packed([run_one(sentence, [1] * len(sentence), weights, clips) for sentence in sentences[2:5]])[0]
     torch.testing.assert_close(three, three_alone, atol=1e-6, rtol=0)

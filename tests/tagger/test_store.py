@@ -14,7 +14,7 @@ from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.tagger.store import StoredBilm, load_tagger, read_info, write_tagger
 from ner_elmo.tagger.tagger import Tagger
-from ner_elmo.tagger.training.run import run
+from ner_elmo.tagger.training.run import train_tagger
 from tests.support.devices import CPU
 from tests.support.hash_count import count_hashes
 from tests.support.toy_language import toy_config
@@ -42,7 +42,7 @@ def test_a_directory_is_self_contained_and_gives_back_what_was_written(copied: P
 
 def test_half_precision_is_half_the_size_and_hardly_differs(toy: Path, tmp_path: Path) -> None:
     for storage in ("float32", "float16"):
-        run(toy_config(toy, storage=storage, epochs=3), tmp_path / storage, device=CPU)
+        train_tagger(toy_config(toy, storage=storage, epochs=3), tmp_path / storage, device=CPU)
     whole, half = (Tagger.load(tmp_path / storage) for storage in ("float32", "float16"))
     ours, theirs = whole.tag(TEXT).entities, half.tag(TEXT).entities
     assert [entity.text for entity in ours] == [entity.text for entity in theirs] == ["Ann Smith", "Rome City"]
@@ -62,7 +62,7 @@ def test_a_run_reads_each_file_of_its_bilm_once_for_its_digest(
     read = count_hashes(monkeypatch)
     changes = {"train": str(tmp_path / "train.jsonl"), "dev": str(tmp_path / "dev.jsonl"), "test": None}
     config = toy_config(toy, bilm=str(bilm), epochs=1, seeds=seeds, **changes)
-    run(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache")
+    train_tagger(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache")
     names = ("options.json", "weights.hdf5", "vocab.txt", "vocab_embedding.hdf5", "softmax.hdf5")
     assert {file.name: n for file, n in read.items() if file.parent == bilm.resolve()} == dict.fromkeys(names, 1)
     copied = (tmp_path / "run" / "bilm").resolve()

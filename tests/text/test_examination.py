@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ner_elmo.bilm.data.corpus import TEXT_KINDS
+from ner_elmo.bilm.data.corpus import TOKENIZER_OF_TEXT
 from ner_elmo.text.examination import examine, is_cut, is_spaced_out, misread_pieces
 
 CHINESE = [
@@ -22,7 +22,7 @@ RUSSIAN = ["Он пришёл домой и сказал : « Здравству
 def found(tmp_path: Path, lines: Sequence[str], text: str, encoding: str = "utf-8", saved: str = "utf-8") -> list[str]:
     path = tmp_path / "text.txt"
     path.write_bytes("".join(f"{line}\n" for line in lines).encode(saved))
-    return examine([path], text, TEXT_KINDS[text], encoding)
+    return examine([path], text, TOKENIZER_OF_TEXT[text], encoding)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ LITTLE_TEXT = 20_000
 HELDOUT_MOST = 50_000  # lines
 
 # --text on the command line, and the name of the tokenizer that ``bilm.json`` records.
-TEXT_KINDS = {"tokenized": "whitespace", "raw": "en-1", "characters": "characters-words"}
+TOKENIZER_OF_TEXT = {"tokenized": "whitespace", "raw": "en-1", "characters": "characters-words"}
 
 
 def find_files(paths: Iterable[str | Path]) -> list[Path]:

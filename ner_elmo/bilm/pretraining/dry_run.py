@@ -17,7 +17,7 @@ from ner_elmo.bilm.data.corpus import find_files
 from ner_elmo.bilm.files.directory import BilmFiles
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
 from ner_elmo.bilm.pretraining.config import PretrainConfig
-from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare
+from ner_elmo.bilm.pretraining.preparation import PreparedText, count_facts, prepare
 from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer, training_steps
 from ner_elmo.runs.checkpoints import KEPT
 from ner_elmo.runs.events import Report, silent
@@ -55,7 +55,7 @@ def dry_run(
         UsageError, DataError: as :func:`ner_elmo.bilm.pretraining.preparation.prepare`.
     """
     sample, scale = sample_sizes(find_files(config.corpus), config.encoding)
-    prepared = prepare(config, report, device.type, count_processes, sample, scale, parent)
+    prepared = prepare(config, device.type, report, count_processes, sample, scale, parent)
     if scale > 1:
         prepared = replace(prepared, vocabulary=_as_large_as_expected(prepared))
     unfrozen = replace(prepared, config=replace(prepared.config, unfreeze=0.0, softmax_steps=0))
@@ -79,7 +79,7 @@ def dry_run(
         "disk_bytes": disk_bytes(trainer),
     }
     if quick_minutes is not None:
-        result["quick"] = quick_check(prepared, device, round(60 * quick_minutes * speed))
+        result["quick"] = train_briefly(prepared, device, round(60 * quick_minutes * speed))
     return result
 
 
@@ -92,7 +92,7 @@ def sample_sizes(files: Sequence[Path], encoding: str) -> tuple[list[int] | None
     return [max(1, round(size / scale)) for size in sizes], scale
 
 
-def _as_large_as_expected(prepared: Prepared) -> Vocabulary:
+def _as_large_as_expected(prepared: PreparedText) -> Vocabulary:
     """A sample's vocabulary with as many placeholders as the whole text is expected to have more words.
 
     By Heaps' law the number of words grows about as the square root of the text.
@@ -104,13 +104,13 @@ def _as_large_as_expected(prepared: Prepared) -> Vocabulary:
     return Vocabulary([*tokens, *(f"\0{number}" for number in range(expected - len(tokens)))])
 
 
-def _trainer(prepared: Prepared, total_tokens: int, device: torch.device) -> Trainer:
+def _trainer(prepared: PreparedText, total_tokens: int, device: torch.device) -> Trainer:
     return new_trainer(
         prepared.config, prepared.vocabulary, prepared.counts, total_tokens, device, parent=prepared.parent
     )
 
 
-def _speed(trainer: Trainer, prepared: Prepared) -> tuple[float, float]:
+def _speed(trainer: Trainer, prepared: PreparedText) -> tuple[float, float]:
     """Tokens a second of ``TIMED_STEPS`` steps after some to warm up (of fewer, where there is little to train on), and
     the share of the time in which the network waited for its data."""
     start, tokens_before, waited = time.perf_counter(), 0, 0.0
@@ -123,7 +123,7 @@ def _speed(trainer: Trainer, prepared: Prepared) -> tuple[float, float]:
     return (trainer.position.tokens - tokens_before) / seconds, min(1.0, waited / seconds)
 
 
-def _unknown_rate(prepared: Prepared) -> float:
+def _unknown_rate(prepared: PreparedText) -> float:
     """The share of held-out tokens that the vocabulary does not have."""
     tokens = [token for sentence in prepared.heldout for token in sentence]
     return sum(token not in prepared.vocabulary for token in tokens) / max(1, len(tokens))
@@ -154,7 +154,7 @@ def disk_bytes(trainer: Trainer) -> int:
     return (KEPT + 1) * (weights + moments) + 2 * weights + cached_vectors
 
 
-def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict[str, Any]:
+def train_briefly(prepared: PreparedText, device: torch.device, n_tokens: int) -> dict[str, Any]:
     """Train on ``n_tokens``, at most what the run itself would see, with a schedule that ends there, and compare with a
     unigram model."""
     trainer = _trainer(prepared, max(1, min(n_tokens, prepared.total_tokens)), device)
@@ -171,11 +171,11 @@ def quick_check(prepared: Prepared, device: torch.device, n_tokens: int) -> dict
         "seconds": seconds,
         "perplexity": perplexity.mean,
         "unigram_perplexity": unigram,
-        "verdict": verdict(perplexity.mean, unigram, trainer.position.step),
+        "verdict": verdict_on_perplexity(perplexity.mean, unigram, trainer.position.step),
     }
 
 
-def verdict(perplexity: float, unigram: float, steps: int) -> str:
+def verdict_on_perplexity(perplexity: float, unigram: float, steps: int) -> str:
     """``learns``, ``unclear`` or ``does not learn``, by the held-out perplexity after so many steps."""
     if perplexity < LEARNS_BELOW * unigram:
         return LEARNS

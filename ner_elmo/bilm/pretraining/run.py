@@ -1,6 +1,6 @@
 """Pretraining: a biLM from raw text, interruptible and resumable.
 
-:func:`run` is the whole of it: prepare, loop, stop. The steps are :mod:`ner_elmo.bilm.pretraining.trainer`'s.
+:func:`pretrain` is the whole of it: prepare, loop, stop. The steps are :mod:`ner_elmo.bilm.pretraining.trainer`'s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.curve import draw_curve
 from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.bilm.pretraining.learner import describe_softmax
-from ner_elmo.bilm.pretraining.preparation import Prepared, count_facts, prepare, rows_of
+from ner_elmo.bilm.pretraining.preparation import PreparedText, count_facts, prepare, rows_of
 from ner_elmo.bilm.pretraining.schedule import describe_rates
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer, new_trainer, training_steps
 from ner_elmo.errors import NerElmoError, UsageError
@@ -35,7 +35,7 @@ from ner_elmo.text.files import sha256_of_file, write_json
 from ner_elmo.text.vocabulary import write_vocabulary
 
 
-def run(
+def pretrain(
     config: PretrainConfig,
     directory: Path,
     *,
@@ -70,7 +70,7 @@ def run(
     if config.carry_state and processes.size > 1:
         raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
     report_first = report if processes.is_first else silent
-    prepared = prepare(config, report_first, device.type, count_processes, parent=parent)
+    prepared = prepare(config, device.type, report_first, count_processes, parent=parent)
     config = prepared.config
     trainer = new_trainer(
         config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes, prepared.parent
@@ -137,12 +137,12 @@ def _make_ready(directory: Path, checkpoints: Path, resume: bool) -> None:
         (directory / REPORT).unlink(missing_ok=True)
 
 
-def _write_start(config: PretrainConfig, prepared: Prepared, directory: Path) -> None:
+def _write_start(config: PretrainConfig, prepared: PreparedText, directory: Path) -> None:
     write_vocabulary(prepared.vocabulary, directory / "vocab.txt")
     write_config(directory, config)
 
 
-def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
+def _start_event(trainer: Trainer, prepared: PreparedText) -> dict[str, Any]:
     return {
         "event": "start",
         **count_facts(prepared.count),
@@ -155,7 +155,7 @@ def _start_event(trainer: Trainer, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record: RunLog) -> None:
+def _show_start(trainer: Trainer, prepared: PreparedText, checkpoints: Path, record: RunLog) -> None:
     """How the parts of the network learn, if not all alike; and where a run begins that goes on from another model.
 
     That perplexity and the later ones are over the same vocabulary. The parent's own need not be.
@@ -170,7 +170,7 @@ def _show_start(trainer: Trainer, prepared: Prepared, checkpoints: Path, record:
 
 def _train(
     trainer: Trainer,
-    prepared: Prepared,
+    prepared: PreparedText,
     checkpoints: Path,
     record: RunLog,
     should_stop: Callable[[], bool],
@@ -228,7 +228,7 @@ def checkpoint_is_due(config: PretrainConfig, step: int, seconds: float) -> bool
     return by_steps or (config.checkpoint_minutes is not None and seconds >= 60 * config.checkpoint_minutes)
 
 
-def _sample(prepared: Prepared) -> list[list[str]]:
+def _sample(prepared: PreparedText) -> list[list[str]]:
     """The held-out sentences for perplexity on the way."""
     assert prepared.config.heldout_tokens is not None  # settled
     return even_sample(prepared.heldout, prepared.config.heldout_tokens)
@@ -268,7 +268,7 @@ def _evaluate(trainer: Trainer, sample: list[list[str]], checkpoints: Path, reco
     record.draw()
 
 
-def _finish(trainer: Trainer, prepared: Prepared, directory: Path, record: RunLog) -> dict[str, Any]:
+def _finish(trainer: Trainer, prepared: PreparedText, directory: Path, record: RunLog) -> dict[str, Any]:
     """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
     checkpoints = directory / CHECKPOINTS
     _evaluate(trainer, _sample(prepared), checkpoints, record)
@@ -321,7 +321,7 @@ def _parent(path: Path, files: BilmFiles) -> dict[str, Any]:
     }
 
 
-def _facts(trainer: Trainer, prepared: Prepared, report: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(trainer: Trainer, prepared: PreparedText, report: Mapping[str, Any]) -> dict[str, Any]:
     config = trainer.config
     return {
         "text": {"tokens": prepared.source.tokenizer, "normalization": None, "language": config.language},

@@ -45,7 +45,7 @@ Parts = dict[str, list[LabelledSentence]]
 
 
 @dataclass
-class Prepared:
+class PreparedData:
     """What all seeds share. ``parts`` has ``train``, ``dev`` (unless it is trained on) and, if given, ``test``."""
 
     parts: dict[str, list[LabelledSentence]]
@@ -65,7 +65,7 @@ def prepare(
     report: Report,
     cache: Path | None = None,
     sample: Callable[[Parts], Parts] = lambda parts: parts,
-) -> Prepared:
+) -> PreparedData:
     """Read the corpora, settle labels, words and layers, and compute the frozen features of every sentence once.
 
     ``sample`` chooses which sentences of the parts count at all.
@@ -112,7 +112,7 @@ def prepare(
         _warn_about_dev(len(parts.get("dev", [])), config, report)
         parts["train"], examples["train"] = learned, examples["train"] + examples.pop("dev", [])
         parts.pop("dev", None)
-    return Prepared(parts, examples, options, words, known, vectors, text, protocol, bilm)
+    return PreparedData(parts, examples, options, words, known, vectors, text, protocol, bilm)
 
 
 def load_corpora(config: TaggerConfig, bilm: BilmFiles | None) -> dict[str, Corpus]:
@@ -256,7 +256,7 @@ def choose_text(wanted: str | None, bilm_text: str | None, sentences: Sequence[S
     return "characters-words" if bilm_text == "characters-words" and keeps_words else "characters"
 
 
-def new_model(prepared: Prepared, seed: int) -> TaggerModel:
+def new_model(prepared: PreparedData, seed: int) -> TaggerModel:
     """An untrained network: its random weights follow from ``seed``."""
     torch.manual_seed(seed)
     model = TaggerModel(prepared.options)

@@ -85,7 +85,7 @@ def quick_check(
     baseline = total(count(gold, look_up(train_part, [sentence.tokens for sentence in dev], scheme))).f1
     best = max(0.0, state.best_f1)
     return {
-        "verdict": DOES_NOT_LEARN if failure else verdict(best, baseline, state.best_epoch == state.epoch),
+        "verdict": DOES_NOT_LEARN if failure else verdict_on_f1(best, baseline, state.best_epoch == state.epoch),
         "figure": figure,
         "dev": best,
         "baseline": baseline,
@@ -98,7 +98,7 @@ def quick_check(
     }
 
 
-def verdict(found: float, baseline: float, still_rising: bool) -> str:
+def verdict_on_f1(found: float, baseline: float, still_rising: bool) -> str:
     """``learns``, ``unclear`` or ``does not learn``, by the best dev figure and the baseline's.
 
     Args:

@@ -15,7 +15,7 @@ from ner_elmo.settings import refuse_changes, settings_of
 from ner_elmo.tagger.store import INFO
 from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingState
-from ner_elmo.tagger.training.preparation import Prepared
+from ner_elmo.tagger.training.preparation import PreparedData
 from ner_elmo.text.files import require_file, sha256_of_file
 
 LEARNED_FROM = ("train", "dev")  # parts whose files must be the same
@@ -40,7 +40,7 @@ def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | N
     return found if complete and all_seeds and (directory / INFO).is_file() else None
 
 
-def setting(config: TaggerConfig, prepared: Prepared) -> dict[str, Any]:
+def setting(config: TaggerConfig, prepared: PreparedData) -> dict[str, Any]:
     """What a checkpoint says of its run: the settings, with the check sums of the files in place of their names."""
     return plain(config) | _digests(prepared.protocol)
 

@@ -24,7 +24,7 @@ from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figur
 from ner_elmo.tagger.store import StoredBilm, store_bilm, write_tagger
 from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingData, TrainingState, start, train
-from ner_elmo.tagger.training.preparation import Prepared, new_model, prepare
+from ner_elmo.tagger.training.preparation import PreparedData, new_model, prepare
 from ner_elmo.tagger.training.resumption import (
     checkpoints_in,
     finished_report,
@@ -43,7 +43,7 @@ from ner_elmo.text.tag_scheme import TOKEN, tags
 SCHEMA_VERSION = 1
 
 
-def run(
+def train_tagger(
     config: TaggerConfig,
     directory: Path,
     *,
@@ -108,7 +108,7 @@ def _precision(config: TaggerConfig, directory: Path, device: torch.device, resu
 
 def _train_seed(
     config: TaggerConfig,
-    prepared: Prepared,
+    prepared: PreparedData,
     folder: Path,
     bilm: StoredBilm | None,
     device: torch.device,
@@ -148,7 +148,7 @@ def _train_seed(
 
 def _finish(
     config: TaggerConfig,
-    prepared: Prepared,
+    prepared: PreparedData,
     state: TrainingState,
     folder: Path,
     bilm: StoredBilm | None,

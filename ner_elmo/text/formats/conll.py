@@ -17,7 +17,7 @@ from typing import IO, Literal, NamedTuple
 from ner_elmo.errors import UsageError
 from ner_elmo.settings import check, setting
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines
-from ner_elmo.text.formats.problems import Problem, Report, strictly
+from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
 
 DOCUMENT_START = "-DOCSTART-"
 COMMENT = "comment"
@@ -126,7 +126,7 @@ class ConllFile:
         UsageError: the file cannot be opened; ``column`` is 0; an impossible ``strip_token`` or ``comments``.
     """
 
-    def __init__(self, path: str | Path, reading: Reading | None = None, report: Report | None = None) -> None:
+    def __init__(self, path: str | Path, reading: Reading | None = None, report: TellProblem | None = None) -> None:
         self.path = path
         self.name = display_name(path)
         self.reading = reading or Reading()

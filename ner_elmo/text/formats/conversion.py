@@ -23,7 +23,7 @@ from ner_elmo.text.formats import brat, brat_notes, conll_sidecar, conll_units, 
 from ner_elmo.text.formats.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence, write_conll
 from ner_elmo.text.formats.corpus import check_tags, find_scheme
 from ner_elmo.text.formats.jsonl import Unit
-from ner_elmo.text.formats.problems import Problem, Report, strictly, summary
+from ner_elmo.text.formats.problems import Problem, TellProblem, strictly, summary
 from ner_elmo.text.tokenizer import text_kind
 
 CONLL_SCHEMES = {
@@ -60,7 +60,7 @@ class Job:
         return display_name(self.source)
 
     @property
-    def report(self) -> Report:
+    def report(self) -> TellProblem:
         """Raises for errors and keeps warnings."""
         return strictly(self.name, self.warnings)
 

@@ -12,7 +12,7 @@ from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import display_name
 from ner_elmo.text.formats import jsonl
 from ner_elmo.text.formats.conll import ConllFile, Reading, TaggedSentence
-from ner_elmo.text.formats.problems import Problem, Report, strictly
+from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
 from ner_elmo.text.tag_scheme import Span
 
 AUTO_SCHEME = "auto"
@@ -72,7 +72,7 @@ class Source:
     sentences: Iterator[Located]
 
 
-def open_corpus(path: str | Path, reading: Reading, report: Report) -> Source:
+def open_corpus(path: str | Path, reading: Reading, report: TellProblem) -> Source:
     """Open a labelled file: JSONL by its suffix (``.jsonl``, also compressed), otherwise CoNLL.
 
     Entities are read from tags as conlleval does, whatever the scheme, which says what counts as ill-formed. With
@@ -122,8 +122,8 @@ def _has_outside(file: ConllFile) -> bool:
     return any(tag_scheme.OUTSIDE in sentence.tags for sentence in file.quietly().sentences())
 
 
-def check_tags(sentence: TaggedSentence, detection: tag_scheme.Detection, report: Report) -> None:
-    """Report the tags that fit no scheme, and those that are ill-formed in the file's own."""
+def check_tags(sentence: TaggedSentence, detection: tag_scheme.Detection, report: TellProblem) -> None:
+    """TellProblem the tags that fit no scheme, and those that are ill-formed in the file's own."""
     for line, tag in zip(sentence.lines, sentence.tags, strict=True):
         if fault := _fits_no_scheme(tag, detection):
             report(Problem(line, "tag", fault))
@@ -153,7 +153,7 @@ def _ill_formed_tags(sentence: TaggedSentence, scheme: str) -> Iterator[Problem]
         yield Problem(sentence.lines[index], ILL_FORMED, f"{message}; read as conlleval reads it", is_error=False)
 
 
-def _open_conll(path: str | Path, reading: Reading, report: Report) -> Source:
+def _open_conll(path: str | Path, reading: Reading, report: TellProblem) -> Source:
     file = ConllFile(path, reading, report)
     detection = find_scheme(file)
     return Source(file.name, detection.scheme, detection.evidence, _conll_sentences(file, detection))
@@ -166,7 +166,7 @@ def _conll_sentences(file: ConllFile, detection: tag_scheme.Detection) -> Iterat
         yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
 
 
-def _open_jsonl(path: str | Path, reading: Reading, report: Report) -> Source:
+def _open_jsonl(path: str | Path, reading: Reading, report: TellProblem) -> Source:
     kind = reading.text or jsonl.guess_text_kind(path, reading.encoding)
     sentences = _jsonl_sentences(path, kind, reading.encoding, report)
     if reading.scheme == tag_scheme.TOKEN:
@@ -182,7 +182,7 @@ def _tag_each_token(located: Located) -> Located:
     return Located(located.line, LabelledSentence(tokens, tuple(each)))
 
 
-def _jsonl_sentences(path: str | Path, kind: str, encoding: str, report: Report) -> Iterator[Located]:
+def _jsonl_sentences(path: str | Path, kind: str, encoding: str, report: TellProblem) -> Iterator[Located]:
     empty = True
     number = 1
     for number, document in jsonl.read_documents(path, encoding, report):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeGuard
 from ner_elmo.errors import DataError
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.files import read_lines
-from ner_elmo.text.formats.problems import Problem, Report
+from ner_elmo.text.formats.problems import Problem, TellProblem
 from ner_elmo.text.tag_scheme import Span
 from ner_elmo.text.tokenizer import text_kind
 
@@ -52,7 +52,7 @@ class Unit(NamedTuple):
     value: dict[str, Any]
 
 
-def read_documents(path: str | Path, encoding: str, report: Report) -> Iterator[tuple[int, Document]]:
+def read_documents(path: str | Path, encoding: str, report: TellProblem) -> Iterator[tuple[int, Document]]:
     """The documents of a file with their line numbers; ``sentences`` is empty unless the line has ``tokens``.
 
     Lines that are blank, at fault or the record of a failed unit are left out, the latter two reported.
@@ -67,7 +67,7 @@ def read_documents(path: str | Path, encoding: str, report: Report) -> Iterator[
             yield number, document_of(value)
 
 
-def read_values(path: str | Path, encoding: str, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_values(path: str | Path, encoding: str, report: TellProblem) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a file, those of failed units too, each :func:`checked`, with their line numbers.
 
     Lines that are blank or at fault are left out, the latter reported.
@@ -250,7 +250,9 @@ def look_of(texts: Iterator[str]) -> str:
     return "characters" if 2 * chinese > letters else "en-1"
 
 
-def tokenized(document: Document, kind: str, line: int, report: Report) -> Iterator[tuple[list[Token], list[Span]]]:
+def tokenized(
+    document: Document, kind: str, line: int, report: TellProblem
+) -> Iterator[tuple[list[Token], list[Span]]]:
     """The sentences of a document (its own, or by a tokenizer) with the entities as spans over their tokens.
 
     White space at the edges of an entity does not count; sentences that an entity goes through are one. An entity that

@@ -24,10 +24,10 @@ class Problem(NamedTuple):
     is_error: bool = True
 
 
-Report = Callable[[Problem], None]
+TellProblem = Callable[[Problem], None]
 
 
-def strictly(name: str, warnings: list[Problem] | None = None) -> Report:
+def strictly(name: str, warnings: list[Problem] | None = None) -> TellProblem:
     """A report that raises :class:`DataError` (``name:line: message``) for an error and keeps the warnings."""
 
     def report(problem: Problem) -> None:

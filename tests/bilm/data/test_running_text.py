@@ -28,9 +28,9 @@ from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, lo
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity
 from ner_elmo.bilm.predictions import running_directions
-from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.preparation import rows_of
+from ner_elmo.bilm.pretraining.run import pretrain
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.token_encoder import WordTable
 from ner_elmo.errors import UsageError
@@ -192,7 +192,7 @@ def running_config(toy: Path, **changes: Any) -> PretrainConfig:
 )
 def test_a_killed_run_resumes_to_the_bit(toy: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     config = running_config(toy, **changes)
-    report = pretrain.run(config, tmp_path / "whole", device=CPU)
+    report = pretrain(config, tmp_path / "whole", device=CPU)
     assert report["perplexity"]["state"] == "carried"
     rng = random.Random(3)
     for _ in range(3):  # inside an epoch, and inside sentences: an epoch has 17 steps
@@ -202,10 +202,10 @@ def test_a_killed_run_resumes_to_the_bit(toy: Path, tmp_path: Path, changes: dic
             counted[0] -= 1
             return counted[0] == 0
 
-        assert not pretrain.run(config, tmp_path / "parts", device=CPU, resume=True, should_stop=stop)["finished"]
+        assert not pretrain(config, tmp_path / "parts", device=CPU, resume=True, should_stop=stop)["finished"]
     # A kill between checkpoints: steps are done again.
     sorted((tmp_path / "parts" / "checkpoints").glob("step-*.pt"))[-1].unlink()
-    again = pretrain.run(config, tmp_path / "parts", device=CPU, resume=True)
+    again = pretrain(config, tmp_path / "parts", device=CPU, resume=True)
     assert again == report
     assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
 
@@ -216,7 +216,7 @@ def heldout_of(toy: Path) -> list[list[str]]:
 
 
 def test_the_model_says_how_it_was_trained(toy: Path, tmp_path: Path) -> None:
-    report = pretrain.run(running_config(toy, epochs=2), tmp_path / "run", device=CPU)
+    report = pretrain(running_config(toy, epochs=2), tmp_path / "run", device=CPU)
     files = find_bilm(tmp_path / "run")
     assert files.info["state"] == "carried"
     vocabulary = load_vocabulary(files)
@@ -253,7 +253,7 @@ def test_a_step_that_is_not_finite_leaves_the_state(toy: Path) -> None:
 def test_a_text_that_fills_no_batch_is_refused(toy: Path, tmp_path: Path, order: str) -> None:
     config = running_config(toy, unroll_steps=20, batch_tokens=20 * 500, order=order)
     with pytest.raises(UsageError, match=r"does not fill one batch of 500 rows of 20 steps; try --rows \d+ or fewer"):
-        pretrain.run(config, tmp_path / "run", device=CPU)
+        pretrain(config, tmp_path / "run", device=CPU)
     assert not (tmp_path / "run").exists()
 
 
@@ -266,7 +266,7 @@ def tied_options() -> dict[str, Any]:
 @pytest.mark.parametrize("changes", [{}, {"softmax": "sampled", "n_samples": 10}], ids=["exact", "sampled"])
 def test_tied_embeddings_are_one_table(toy: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     config = running_config(toy, options=tied_options(), epochs=4, **changes)
-    report = pretrain.run(config, tmp_path / "run", device=CPU)
+    report = pretrain(config, tmp_path / "run", device=CPU)
     assert report["perplexity"]["mean"] < 0.9 * report["unigram_perplexity"]
     files = find_bilm(tmp_path / "run")
     assert files.info["softmax"]["tied"] is True
@@ -281,7 +281,7 @@ def test_tied_embeddings_are_one_table(toy: Path, tmp_path: Path, changes: dict[
     second = running_config(
         toy, options=tied_options(), epochs=1, init=str(tmp_path / "run"), learning_rate=1e-9, **changes
     )
-    again = pretrain.run(second, tmp_path / "second", device=CPU)
+    again = pretrain(second, tmp_path / "second", device=CPU)
     assert again["perplexity"]["mean"] == pytest.approx(report["perplexity"]["mean"], rel=1e-4)
 
 

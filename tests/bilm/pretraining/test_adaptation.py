@@ -18,7 +18,6 @@ from ner_elmo.bilm.files.many_langs import ENCODER, TOKEN_EMBEDDER
 from ner_elmo.bilm.files.weights import write_weights
 from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.perplexity import held_out_perplexity, unigram_perplexity
-from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.adaptation import (
     find_parent,
     load_parent,
@@ -27,6 +26,7 @@ from ner_elmo.bilm.pretraining.adaptation import (
     with_rows_for,
 )
 from ner_elmo.bilm.pretraining.preparation import prepare
+from ner_elmo.bilm.pretraining.run import pretrain
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.bilm.token_encoder import WordTable
@@ -53,7 +53,7 @@ def write_text(path: Path, sentences: list[list[str]]) -> Path:
 def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of a language in which one word mostly decides the next."""
     folder = tmp_path_factory.mktemp("parent")
-    pretrain.run(make_config(write_text(folder / "toy.txt", toy_text(400, 1)), epochs=6), folder / "run", device=CPU)
+    pretrain(make_config(write_text(folder / "toy.txt", toy_text(400, 1)), epochs=6), folder / "run", device=CPU)
     return folder / "run"
 
 
@@ -69,7 +69,7 @@ def domain(tmp_path: Path) -> Path:
 def adapt(domain: Path, parent: Path, output: Path, **changes: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The report of a run from ``parent``, and its events."""
     values = {"options": options_to_json(pretrain_options(parent)), "init": str(parent), "epochs": 3} | changes
-    report = pretrain.run(make_config(domain, **values), output, device=CPU)
+    report = pretrain(make_config(domain, **values), output, device=CPU)
     return report, [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
 
 
@@ -172,7 +172,7 @@ def test_a_word_model_gets_rows_for_new_words(domain: Path, tmp_path: Path, tied
     )
     del options["char_cnn"]
     toy = write_text(tmp_path / "toy.txt", toy_text(300, 1))
-    pretrain.run(make_config(toy, options=options, epochs=6), tmp_path / "first", device=CPU)
+    pretrain(make_config(toy, options=options, epochs=6), tmp_path / "first", device=CPU)
     report, events = adapt(domain, tmp_path / "first", tmp_path / "second")
     assert report["perplexity"]["mean"] < 0.8 * perplexities(events)[0][1]
     model, vocabulary = load_bilm(find_bilm(tmp_path / "second")), load_vocabulary(find_bilm(tmp_path / "second"))
@@ -192,14 +192,14 @@ def test_published_weights_get_an_output_layer_first(domain: Path, tmp_path: Pat
     write_weights(make_model(options), weights)
     config = make_config(domain, options=options_to_json(options), init=str(weights), softmax_steps=12, epochs=4)
     steps = iter(range(1, 12 + 1))
-    pretrain.run(config, tmp_path / "run", device=CPU, should_stop=lambda: next(steps) == 12)
+    pretrain(config, tmp_path / "run", device=CPU, should_stop=lambda: next(steps) == 12)
     first = load_bilm(find_bilm(weights)).state_dict()
     at_12 = read_tensors(tmp_path / "run" / "checkpoints" / "step-00000012.pt")["model"]
     assert all(torch.equal(at_12[name], first[name]) for name in first)
-    report = pretrain.run(config, tmp_path / "run", device=CPU, resume=True)
+    report = pretrain(config, tmp_path / "run", device=CPU, resume=True)
     events = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     before = next(event for event in events if event["event"] == "perplexity")
-    prepared = prepare(make_config(domain, init=str(weights)), lambda event: None)
+    prepared = prepare(make_config(domain, init=str(weights)), "cpu", lambda event: None)
     counts = Counter({**prepared.counts, "<S>": prepared.counts["</S>"]})
     unigram = unigram_perplexity(counts, prepared.vocabulary, prepared.heldout)
     assert before["step"] == 0

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ner_elmo.bilm.pretraining import dry_run
-from ner_elmo.bilm.pretraining import run as pretrain
-from ner_elmo.bilm.pretraining.dry_run import quick_check, sample_sizes, verdict
+from ner_elmo.bilm.pretraining.dry_run import sample_sizes, train_briefly, verdict_on_perplexity
 from ner_elmo.bilm.pretraining.preparation import prepare
+from ner_elmo.bilm.pretraining.run import pretrain
 from ner_elmo.errors import DataError
 from tests.support.devices import CPU
 from tests.support.toy_pretraining import make_config, toy_text
@@ -21,9 +21,7 @@ def test_a_dry_run_says_what_the_run_will_be(toy: Path, tmp_path: Path) -> None:
     found = dry_run.dry_run(config, device=CPU)
     assert sorted(tmp_path.rglob("*")) == before
     events: dict[str, dict[str, object]] = {}
-    pretrain.run(
-        config, tmp_path / "run", device=CPU, report=lambda event: events.setdefault(event["event"], {**event})
-    )
+    pretrain(config, tmp_path / "run", device=CPU, report=lambda event: events.setdefault(event["event"], {**event}))
     start = events["start"]
     for key in ("corpus_tokens", "corpus_sentences", "vocabulary", "parameters", "total_tokens", "repeated_sentences"):
         assert found[key] == start[key], key
@@ -56,19 +54,23 @@ def test_a_large_text_is_estimated_from_a_sample(tmp_path: Path, monkeypatch: py
 
 def test_the_quick_check_tells_what_learns_from_what_does_not(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "STEPS_LEAST", 10)
-    good = prepare(make_config(toy, epochs=30), lambda event: None)
-    found = quick_check(good, CPU, 15_000)
+    good = prepare(make_config(toy, epochs=30), "cpu", lambda event: None)
+    found = train_briefly(good, CPU, 15_000)
     assert found["verdict"] == "learns"
     assert found["perplexity"] < 0.8 * found["unigram_perplexity"]
     assert 15_000 <= found["tokens"] < 15_200
-    bad = prepare(make_config(toy, learning_rate=2.0), lambda event: None)
-    assert quick_check(bad, CPU, 2_000)["verdict"] == "does not learn"
+    bad = prepare(make_config(toy, learning_rate=2.0), "cpu", lambda event: None)
+    assert train_briefly(bad, CPU, 2_000)["verdict"] == "does not learn"
 
 
 def test_verdict() -> None:
     values = (79, 80, 99, 100, float("nan"))
-    assert [verdict(value, 100, steps=100) for value in values] == ["learns", *["unclear"] * 2, *["does not learn"] * 2]
-    assert [verdict(value, 100, steps=99) for value in values] == ["learns", *["unclear"] * 4]
+    assert [verdict_on_perplexity(value, 100, steps=100) for value in values] == [
+        "learns",
+        *["unclear"] * 2,
+        *["does not learn"] * 2,
+    ]
+    assert [verdict_on_perplexity(value, 100, steps=99) for value in values] == ["learns", *["unclear"] * 4]
 
 
 def test_an_empty_text_is_an_error_here_too(tmp_path: Path) -> None:

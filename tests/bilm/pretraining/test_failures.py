@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ner_elmo.bilm.data.batches import Batch
-from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining import trainer
+from ner_elmo.bilm.pretraining.run import pretrain
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer
 from ner_elmo.cli.main import main
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
@@ -122,7 +122,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
     assert (one.position.step, one.position.tokens, one.position.skipped) == (1, 2, 1)
     assert all(torch.equal(a, b) for a, b in zip(one.learner.parameters(), before, strict=True))
     poison(monkeypatch, {3, 4, 9})
-    report = pretrain.run(make_config(toy, epochs=1), tmp_path / "run", device=CPU)
+    report = pretrain(make_config(toy, epochs=1), tmp_path / "run", device=CPU)
     assert report["skipped_steps"] == 3
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [event["step"] for event in map(json.loads, lines) if event["event"] == "skipped"] == [4, 5, 10]
@@ -150,8 +150,8 @@ def test_losses_that_stay_infinite_end_the_run_with_advice_that_works(
 
 def test_one_flipped_bit_makes_a_checkpoint_unsound(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=2)
-    report = pretrain.run(config, tmp_path / "whole", device=CPU)
-    pretrain.run(config, tmp_path / "parts", device=CPU, should_stop=stop_after(10))
+    report = pretrain(config, tmp_path / "whole", device=CPU)
+    pretrain(config, tmp_path / "parts", device=CPU, should_stop=stop_after(10))
     newest = sorted((tmp_path / "parts" / "checkpoints").glob("step-*.pt"))[-1]
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1  # within the tensors, where torch.load sees nothing
@@ -160,7 +160,7 @@ def test_one_flipped_bit_makes_a_checkpoint_unsound(toy: Path, tmp_path: Path) -
     with (tmp_path / "parts" / "log.jsonl").open("a") as log:
         log.write('{"event": "st')  # killed while it wrote
     events: list[Any] = []
-    again = pretrain.run(config, tmp_path / "parts", device=CPU, resume=True, report=events.append)
+    again = pretrain(config, tmp_path / "parts", device=CPU, resume=True, report=events.append)
     warnings = [event["message"] for event in events if event["event"] == "warning"]
     assert len(warnings) == 1
     assert f"{newest}: not a sound checkpoint" in warnings[0]
@@ -177,20 +177,20 @@ def stop_after(steps: int) -> Any:
 
 def test_without_a_sound_checkpoint_the_run_begins_anew_and_says_so(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=1)
-    pretrain.run(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
+    pretrain(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
     for path in (tmp_path / "run" / "checkpoints").glob("step-*.pt"):
         values = read_tensors(path)
         del values["optimizer"]  # the weights are there: none of them may be taken
         write_tensors(values, path)
     events: list[Any] = []
-    report = pretrain.run(config, tmp_path / "run", device=CPU, resume=True, report=events.append)
+    report = pretrain(config, tmp_path / "run", device=CPU, resume=True, report=events.append)
     assert any("found no sound checkpoint; starting anew" in event.get("message", "") for event in events)
-    assert report == pretrain.run(config, tmp_path / "whole", device=CPU)
+    assert report == pretrain(config, tmp_path / "whole", device=CPU)
 
 
 def test_a_changed_text_is_not_resumed(toy: Path, tmp_path: Path) -> None:
     config = make_config(toy, epochs=1)
-    pretrain.run(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
+    pretrain(config, tmp_path / "run", device=CPU, should_stop=stop_after(3))
     toy.write_text("\n".join(f"another text {n}" for n in range(200)))
     with pytest.raises(UsageError, match="this run has another vocabulary than its text gives now"):
-        pretrain.run(config, tmp_path / "run", device=CPU, resume=True)
+        pretrain(config, tmp_path / "run", device=CPU, resume=True)

@@ -13,7 +13,7 @@ def test_lines_of_the_held_out_file_are_not_trained_on(toy: Path, tmp_path: Path
     lines = toy.read_text().splitlines()
     (tmp_path / "out.txt").write_text("\n".join(lines[:30]))
     events: list[Any] = []
-    prepared = prepare(make_config(toy, heldout=str(tmp_path / "out.txt")), events.append)
+    prepared = prepare(make_config(toy, heldout=str(tmp_path / "out.txt")), "cpu", events.append)
     out = {tuple(sentence) for sentence in prepared.heldout}
     kept = [tuple(sentence) for sentence in prepared.source.sentences()]
     assert len(prepared.heldout) == 30

@@ -12,9 +12,10 @@ import pytest
 
 from ner_elmo.bilm.data import batches
 from ner_elmo.bilm.options import options_to_json
-from ner_elmo.bilm.pretraining import run as pretrain
 from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.run import checkpoint_is_due, pretrain
 from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.runs.quick import even_sample
 from tests.support.devices import CPU
 from tests.support.small_bilms import make_options
 from tests.support.toy_pretraining import make_config, toy_text, weights_of
@@ -37,7 +38,7 @@ def test_training_learns_and_a_killed_run_resumes_to_the_bit(
     toy: Path, tmp_path: Path, changes: dict[str, Any], share_of_unigram: float
 ) -> None:
     config = make_config(toy, **changes)
-    report = pretrain.run(config, tmp_path / "whole", device=CPU)
+    report = pretrain(config, tmp_path / "whole", device=CPU)
     assert report["finished"]
     assert report["perplexity"]["mean"] < share_of_unigram * report["unigram_perplexity"]
     rng = random.Random(7)
@@ -48,12 +49,12 @@ def test_training_learns_and_a_killed_run_resumes_to_the_bit(
             counted[0] -= 1
             return counted[0] == 0
 
-        pretrain.run(config, tmp_path / "parts", device=CPU, resume=True, should_stop=stop)
+        pretrain(config, tmp_path / "parts", device=CPU, resume=True, should_stop=stop)
     # A kill between checkpoints: the newest is from before, and steps are done again.
     newest = sorted((tmp_path / "parts" / "checkpoints").glob("step-*.pt"))[-1]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     warnings: list[str] = []
-    again = pretrain.run(
+    again = pretrain(
         config,
         tmp_path / "parts",
         device=CPU,
@@ -75,20 +76,20 @@ def test_a_run_on_several_files_resumes_to_the_bit(tmp_path: Path, monkeypatch: 
         lines = [" ".join(sentence) for sentence in toy_text(n_sentences, number)]
         (tmp_path / "text" / f"{number}.txt").write_text("\n".join(lines))
     config = make_config(tmp_path / "text", epochs=2)
-    pretrain.run(config, tmp_path / "whole", device=CPU)
+    pretrain(config, tmp_path / "whole", device=CPU)
     left = iter([False, False, True])
-    pretrain.run(config, tmp_path / "parts", device=CPU, should_stop=lambda: next(left))
-    pretrain.run(config, tmp_path / "parts", device=CPU, resume=True)
+    pretrain(config, tmp_path / "parts", device=CPU, should_stop=lambda: next(left))
+    pretrain(config, tmp_path / "parts", device=CPU, resume=True)
     assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
 
 
 def test_the_sample_for_perplexity_comes_from_all_parts_of_the_text() -> None:
     sentences = [[f"part{i // 250}"] * 5 for i in range(1000)]
-    chosen = pretrain.even_sample(sentences, 1000)
+    chosen = even_sample(sentences, 1000)
     assert sum(map(len, chosen)) == 1000
     assert Counter(sentence[0] for sentence in chosen) == {f"part{i}": 50 for i in range(4)}
-    assert pretrain.even_sample(sentences, 5000) == pretrain.even_sample(sentences, 10**9) == sentences
-    assert pretrain.even_sample(sentences, 1) == sentences[:1]
+    assert even_sample(sentences, 5000) == even_sample(sentences, 10**9) == sentences
+    assert even_sample(sentences, 1) == sentences[:1]
 
 
 def test_checkpoints_by_steps_by_minutes_or_by_either() -> None:
@@ -96,7 +97,7 @@ def test_checkpoints_by_steps_by_minutes_or_by_either() -> None:
         config = PretrainConfig(["x"], checkpoint_steps=steps, checkpoint_minutes=minutes)
         saved, found = 0, []
         for step in range(1, 13):  # half a minute a step
-            if pretrain.checkpoint_is_due(config, step, 30.0 * (step - saved)):
+            if checkpoint_is_due(config, step, 30.0 * (step - saved)):
                 saved = step
                 found.append(step)
         return found
@@ -110,7 +111,7 @@ def test_checkpoints_by_steps_by_minutes_or_by_either() -> None:
 def test_word_input_trains(toy: Path, tmp_path: Path) -> None:
     options = options_to_json(make_options(dim=16, projection_dim=8))
     del options["char_cnn"]
-    report = pretrain.run(make_config(toy, options=options), tmp_path / "run", device=CPU)
+    report = pretrain(make_config(toy, options=options), tmp_path / "run", device=CPU)
     assert report["perplexity"]["mean"] < 0.8 * report["unigram_perplexity"]
     (vectors,) = Elmo.load(tmp_path / "run").embed([["w1", "never-seen"]])
     assert vectors.shape == (3, 2, 16)
@@ -118,7 +119,7 @@ def test_word_input_trains(toy: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_init_goes_on_from_a_model(toy: Path, tmp_path: Path) -> None:
-    first = pretrain.run(make_config(toy), tmp_path / "first", device=CPU)
+    first = pretrain(make_config(toy), tmp_path / "first", device=CPU)
     config = make_config(toy, init=str(tmp_path / "first"), epochs=1, learning_rate=1e-9)
-    second = pretrain.run(config, tmp_path / "second", device=CPU)
+    second = pretrain(config, tmp_path / "second", device=CPU)
     assert second["perplexity"]["mean"] == pytest.approx(first["perplexity"]["mean"], rel=1e-4)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ner_elmo.tagger.training.run import run
+from ner_elmo.tagger.training.run import train_tagger
 from tests.support.devices import CPU
 from tests.support.toy_language import toy_config
 
@@ -15,7 +15,7 @@ from tests.support.toy_language import toy_config
 def plain(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch without a biLM: it makes errors."""
     folder = tmp_path_factory.mktemp("plain") / "plain"
-    run(toy_config(toy, epochs=2, learning_rate=0.005), folder, device=CPU)
+    train_tagger(toy_config(toy, epochs=2, learning_rate=0.005), folder, device=CPU)
     return folder
 
 
@@ -23,5 +23,5 @@ def plain(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def seeds(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three seeds."""
     folder = tmp_path_factory.mktemp("seeds") / "seeds"
-    run(toy_config(toy, epochs=3, seeds=(1, 2, 3)), folder, device=CPU)
+    train_tagger(toy_config(toy, epochs=3, seeds=(1, 2, 3)), folder, device=CPU)
     return folder

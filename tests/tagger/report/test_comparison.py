@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ner_elmo.tagger.report.comparison import compare_taggers, read_runs
-from ner_elmo.tagger.training.run import run
+from ner_elmo.tagger.training.run import train_tagger
 from tests.support.command_line import ner_elmo
 from tests.support.devices import CPU
 from tests.support.html_reader import read_page
@@ -75,7 +75,7 @@ def _environment() -> dict[str, str]:
 def test_other_data_are_refused(plain: Path, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_toy(tmp_path / "test", 20, 99)
     other = tmp_path / "other"
-    run(toy_config(toy, epochs=1, test=str(tmp_path / "test")), other, device=CPU)
+    train_tagger(toy_config(toy, epochs=1, test=str(tmp_path / "test")), other, device=CPU)
     status, out, err = ner_elmo(capsys, "compare", plain, other)
     assert (status, out) == (3, "")
     assert "figures over different data cannot be compared" in err

@@ -23,7 +23,7 @@ from ner_elmo.tagger.training.config import TrainingOptions
 from ner_elmo.tagger.training.loop import train
 from ner_elmo.tagger.training.preparation import prepare
 from ner_elmo.tagger.training.resumption import checkpoints_in
-from ner_elmo.tagger.training.run import run
+from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.text.files import sha256_of_file
 from tests.support.devices import CPU
 from tests.support.toy_language import toy_config
@@ -33,15 +33,15 @@ EVERYTHING = {"elmo_at": "both", "mix_layer_norm": True, "gamma": False, "lstm_l
 
 
 def test_a_single_layer_may_stand_at_the_output(toy: Path, bilm: Path, tmp_path: Path) -> None:
-    run(toy_config(toy, bilm=str(bilm), mix="1", elmo_at="output", epochs=1), tmp_path, device=CPU)
+    train_tagger(toy_config(toy, bilm=str(bilm), mix="1", elmo_at="output", epochs=1), tmp_path, device=CPU)
     assert Tagger.load(tmp_path).tag("Ann sees Rome.").sentences
 
 
 def test_the_whole_of_it_is_stored_and_resumed_to_the_bit(toy: Path, bilm: Path, tmp_path: Path) -> None:
     config = toy_config(toy, bilm=str(bilm), epochs=2, **EVERYTHING)
-    run(config, tmp_path / "whole", device=CPU)
-    run(toy_config(toy, bilm=str(bilm), epochs=1, **EVERYTHING), tmp_path / "parts", device=CPU)
-    report = run(config, tmp_path / "parts", device=CPU, resume=True)
+    train_tagger(config, tmp_path / "whole", device=CPU)
+    train_tagger(toy_config(toy, bilm=str(bilm), epochs=1, **EVERYTHING), tmp_path / "parts", device=CPU)
+    report = train_tagger(config, tmp_path / "parts", device=CPU, resume=True)
     for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll"):
         assert sha256_of_file(tmp_path / "parts" / file) == sha256_of_file(tmp_path / "whole" / file), file
     assert report["mix"]["gamma"] == report["mix"]["output"]["gamma"] == 1.0
@@ -86,7 +86,7 @@ def test_what_no_layer_needs_is_not_computed(
     load = Elmo.load
     monkeypatch.setattr(Elmo, "load", lambda *arguments, **more: watch(load(*arguments, **more)))
     config = toy_config(toy, bilm=str(bilm), layers=layers, epochs=1, test=None)
-    run(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache")
+    train_tagger(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache")
     assert ran == expected
     ran[:] = [0, 0]
     tagger = Tagger.load(tmp_path / "run")
@@ -120,7 +120,7 @@ def test_vectors_that_stay_as_they_are(toy: Path, tmp_path: Path) -> None:
     config = toy_config(
         toy, word_vectors=str(tmp_path / "vectors.txt"), tune_word_vectors=False, max_word_vectors=1, epochs=2
     )
-    run(config, tmp_path / "run", device=CPU)
+    train_tagger(config, tmp_path / "run", device=CPU)
     tagger = Tagger.load(tmp_path / "run")
     assert tagger.words.words == ["<pad>", "<unk>", "ann", "rome", "oslo"]  # the first one, and those of the corpora
     assert tagger.words.n_tuned == 2
@@ -134,7 +134,7 @@ def test_vectors_that_stay_as_they_are(toy: Path, tmp_path: Path) -> None:
 def test_training_with_dev(toy: Path, bilm: Path, tmp_path: Path) -> None:
     events = Events()
     config = toy_config(toy, bilm=str(bilm), train_with_dev=True, epochs=3)
-    report = run(config, tmp_path / "run", device=CPU, report=events)
+    report = train_tagger(config, tmp_path / "run", device=CPU, report=events)
     assert set(report["scores"]) == {"test"}
     assert report["protocol"]["trained_on_dev"] is True
     assert {part: data["sentences"] for part, data in report["protocol"]["data"].items()} == {
@@ -150,13 +150,15 @@ def test_training_with_dev(toy: Path, bilm: Path, tmp_path: Path) -> None:
     assert "**Dev was trained on**" in (tmp_path / "run" / "README.md").read_text()
     assert not (tmp_path / "run" / "predictions.dev.conll").exists()
     assert "TRAINED ON DEV, too: there is no dev score" in (tmp_path / "run" / "report.md").read_text()
-    run(toy_config(toy, train_with_dev=True, test=None, epochs=1), tmp_path / "no-test", device=CPU)
+    train_tagger(toy_config(toy, train_with_dev=True, test=None, epochs=1), tmp_path / "no-test", device=CPU)
     assert Tagger.load(tmp_path / "no-test").tag("Ann sees Rome.").sentences
     assert compare_taggers(read_runs([tmp_path / "run", tmp_path / "run"]))["part"] == "test"
     with pytest.raises(DataError, match="has no dev score"):
         compare_taggers(read_runs([tmp_path / "run", tmp_path / "no-test"]))
     with pytest.raises(UsageError, match="epochs"):
-        run(toy_config(toy, bilm=str(bilm), train_with_dev=True, epochs=4), tmp_path / "run", device=CPU, resume=True)
+        train_tagger(
+            toy_config(toy, bilm=str(bilm), train_with_dev=True, epochs=4), tmp_path / "run", device=CPU, resume=True
+        )
     prepared = prepare(toy_config(toy, train_with_dev=True, dev=None), CPU, lambda event: None)
     assert len(prepared.parts["train"]) == 120
     assert "dev" not in prepared.parts
@@ -180,7 +182,7 @@ def test_training_with_dev_resumes_to_the_bit_and_keeps_the_first_seed(toy: Path
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
 
-    report = run(toy_config(toy, seeds=(7, 3), **(changes | {"epochs": 1})), tmp_path / "run", device=CPU)
+    report = train_tagger(toy_config(toy, seeds=(7, 3), **(changes | {"epochs": 1})), tmp_path / "run", device=CPU)
     assert report["seed"] == 7
 
 
@@ -195,6 +197,6 @@ def test_a_tagger_without_word_vectors_learns_and_tags(
     toy: Path, bilm: Path, tmp_path: Path, changes: dict[str, int]
 ) -> None:
     config = toy_config(toy, bilm=str(bilm), word_dim=0, epochs=1, **changes)
-    run(config, tmp_path, device=CPU)
+    train_tagger(config, tmp_path, device=CPU)
     tagger = Tagger.load(tmp_path)
     assert tagger.tag("Anna lives in Rome .").text == "Anna lives in Rome ."

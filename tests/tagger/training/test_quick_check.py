@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ner_elmo.tagger.training.quick_check import look_up, quick_check, spread, verdict
+from ner_elmo.tagger.training.quick_check import look_up, quick_check, spread, verdict_on_f1
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span
 from tests.support.devices import CPU
@@ -18,9 +18,9 @@ def test_a_loss_that_is_no_number_does_not_learn(toy: Path) -> None:
 
 
 def test_verdicts() -> None:
-    assert verdict(0.5, 0.4, still_rising=False) == verdict(1.0, 1.0, still_rising=False) == "learns"
-    assert verdict(0.4, 0.5, still_rising=True) == "unclear"
-    assert verdict(0.4, 0.5, still_rising=False) == verdict(0.0, 0.0, still_rising=True) == "does not learn"
+    assert verdict_on_f1(0.5, 0.4, still_rising=False) == verdict_on_f1(1.0, 1.0, still_rising=False) == "learns"
+    assert verdict_on_f1(0.4, 0.5, still_rising=True) == "unclear"
+    assert verdict_on_f1(0.4, 0.5, still_rising=False) == verdict_on_f1(0.0, 0.0, still_rising=True) == "does not learn"
 
 
 def test_the_baseline_looks_tokens_up() -> None:

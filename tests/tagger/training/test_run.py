@@ -12,7 +12,7 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.tagger.store import copy_tagger
 from ner_elmo.tagger.training.resumption import checkpoints_in
-from ner_elmo.tagger.training.run import run
+from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.tagger.training.run_directory import CONFIG
 from ner_elmo.text.files import sha256_of_file
 from tests.support.devices import CPU
@@ -21,11 +21,11 @@ from tests.support.toy_training import Events
 
 
 def test_a_run_from_before_there_was_a_precision_goes_on_in_float32(toy: Path, tmp_path: Path) -> None:
-    run(toy_config(toy, epochs=1), tmp_path, device=CPU)
+    train_tagger(toy_config(toy, epochs=1), tmp_path, device=CPU)
     config = json.loads((tmp_path / CONFIG).read_text())
     del config["precision"]
     (tmp_path / CONFIG).write_text(json.dumps(config))
-    run(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
+    train_tagger(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
     assert json.loads((tmp_path / CONFIG).read_text())["precision"] == "fp32"
 
 
@@ -35,7 +35,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_a_whole_run_learns_and_leaves_the_bilm_bit_identical(toy: Path, bilm: Path, tmp_path: Path) -> None:
     before, events = digests(bilm), Events()
-    report = run(toy_config(toy, bilm=str(bilm), epochs=6), tmp_path / "run", device=CPU, report=events)
+    report = train_tagger(toy_config(toy, bilm=str(bilm), epochs=6), tmp_path / "run", device=CPU, report=events)
     assert digests(bilm) == before
     inside = digests(tmp_path / "run" / "bilm")
     for name in ("options.json", "weights.hdf5", "vocab.txt", "vocab_embedding.hdf5"):
@@ -67,7 +67,7 @@ def test_a_whole_run_learns_and_leaves_the_bilm_bit_identical(toy: Path, bilm: P
         assert str(toy) not in (tmp_path / "run" / name).read_text(), "a machine's path must not be in what ships"
 
     again = Events()
-    run(toy_config(toy, bilm=str(bilm), epochs=6), tmp_path / "run", device=CPU, resume=True, report=again)
+    train_tagger(toy_config(toy, bilm=str(bilm), epochs=6), tmp_path / "run", device=CPU, resume=True, report=again)
     assert "finished" in again.text()
     assert not again.of("epoch")
 
@@ -77,41 +77,41 @@ def test_a_whole_run_learns_and_leaves_the_bilm_bit_identical(toy: Path, bilm: P
 
 def test_same_seed_same_bytes(toy: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        run(toy_config(toy, epochs=2), tmp_path / name, device=CPU)
+        train_tagger(toy_config(toy, epochs=2), tmp_path / name, device=CPU)
     for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll", "report.json"):
         assert sha256_of_file(tmp_path / "a" / file) == sha256_of_file(tmp_path / "b" / file), file
 
 
 def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path, tmp_path: Path) -> None:
-    run(toy_config(toy, epochs=2), tmp_path / "run", device=CPU)
+    train_tagger(toy_config(toy, epochs=2), tmp_path / "run", device=CPU)
     with pytest.raises(UsageError, match=r"another hidden_dim \(6, the run has 12\)"):
-        run(toy_config(toy, epochs=3, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
+        train_tagger(toy_config(toy, epochs=3, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
     with pytest.raises(UsageError, match=r"another hidden_dim \(6, the run has 12\)"):  # a finished run, too
-        run(toy_config(toy, epochs=2, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
+        train_tagger(toy_config(toy, epochs=2, hidden_dim=6), tmp_path / "run", device=CPU, resume=True)
     other = toy_config(toy, epochs=2, train=toy_config(toy).test)
     with pytest.raises(UsageError, match="another train file"):
-        run(other, tmp_path / "run", device=CPU, resume=True)
+        train_tagger(other, tmp_path / "run", device=CPU, resume=True)
     events = Events()
-    run(toy_config(toy, epochs=3), tmp_path / "run", device=CPU, resume=True, report=events)
+    train_tagger(toy_config(toy, epochs=3), tmp_path / "run", device=CPU, resume=True, report=events)
     assert [event["epoch"] for event in events.of("epoch")] == [3]
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line.get("epoch", line.get("event")) for line in log] == [1, 2, "resume", 3]
-    run(toy_config(toy, epochs=3), tmp_path / "whole", device=CPU)
+    train_tagger(toy_config(toy, epochs=3), tmp_path / "whole", device=CPU)
     assert sha256_of_file(tmp_path / "run" / "tagger.hdf5") == sha256_of_file(tmp_path / "whole" / "tagger.hdf5")
 
 
 @pytest.mark.parametrize("options", [{}, {"train_with_dev": True}])
 def test_a_finished_run_without_a_dev_file_is_finished(toy: Path, tmp_path: Path, options: dict[str, bool]) -> None:
     config = toy_config(toy, epochs=1, dev=None, **options)
-    run(config, tmp_path / "run", device=CPU)
+    train_tagger(config, tmp_path / "run", device=CPU)
     events = Events()
-    run(config, tmp_path / "run", device=CPU, resume=True, report=events)
+    train_tagger(config, tmp_path / "run", device=CPU, resume=True, report=events)
     assert "finished" in events.text()
 
 
 def test_several_seeds_keep_the_best_and_share_one_bilm(toy: Path, bilm: Path, tmp_path: Path) -> None:
     config = toy_config(toy, bilm=str(bilm), seeds=(1, 2, 3), epochs=1)
-    report = run(config, tmp_path, device=CPU)
+    report = train_tagger(config, tmp_path, device=CPU)
     f1 = report["seeds"]["f1"]["dev"]
     best = report["seed"]
     assert f1["by_seed"][str(best)] == max(f1["by_seed"].values())
@@ -126,17 +126,19 @@ def test_several_seeds_keep_the_best_and_share_one_bilm(toy: Path, bilm: Path, t
     for folder in (tmp_path, *tmp_path.glob("seed-*")):
         assert Tagger.load(folder).tag("Ann sees Rome.").sentences
     events = Events()
-    run(config, tmp_path, device=CPU, resume=True, report=events)
+    train_tagger(config, tmp_path, device=CPU, resume=True, report=events)
     assert not events.of("epoch")
     assert "finished" in events.text()
-    run(toy_config(toy, bilm=str(bilm), seeds=(1, 2, 3), epochs=2), tmp_path, device=CPU, resume=True, report=events)
+    train_tagger(
+        toy_config(toy, bilm=str(bilm), seeds=(1, 2, 3), epochs=2), tmp_path, device=CPU, resume=True, report=events
+    )
     assert [event["epoch"] for event in events.of("epoch")] == [2, 2, 2]
 
 
 def test_labels_that_train_lacks_count_as_missed(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "dev").write_text((toy / "dev").read_text() + "\nX\tB-NEW\n")
     events = Events()
-    report = run(
+    report = train_tagger(
         toy_config(toy, dev=str(tmp_path / "dev"), test=None, epochs=1), tmp_path / "run", device=CPU, report=events
     )
     assert "train lacks (NEW)" in events.text()
@@ -147,7 +149,7 @@ def test_word_vectors_from_a_file(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "vectors.txt").write_text("rome 1 2 3\nann 0 0 1\nzanzibar 4 5 6\n")
     from ner_elmo.tagger.tagger import Tagger
 
-    run(toy_config(toy, word_vectors=str(tmp_path / "vectors.txt"), epochs=1), tmp_path / "run", device=CPU)
+    train_tagger(toy_config(toy, word_vectors=str(tmp_path / "vectors.txt"), epochs=1), tmp_path / "run", device=CPU)
     tagger = Tagger.load(tmp_path / "run")
     assert tagger.model.words is not None
     assert tagger.model.words.table()[tagger.words.index("Zanzibar")].tolist() == [4, 5, 6]
@@ -155,13 +157,13 @@ def test_word_vectors_from_a_file(toy: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_does_not_fit_is_named(toy: Path, tmp_path: Path) -> None:
-    run(toy_config(toy, epochs=1), tmp_path, device=CPU)
+    train_tagger(toy_config(toy, epochs=1), tmp_path, device=CPU)
     newest = checkpoints_in(tmp_path).files()[0]
     saved = torch.load(newest, weights_only=True)
     del saved["model"]["output.bias"]
     torch.save(saved, newest)
     with pytest.raises(ModelError, match="does not fit"):
-        run(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
+        train_tagger(toy_config(toy, epochs=2), tmp_path, device=CPU, resume=True)
 
 
 def test_with_and_without_a_cache_the_same_bytes(
@@ -169,9 +171,9 @@ def test_with_and_without_a_cache_the_same_bytes(
 ) -> None:
     """Also where batches read from disk; and once the cache is filled, the biLM computes nothing more."""
     config = toy_config(toy, bilm=str(bilm), epochs=2)
-    run(config, tmp_path / "without", device=CPU)
+    train_tagger(config, tmp_path / "without", device=CPU)
     events = Events()
-    run(config, tmp_path / "first", device=CPU, cache=tmp_path / "cache", report=events)
+    train_tagger(config, tmp_path / "first", device=CPU, cache=tmp_path / "cache", report=events)
     assert events.text().count("computing biLM layers") == 3
     assert events.of("progress")[0]["what"] == "biLM layers"
 
@@ -179,15 +181,15 @@ def test_with_and_without_a_cache_the_same_bytes(
         raise AssertionError("computed a second time")
 
     monkeypatch.setattr(Elmo, "embed", fail)
-    run(config, tmp_path / "second", device=CPU, cache=tmp_path / "cache")
+    train_tagger(config, tmp_path / "second", device=CPU, cache=tmp_path / "cache")
     monkeypatch.setattr("ner_elmo.tagger.training.preparation.IN_MEMORY_BYTES", 0)
-    run(config, tmp_path / "disk", device=CPU, cache=tmp_path / "cache", report=events)
+    train_tagger(config, tmp_path / "disk", device=CPU, cache=tmp_path / "cache", report=events)
     assert "each batch read from disk" in events.text()
     for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll", "report.json"):
         digest = sha256_of_file(tmp_path / "without" / file)
         assert {sha256_of_file(tmp_path / name / file) for name in ("first", "second", "disk")} == {digest}, file
 
-    run(
+    train_tagger(
         toy_config(toy, bilm=str(bilm), epochs=1, seeds=(3, 4)),
         tmp_path / "seeds",
         device=CPU,
@@ -195,7 +197,7 @@ def test_with_and_without_a_cache_the_same_bytes(
     )
     for number, changes in enumerate([{"layers": (0, 2)}, {"mix": "1"}, {"hidden_dim": 6}]):
         ablation = toy_config(toy, bilm=str(bilm), epochs=1, **changes)
-        run(ablation, tmp_path / str(number), device=CPU, cache=tmp_path / "cache")
+        train_tagger(ablation, tmp_path / str(number), device=CPU, cache=tmp_path / "cache")
 
 
 def test_without_space_for_a_cache_training_goes_on(
@@ -203,7 +205,7 @@ def test_without_space_for_a_cache_training_goes_on(
 ) -> None:
     monkeypatch.setattr("ner_elmo.elmo.feature_cache.SPARE_BYTES", 1 << 62)
     config, events = toy_config(toy, bilm=str(bilm), epochs=1), Events()
-    run(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache", report=events)
+    train_tagger(config, tmp_path / "run", device=CPU, cache=tmp_path / "cache", report=events)
     assert len([event for event in events.of("warning") if "MB free" in event["message"]]) == 3
     assert (tmp_path / "run" / "tagger.json").is_file()
     assert not list((tmp_path / "cache").iterdir())
