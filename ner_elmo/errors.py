@@ -7,6 +7,8 @@ what would work.
 
 from __future__ import annotations
 
+import errno
+
 
 class NerElmoError(Exception):
     """It could not be done (a damaged model, no memory, some inputs failed)."""
@@ -30,6 +32,19 @@ class DataError(NerElmoError):
     """The data is at fault; the message begins with ``file:line:`` where there is a line to name."""
 
     exit_status = 3
+
+
+def describe_os_error(error: OSError) -> str:
+    """One line for what the system refused: a full disk, a folder that may not be written to, a name that is too long."""
+    reason = error.strerror or str(error).splitlines()[0]
+    hint = {
+        errno.ENOSPC: "free some space, or name another place",
+        errno.EACCES: "name a place that may be read and written",
+        errno.EROFS: "name a place that may be written to",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }.get(error.errno or 0, "")
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{reason[:200]}{f'; {hint}' if hint else ''}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ import typer
 from ner_elmo import __version__
 from ner_elmo.cli import check, compare, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
 from ner_elmo.cli.panels import PanelledCommand
-from ner_elmo.errors import DataError, NerElmoError, UsageError, is_out_of_memory
+from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory
 from ner_elmo.runs.launch import is_first
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
@@ -73,6 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing more to say, and nobody to say it to.
         sys.stderr.close()
+        return 1
+    except OSError as error:
+        if "--debug" in arguments:
+            raise
+        print(f"ner-elmo: {describe_os_error(error)}", file=sys.stderr)
         return 1
     except (MemoryError, RuntimeError) as error:
         if "--debug" in arguments or not is_out_of_memory(error):

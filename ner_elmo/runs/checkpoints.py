@@ -90,9 +90,9 @@ def write_tensors(values: Mapping[str, Any], path: Path) -> None:
     try:
         with replace_file(path) as temporary:
             torch.save(values, temporary)
-    except (OSError, RuntimeError) as error:  # torch's writer makes RuntimeErrors of a full disk
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise NerElmoError(f"{path}: cannot be written ({reason}); is the disk full?") from error
+    except (OSError, RuntimeError) as error:  # torch's writer makes RuntimeErrors of a full disk, in words of its own
+        reason = getattr(error, "strerror", None)
+        raise NerElmoError(f"{path}: cannot be written{f' ({reason})' if reason else ''}; is the disk full?") from error
 
 
 def read_tensors(path: Path) -> Values:
