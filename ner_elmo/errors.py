@@ -35,7 +35,7 @@ class DataError(NerElmoError):
 
 
 def describe_os_error(error: OSError) -> str:
-    """One line for what the system refused: a full disk, a folder that may not be written to, a name that is too long."""
+    """One line for what the system refused: a full disk, a folder of others, a name too long."""
     reason = error.strerror or str(error).splitlines()[0]
     hint = {
         errno.ENOSPC: "free some space, or name another place",

@@ -17,9 +17,8 @@ def resize(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """A file system in memory and what sets its size in kB."""
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", place], capture_output=True, text=True
-    )
+    command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(place)]
+    mounted = subprocess.run(command, capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
 
