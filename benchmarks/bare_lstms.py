@@ -30,7 +30,7 @@ from ner_elmo.bilm.data.read_ahead import read_ahead
 from ner_elmo.bilm.options import LstmOptions, options_to_json, size
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import BATCHES_AHEAD, Ready, new_trainer
-from ner_elmo.nn.precision import PRECISIONS, best_precision, computing, fast_products, lstm_type
+from ner_elmo.nn.precision import TRAINING_PRECISIONS, best_precision, computing, fast_products, lstm_type
 
 WARM_UP = 3
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=16_384)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--precision", choices=PRECISIONS)
+    parser.add_argument("--precision", choices=TRAINING_PRECISIONS)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)

@@ -29,7 +29,7 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import draw_sample
 from ner_elmo.bilm.token_encoder import CharacterCnn
-from ner_elmo.nn.precision import PRECISIONS, best_precision
+from ner_elmo.nn.precision import TRAINING_PRECISIONS, best_precision
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, most_frequent
 
@@ -103,7 +103,7 @@ def main() -> None:
         corpus=[str(arguments.text)], options=OPTIONS, batch_tokens=BATCH_TOKENS, n_samples=SAMPLES, softmax="sampled"
     )
     steps: dict[str, Callable[[list[list[str]]], object]] = {"plain": plain_step(vocabulary, config)}
-    for precision in PRECISIONS if best_precision("cpu") == "bf16" else ("fp32",):
+    for precision in TRAINING_PRECISIONS if best_precision("cpu") == "bf16" else ("fp32",):
         trainer = new_trainer(replace(config, precision=precision), vocabulary, None, 10**9, torch.device("cpu"))
         steps[f"ner-elmo {precision}"] = trainer.train_on
     rates: dict[str, list[float]] = {name: [] for name in steps}

@@ -27,8 +27,8 @@ from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.precision import best_precision
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.training import loop as training
 from ner_elmo.tagger.training.config import TaggerConfig, TrainingOptions
-from ner_elmo.tagger.training.loop import loop as training
 from ner_elmo.tagger.training.preparation import PreparedData, new_model, prepare
 
 LAYERS = 3

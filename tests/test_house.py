@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -188,3 +190,23 @@ def test_tests_mirror_the_rooms() -> None:
         if not (above / folder / file.name.removeprefix("test_")).is_file():
             alone.add(file.relative_to(TESTS).as_posix())
     assert alone == STORIES
+
+
+def test_what_benchmarks_and_recipes_import_exists() -> None:
+    """They are run by hand, so a name that is gone would be found late."""
+    for file in sorted((REPOSITORY / "benchmarks").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ner_elmo"):
+                module = importlib.import_module(str(node.module))
+                for alias in node.names:
+                    is_there = hasattr(module, alias.name) or f"{node.module}.{alias.name}" in TREES
+                    assert is_there, f"{file.name}: {node.module}.{alias.name}"
+    for file in sorted((REPOSITORY / "benchmarks" / "recipes").glob("*.sh")):
+        for name in re.findall(r"from (ner_elmo[\w.]*) import", file.read_text(encoding="utf-8")):
+            assert name in TREES, f"{file.name}: {name}"
+
+
+def test_every_file_has_its_line_in_the_design() -> None:
+    text = (REPOSITORY / "docs" / "design.md").read_text(encoding="utf-8")
+    missing = [file.name for file in PACKAGE.rglob("*.py") if file.stat().st_size and f"{file.name} " not in text]
+    assert missing == []

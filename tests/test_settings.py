@@ -169,3 +169,25 @@ def test_no_setting_of_a_dataclass_is_written_into_a_command() -> None:
 def test_the_documentations_tables_are_the_settings(repository: Path) -> None:
     page = (repository / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == settings_page(), "run: python -m ner_elmo.cli.reference > docs/settings.md"
+
+
+def test_every_optimizer_and_schedule_that_is_accepted_is_one() -> None:
+    from ner_elmo.bilm.pretraining.optimizers import MAKERS
+    from ner_elmo.bilm.pretraining.schedule import SCHEDULES
+
+    assert settings_of(PretrainConfig)["optimizer"].of.choices == tuple(MAKERS) == tuple(pretraining.OPTIMIZERS)
+    assert settings_of(PretrainConfig)["schedule"].of.choices == tuple(SCHEDULES)
+
+
+def test_a_run_that_goes_on_is_held_to_a_configuration_file_too(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = str(repository / "data" / "sample.train.conll")
+    small = ["--word-dim", "4", "--no-char-cnn", "--hidden-size", "4", "--epochs", "1", "--device", "cpu"]
+    command = ["train-tagger", "-o", str(tmp_path / "run")]
+    assert main([*command, "--train", train, *small]) == 0
+    (tmp_path / "some.json").write_text('{"hidden_dim": 5}')
+    assert main([*command, "--resume", "--config", str(tmp_path / "some.json")]) == 2
+    assert "--resume with another hidden_dim (5, the run has 4)" in capsys.readouterr().err
+    (tmp_path / "some.json").write_text('{"hidden_dim": 4}')
+    assert main([*command, "--resume", "--config", str(tmp_path / "some.json")]) == 0

@@ -55,7 +55,12 @@ Resume = Annotated[
 ]
 MaxMinutes = Annotated[
     float | None,
-    typer.Option("--max-minutes", min=0.0, help="save and stop after so long", rich_help_panel="Training"),
+    typer.Option(
+        "--max-minutes",
+        min=0.0,
+        help="save and stop after so long (a tagger begins no epoch that would end later)",
+        rich_help_panel="Training",
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback when something fails")]
 

@@ -115,9 +115,8 @@ def _settings(
     from ner_elmo.bilm.data.corpus import find_files
     from ner_elmo.bilm.pretraining.adaptation import find_parent, with_network_of_parent
 
-    if before is not None and output is not None:
-        file = output / CONFIG
-    config = config_from(given, file)
+    earlier = None if before is None or output is None else output / CONFIG
+    config = config_from(given, earlier, file)
     parent = None
     if config.init is not None and config.options is None:
         parent = find_parent(config.init)

@@ -114,7 +114,7 @@ class Display(AbstractContextManager["Display"]):
             if self._tables:
                 print(f"{event['part']} (seed {event['seed']}):\n{event['message']}", flush=True)
         else:
-            self.line(_MESSAGES[kind](event))
+            self.line(_MESSAGES[kind](event) if kind in _MESSAGES else str(dict(event)))
 
     def line(self, message: str) -> None:
         """One line for the person at the terminal."""

@@ -63,13 +63,12 @@ def command(
     if cache is not None and cache.is_file():
         raise UsageError(f"--cache {cache}: is a file; expected a folder")
     if quick:
-        settings = config_from({"epochs": EPOCHS} | given, config)
+        settings = config_from(given, config, epochs=EPOCHS)
         _quick_check(settings, flags.set_up_torch(device, threads), max_minutes, as_json)
         return
     output = flags.checked_run_directory(output, resume, force)
-    if resume and _is_begun(output):
-        config = output / CONFIG
-    settings = config_from(given, config)
+    before = output / CONFIG if resume and _is_begun(output) else None
+    settings = config_from(given, before, config)
     chosen = flags.set_up_torch(device, threads)
     settings = flags.with_precision_of(settings, chosen, given.get("precision"))
     _train(settings, output, chosen, resume, max_minutes, _cache_folder(cache, no_cache), as_json)

@@ -27,6 +27,8 @@ from ner_elmo.text.files import replace_file
 from ner_elmo.text.hdf5 import check_shape, find_dataset
 
 if TYPE_CHECKING:
+    from ner_elmo.bilm.files.directory import BilmFiles
+    from ner_elmo.bilm.options import BilmOptions
     from ner_elmo.elmo.encoder import Elmo
 
 FORMAT_VERSION = 1  # goes up, too, when the encoder's values change: older files are then no longer found
@@ -118,7 +120,7 @@ class FeatureCache:
         self.elmo = elmo
         self.folder = folder
         self._note, self._warn = note, warn
-        self._bilm = bilm_digest(elmo)
+        self._bilm = bilm_digest(elmo.files, elmo.options)
 
     def features(
         self,
@@ -220,13 +222,12 @@ class FeatureCache:
         return False
 
 
-def bilm_digest(elmo: Elmo) -> str:
+def bilm_digest(files: BilmFiles, options: BilmOptions) -> str:
     """A digest of all that a biLM's vectors depend on: options, weights, vocabulary and its vectors."""
-    files = elmo.files
     parts = [files.weights, files.vocabulary, files.vocabulary_vectors]
     if files.many_langs is not None:
         parts = [path for path in sorted(files.many_langs.iterdir()) if path.is_file()]
-    return _digest_of([repr(elmo.options), *(None if path is None else files.sha256(path) for path in parts)])
+    return _digest_of([repr(options), *(None if path is None else files.sha256(path) for path in parts)])
 
 
 def sentences_digest(sentences: Iterable[Sequence[str]]) -> str:

@@ -39,12 +39,14 @@ def make_model(options: BilmOptions, seed: int = 0, n_words: int | None = None) 
     return model.eval()
 
 
-def small_bilm(folder: Path, storage: str = "float32") -> None:
+def small_bilm(folder: Path, storage: str = "float32", seed: int = 0) -> None:
     """Writes a biLM directory of five words."""
     vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", "a", "b"])
     softmax = Softmax(5, 5)
     softmax.reset_parameters()
-    write_bilm(folder, make_model(make_options()), softmax, vocabulary, {"text": {"tokens": "whitespace"}}, storage)
+    write_bilm(
+        folder, make_model(make_options(), seed), softmax, vocabulary, {"text": {"tokens": "whitespace"}}, storage
+    )
 
 
 def file_arrays(model: BiLm, path: Path) -> dict[str, np.ndarray]:

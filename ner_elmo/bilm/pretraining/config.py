@@ -303,8 +303,8 @@ def read_config(path: str | Path) -> PretrainConfig:
     return build(PretrainConfig, [Source(str(path), values)])
 
 
-def config_from(given: dict[str, Any], file: str | Path | None = None) -> PretrainConfig:
-    """The settings that flags give, before those of a configuration file.
+def config_from(given: dict[str, Any], *files: str | Path | None) -> PretrainConfig:
+    """The settings that flags give, before those of configuration files, a later one before an earlier.
 
     ``options`` may be the name of an ``options.json``.
 
@@ -312,7 +312,7 @@ def config_from(given: dict[str, Any], file: str | Path | None = None) -> Pretra
         UsageError, DataError: a value that cannot be meant, an unknown key, no file of that name.
         ModelError: the options are none.
     """
-    sources = [] if file is None else [Source(str(file), read_values(file, PretrainConfig))]
+    sources = [Source(str(file), read_values(file, PretrainConfig)) for file in files if file is not None]
     if not any("corpus" in values for values in (given, *(source.values for source in sources))):
         raise UsageError("Missing argument 'CORPUS...'. (try ner-elmo pretrain --help)")
     if isinstance(given.get("options"), str):

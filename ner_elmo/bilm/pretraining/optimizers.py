@@ -17,22 +17,32 @@ def make_optimizer(config: PretrainConfig, parts: list[list[nn.Parameter]]) -> t
     ``adagrad`` as bilm-tf has it: acc starts at 1, acc += g², p -= lr · g / √acc (docs/elmo-format.md §9).
 
     Each group of parameters has the number of its part of ``parts`` as ``part``."""
-    rate = config.learning_rate
     groups: list[dict[str, Any]] = [{"params": parameters, "part": number} for number, parameters in enumerate(parts)]
-    if config.optimizer == "adagrad":
-        return torch.optim.Adagrad(groups, lr=rate, initial_accumulator_value=1.0, eps=0.0)
-    if config.optimizer == "adamw":
-        matrices = [
-            {**group, "params": [p for p in group["params"] if p.ndim > 1], "weight_decay": config.weight_decay}
-            for group in groups
-        ]
-        vectors = [
-            {**group, "params": [p for p in group["params"] if p.ndim <= 1], "weight_decay": 0.0} for group in groups
-        ]
-        return torch.optim.AdamW(
-            [group for group in matrices + vectors if group["params"]], lr=rate, betas=BETAS, fused=True
-        )
-    return torch.optim.Adam(groups, lr=rate, betas=BETAS, fused=True)
+    return MAKERS[config.optimizer](groups, config)
+
+
+def _adam(groups: list[dict[str, Any]], config: PretrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adam(groups, lr=config.learning_rate, betas=BETAS, fused=True)
+
+
+def _adamw(groups: list[dict[str, Any]], config: PretrainConfig) -> torch.optim.Optimizer:
+    matrices = [
+        {**group, "params": [p for p in group["params"] if p.ndim > 1], "weight_decay": config.weight_decay}
+        for group in groups
+    ]
+    vectors = [
+        {**group, "params": [p for p in group["params"] if p.ndim <= 1], "weight_decay": 0.0} for group in groups
+    ]
+    filled = [group for group in matrices + vectors if group["params"]]
+    return torch.optim.AdamW(filled, lr=config.learning_rate, betas=BETAS, fused=True)
+
+
+def _adagrad(groups: list[dict[str, Any]], config: PretrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adagrad(groups, lr=config.learning_rate, initial_accumulator_value=1.0, eps=0.0)
+
+
+# What makes each of :data:`ner_elmo.bilm.pretraining.config.OPTIMIZERS`.
+MAKERS = {"adam": _adam, "adamw": _adamw, "adagrad": _adagrad}
 
 
 def gradient_scale(config: PretrainConfig) -> float:

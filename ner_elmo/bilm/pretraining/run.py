@@ -311,7 +311,7 @@ def _take_best_weights(trainer: Trainer, path: Path) -> None:
 def _parent(path: Path, files: BilmFiles) -> dict[str, Any]:
     """What a model says of the one that it goes on from: no place on a machine."""
     name = path.resolve().parent.name if path.name == "bilm" else path.resolve().name
-    if not path.exists():  # a run that is resumed no longer needs it
+    if not path.exists():
         return {"name": name}
     return {
         "name": name,

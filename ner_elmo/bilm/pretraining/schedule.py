@@ -73,19 +73,27 @@ def learns_by_parts(config: PretrainConfig, softmax_is_fresh: bool) -> bool:
 
 
 def learning_rate(config: PretrainConfig, place: Place) -> float:
-    """The rate of the top layer.
+    """The rate of the top layer."""
+    return SCHEDULES[config.schedule](config, place)
 
-    ``linear``: a warm-up, a constant stretch, and a fall to zero over the last ``decay_share`` of the tokens.
-    ``slanted``: with t of T tokens seen, cut = T · cut_frac and p = t / cut up to there,
-    1 - (t - cut) / (T - cut) from there on, η = η_max · (1 + p · (ratio - 1)) / ratio (Howard & Ruder 2018, eq. 3).
-    """
+
+def _slanted(config: PretrainConfig, place: Place) -> float:
+    """With t of T tokens seen, cut = T · cut_frac and p = t / cut up to there, 1 - (t - cut) / (T - cut) from there on,
+    η = η_max · (1 + p · (ratio - 1)) / ratio (Howard & Ruder 2018, eq. 3)."""
     seen = min(1.0, place.tokens / place.total_tokens)
-    if config.schedule == "slanted":
-        p = seen / CUT_SHARE if seen < CUT_SHARE else 1.0 - (seen - CUT_SHARE) / (1.0 - CUT_SHARE)
-        return config.learning_rate * (1.0 + p * (RATIO - 1.0)) / RATIO
+    p = seen / CUT_SHARE if seen < CUT_SHARE else 1.0 - (seen - CUT_SHARE) / (1.0 - CUT_SHARE)
+    return config.learning_rate * (1.0 + p * (RATIO - 1.0)) / RATIO
+
+
+def _linear(config: PretrainConfig, place: Place) -> float:
+    """A warm-up, a constant stretch, and a fall to zero over the last ``decay_share`` of the tokens."""
     warm = min(1.0, (place.step + 1) / _warm_up(config, place))
     left = max(0.0, 1.0 - place.tokens / place.total_tokens)
     return config.learning_rate * warm * min(1.0, left / max(config.decay_share, 1e-9))
+
+
+# What the words of the setting ``schedule`` mean.
+SCHEDULES = {"linear": _linear, "slanted": _slanted}
 
 
 def rate_factor(config: PretrainConfig, part: Part, place: Place, softmax_is_fresh: bool) -> float:

@@ -232,16 +232,20 @@ def require_files(config: TaggerConfig) -> None:
             require_file(path)
 
 
-def config_from(given: dict[str, Any], file: str | Path | None = None) -> TaggerConfig:
-    """The settings that flags give, before those of a configuration file.
+def config_from(given: dict[str, Any], *files: str | Path | None, epochs: int | None = None) -> TaggerConfig:
+    """The settings that flags give, before those of configuration files, a later one before an earlier.
+
+    Args:
+        epochs: where no source says how many.
 
     Raises:
         UsageError, DataError: a value that cannot be meant, an unknown key, no file of that name, no training data.
     """
-    values = {} if file is None else read_values(file, TaggerConfig)
-    if "train" not in values | given:
+    sources = [Source(str(file), read_values(file, TaggerConfig)) for file in files if file is not None]
+    if not any("train" in values for values in (given, *(source.values for source in sources))):
         raise UsageError("Missing option '--train'. (try ner-elmo train-tagger --help)")
-    return build(TaggerConfig, [*([] if file is None else [Source(str(file), values)]), Source("", given)])
+    lowest = [Source("", {} if epochs is None else {"epochs": epochs})]
+    return build(TaggerConfig, [*lowest, *sources, Source("", given)])
 
 
 def read_config(path: str | Path) -> TaggerConfig:

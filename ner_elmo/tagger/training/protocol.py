@@ -68,7 +68,7 @@ def _origin_of_dev(config: TaggerConfig) -> str:
 def _bilm_facts(elmo: Elmo) -> dict[str, Any]:
     """Which biLM it was; ``tokens_seen`` in pretraining, its parents' included, where its maker says so."""
     return {
-        "digest": bilm_digest(elmo),
+        "digest": bilm_digest(elmo.files, elmo.options),
         "tokens_seen": tokens_seen_in_all(elmo.files.info),
         "text": elmo.text,
         "layers": elmo.n_layers,

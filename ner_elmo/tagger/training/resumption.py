@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ner_elmo.bilm.files.directory import find_bilm, load_options
+from ner_elmo.elmo.feature_cache import bilm_digest
 from ner_elmo.errors import UsageError
 from ner_elmo.runs.checkpoints import Checkpoints, require_fit, require_optimizer_fit
 from ner_elmo.runs.directory import CHECKPOINTS, CONFIG, REPORT
@@ -18,7 +20,8 @@ from ner_elmo.tagger.training.loop import TrainingState
 from ner_elmo.tagger.training.preparation import PreparedData
 from ner_elmo.text.files import require_file, sha256_of_file
 
-LEARNED_FROM = ("train", "dev")  # parts whose files must be the same
+# What is learned from, which must be the same, and what it is called.
+LEARNED_FROM = {"train": "train file", "dev": "dev file", "bilm": "biLM", "word_vectors": "vectors file"}
 
 
 def checkpoints_in(folder: Path) -> Checkpoints:
@@ -42,7 +45,7 @@ def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | N
 
 def setting(config: TaggerConfig, prepared: PreparedData) -> dict[str, Any]:
     """What a checkpoint says of its run: the settings, with the check sums of the files in place of their names."""
-    return plain(config) | _digests(prepared.protocol)
+    return plain(config) | {"bilm": None, "word_vectors": None} | _digests(prepared.protocol)
 
 
 def plain(config: TaggerConfig) -> dict[str, Any]:
@@ -51,7 +54,11 @@ def plain(config: TaggerConfig) -> dict[str, Any]:
 
 
 def _digests(protocol: dict[str, Any]) -> dict[str, Any]:
-    return {part: protocol["data"][part]["sha256"] for part in LEARNED_FROM if part in protocol["data"]}
+    digests = {part: protocol["data"][part]["sha256"] for part in ("train", "dev") if part in protocol["data"]}
+    for part, key in (("bilm", "digest"), ("word_vectors", "sha256")):
+        if protocol.get(part):
+            digests[part] = protocol[part].get(key)
+    return digests
 
 
 def refuse_another_run(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -68,11 +75,11 @@ def refuse_another_run(folder: Path, before: dict[str, Any], now: dict[str, Any]
             f"{folder}: --resume with another epochs ({is_now.epochs}, the run has {was.epochs}), towards which the "
             "learning rate falls without a dev score; give the same, or another -o"
         )
-    for part in LEARNED_FROM:
-        if before.get(part) != now.get(part):
+    for part, what in LEARNED_FROM.items():
+        is_known = part in before or part in ("train", "dev")  # checkpoints of earlier versions say nothing of the rest
+        if is_known and before.get(part) != now.get(part):
             raise UsageError(
-                f"{folder}: --resume with another {part} file than the run was begun with; put it back, or give "
-                "another -o"
+                f"{folder}: --resume with another {what} than the run was begun with; put it back, or give another -o"
             )
 
 
@@ -86,15 +93,29 @@ def _settings(values: dict[str, Any]) -> TaggerConfig:
 
 def settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
     """:func:`setting` of a finished run, from what it left."""
-    return plain(read_config(directory / CONFIG)) | _digests(done["protocol"])
+    return plain(read_config(directory / CONFIG)) | {"bilm": None, "word_vectors": None} | _digests(done["protocol"])
 
 
 def settings_now(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]:
     """:func:`setting` before anything is read: what was held out ``before`` is of the training file still."""
     files = {"train": config.train, "dev": config.dev or (config.train if before.get("dev") else None)}
-    return plain(config) | {
+    digests: dict[str, Any] = {
         part: None if file in (None, "-") else sha256_of_file(require_file(file)) for part, file in files.items()
     }
+    # The run has a copy of its own of what it needs of these two, so they need not be there any more.
+    for part, place in (("bilm", config.bilm), ("word_vectors", config.word_vectors)):
+        if place is None or Path(place).exists():
+            digests[part] = place and _digest_of(part, place)
+        else:
+            digests[part] = before.get(part)
+    return plain(config) | digests
+
+
+def _digest_of(part: str, place: str) -> str:
+    if part == "word_vectors":
+        return sha256_of_file(require_file(place))
+    files = find_bilm(place)
+    return bilm_digest(files, load_options(files))
 
 
 def restore(state: TrainingState, folder: Path, report: Report) -> bool:

@@ -67,7 +67,7 @@ class Reading:
     text: str | None = setting(
         None,
         help="tokenizer for raw text: en-1, characters, whitespace",
-        by_default="by its look",
+        by_default="the biLM's or the model's, otherwise by its look",
         panel=DATA,
         may_change=True,
     )

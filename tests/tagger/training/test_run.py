@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.tagger.training.run_directory import CONFIG
 from ner_elmo.text.files import sha256_of_file
 from tests.support.devices import CPU
+from tests.support.small_bilms import small_bilm
 from tests.support.toy_language import toy_config
 from tests.support.toy_training import Events
 
@@ -209,3 +211,24 @@ def test_without_space_for_a_cache_training_goes_on(
     assert len([event for event in events.of("warning") if "MB free" in event["message"]]) == 3
     assert (tmp_path / "run" / "tagger.json").is_file()
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_another_bilm_or_other_word_vectors_are_not_gone_on_with(toy: Path, bilm: Path, tmp_path: Path) -> None:
+    """Neither in the middle of a run nor on a finished one; the same ones elsewhere are the same."""
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("rome 1 2 3\nann 0 0 1\n")
+    shutil.copytree(bilm, tmp_path / "moved")
+    small_bilm(tmp_path / "other", seed=9)
+    settings = {"bilm": str(bilm), "word_vectors": str(vectors)}
+    for epochs in (2, 1):  # more to do, and nothing more to do
+        folder = tmp_path / f"run-{epochs}"
+        train_tagger(toy_config(toy, **settings, epochs=1), folder, device=CPU)
+        other = settings | {"bilm": str(tmp_path / "other")}
+        with pytest.raises(UsageError, match="--resume with another biLM than the run was begun with"):
+            train_tagger(toy_config(toy, **other, epochs=epochs), folder, device=CPU, resume=True)
+        vectors.write_text("rome 1 2 4\nann 0 0 1\n")
+        with pytest.raises(UsageError, match="--resume with another vectors file"):
+            train_tagger(toy_config(toy, **settings, epochs=epochs), folder, device=CPU, resume=True)
+        vectors.write_text("rome 1 2 3\nann 0 0 1\n")
+        moved = settings | {"bilm": str(tmp_path / "moved")}
+        train_tagger(toy_config(toy, **moved, epochs=epochs), folder, device=CPU, resume=True)
