@@ -49,7 +49,8 @@ def read(source: Input) -> Iterator[Unit]:
     try:
         docs = iter(list(spacy.tokens.DocBin().from_bytes(data).get_docs(vocab)))
     except (ValueError, KeyError, IndexError, TypeError, zlib.error) as error:
-        raise DataError(f"{source.name}: damaged ({str(error)[:80]}); expected a DocBin of spaCy 3") from None
+        found = f"found a damaged DocBin ({' '.join(str(error).split())[:80]})"
+        raise DataError(f"{source.name}:1: {found}, expected one that spaCy 3 wrote") from None
     for number, doc in enumerate(docs, start=1):
         yield from _unit(source, number, doc)
 

@@ -112,15 +112,17 @@ def other_keys(value: dict[str, Any], *known: str) -> dict[str, Any]:
     return {key: item for key, item in value.items() if key not in ("text", "entities", *known)}
 
 
-def unit_of(document: Document, number: int, name: str) -> Unit:
-    """What a tagger found in a text, as a unit with its tokens."""
+def unit_of(document: Document, number: int, name: str, with_tokens: bool = True) -> Unit:
+    """What a tagger found in a text, as a unit."""
     entities = [
         {"start": e.start, "end": e.end, "label": e.label, "text": e.text}
         | {"score": 1.0 if e.score is None else round(float(e.score), 4)}
         for e in document.entities
     ]
     tokens = [[[token.start, token.end] for token in sentence] for sentence in document.sentences if sentence]
-    return Unit(name, number, {"text": document.text, "entities": entities, "tokens": tokens})
+    return Unit(
+        name, number, {"text": document.text, "entities": entities} | ({"tokens": tokens} if with_tokens else {})
+    )
 
 
 def words(text: str, tokens: Sequence[Token]) -> list[str]:

@@ -52,7 +52,8 @@ def read(source: Input) -> Iterator[Unit]:
                     number += 1
                     yield from _unit(source, number, row, names)
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path}: damaged ({str(error).splitlines()[0]}); expected Parquet") from None
+        found = f"found a damaged file of Parquet ({str(error).splitlines()[0]})"
+        raise DataError(f"{path}:1: {found}, expected a whole one") from None
 
 
 def _unit(source: Input, number: int, row: dict[str, Any], names: list[str]) -> Iterator[Unit]:

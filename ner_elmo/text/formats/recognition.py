@@ -10,6 +10,7 @@ import codecs
 import csv
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,11 +138,17 @@ def _kind_of_bytes(head: bytes, name: str, encoding: str) -> str | None:
     if head[257:262] == b"ustar":
         return "a tar archive; unpack it first"
     plain = _PLAIN_SUFFIX.sub("", name).lower()
-    if len(head) > 1 and head[0] == 0x78 and (head[0] * 256 + head[1]) % 31 == 0 and not head[:64].isascii():
-        return "docbin"
-    if plain.endswith(".spacy"):
+    if plain.endswith(".spacy") or (head[:1] == b"x" and b"attrs" in _inflated(head)):
         return "docbin"
     return _wide(head, encoding)
+
+
+def _inflated(head: bytes) -> bytes:
+    """What the beginning of zlib's data says; nothing if it is none."""
+    try:
+        return zlib.decompressobj().decompress(head, 1 << 12)
+    except zlib.error:
+        return b""
 
 
 def _wide(head: bytes, encoding: str) -> str | None:

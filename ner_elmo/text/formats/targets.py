@@ -34,6 +34,16 @@ def _write_brat(units: Iterable[Unit], output: Output) -> None:
     brat.write_brat(units, output.target, output.notices)
 
 
+# What cannot go to standard output, and why.
+NOT_STREAMS = {
+    "brat": "BRAT is a folder of pairs, or a pair of files",
+    "docbin": "a DocBin is no text",
+    "parquet": "Parquet is no text",
+}
+
+# Formats of texts, in which a tagger's tokens are nothing that people want to see.
+OF_TEXTS = ("doccano", "label-studio", "brat")
+
 TARGETS: dict[str, Callable[[Iterable[Unit], Output], None]] = {
     "jsonl": _write_jsonl,
     "brat": _write_brat,
