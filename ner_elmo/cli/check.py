@@ -24,7 +24,7 @@ def command(
     given: dict[str, Any],
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILES...", help="CoNLL or .jsonl files, train first; - is standard input"),
+        typer.Argument(metavar="FILES...", help="labelled files, train first; - is standard input"),
     ],
     fix: Annotated[
         Path | None, typer.Option("--fix", help="write the file with its ill-formed tags repaired", metavar="FILE")
@@ -39,10 +39,10 @@ def command(
     file:line: what was found, what was expected.
     """
     from ner_elmo.text.formats.check import check_files
-    from ner_elmo.text.formats.jsonl import is_jsonl
+    from ner_elmo.text.formats.recognition import recognize
 
     if fix is not None:
-        if len(files) > 1 or is_jsonl(files[0]) or files[0] == "-":
+        if len(files) > 1 or files[0] == "-" or recognize(files[0], str(given.get("source", "auto"))) != "conll":
             raise UsageError("--fix: repairs one CoNLL file at a time; give one, not from standard input")
         flags.refuse_existing(fix, force)
     reading = build(Reading, [Source("", given)])

@@ -19,10 +19,10 @@ MODEL_FORMATS = ("float16", "float32", "bilm-tf")
 @flags.takes_settings(Reading)
 def command(
     given: dict[str, Any],
-    source: Annotated[
+    path: Annotated[
         str,
         typer.Argument(
-            help="CoNLL file, .jsonl as tag writes it, BRAT's .ann or a folder of them; or a biLM, run or tagger "
+            help="labelled file of any kind that --from names, or a folder of BRAT's; or a biLM, run or tagger "
             "directory, or a weights file",
             metavar="IN",
         ),
@@ -32,8 +32,8 @@ def command(
         str,
         typer.Option(
             "--to",
-            help="iob1, iob2, bioes, bmes, none, token, conll (iob2), jsonl, brat; segmentation, lexical; float16, "
-            "float32, bilm-tf",
+            help="iob1, iob2, bioes, bmes, none, token, conll (iob2); jsonl, brat, doccano, label-studio, prodigy, "
+            "webanno, conllu, hf, docbin, parquet; segmentation, lexical; float16, float32, bilm-tf",
         ),
     ],
     force: flags.Force = False,
@@ -43,12 +43,13 @@ def command(
 
     Labelled data, there and back without loss: the tag schemes keep the other columns; jsonl is what tag writes; brat
     is X.txt and X.ann, a unit a line, or a folder of pairs. What BRAT, or columns made of raw text, have no place for
-    lies beside them in X.units.jsonl. Characters with their positions in words, as in Weibo NER: segmentation makes
+    lies beside them in X.units.jsonl. To the other formats of labelled text: a line says what they have no place for.
+    Characters with their positions in words, as in Weibo NER: segmentation makes
     the words spans, lexical the entities and the words outside of them. A biLM: float16 halves it, float32 undoes that
     (not the rounding), and bilm-tf writes the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
     """
     if to in MODEL_FORMATS:
-        _convert_bilm(Path(source), target, to, force)
+        _convert_bilm(Path(path), target, to, force)
         return
     from ner_elmo.text.formats.brat import files_of
     from ner_elmo.text.formats.conll_sidecar import sidecar_of
@@ -62,7 +63,7 @@ def command(
     if to != "brat" and target.is_dir():
         raise UsageError(f"{target}: is a directory; expected the name of a file")
     reading = build(Reading, [Source("", given)])
-    for line in convert(Job(source, target, to, reading)):
+    for line in convert(Job(path, target, to, reading)):
         show.note(line)
     if str(target) != "-":
         show.note(f"{target}: written as {to}")

@@ -26,9 +26,7 @@ NAME = "evaluate"
 @flags.takes_settings(Reading, leave_out=["text"])
 def command(
     given: dict[str, Any],
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILES...", help="CoNLL or .jsonl files; - is standard input (CoNLL)")
-    ],
+    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="labelled files; - is standard input")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="tagger directory or name [default: en]")] = None,
     predictions: Annotated[
         Path | None,
@@ -48,12 +46,14 @@ def command(
     tagger's. In raw text (.jsonl) the tagger's tokenizer finds the tokens.
     """
     from ner_elmo.text.formats.corpus import load_corpus
-    from ner_elmo.text.formats.jsonl import is_jsonl
     from ner_elmo.text.formats.problems import summary
+    from ner_elmo.text.formats.recognition import is_raw_text
 
     if predictions is not None and model is not None:
         raise UsageError("--predictions scores a file and -m a model; expected one of them")
-    text = _text_of(model) if predictions is None and any(map(is_jsonl, files)) else None
+    plain = build(Reading, [Source("", given)])
+    any_raw = predictions is None and any(is_raw_text(file, plain.source, plain.encoding) for file in files)
+    text = _text_of(model) if any_raw else None
     if predictions is None and _tags_each_token(model):
         given["scheme"] = TOKEN
     reading = build(Reading, [Source("", given | {"text": text})])

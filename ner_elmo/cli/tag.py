@@ -27,7 +27,15 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="file to write [default: standard output]")
     ] = None,
-    format: Annotated[str, typer.Option("--format", "-f", help="text, conll or jsonl")] = "text",
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="text, conll, jsonl; for correction in other tools: brat, doccano, label-studio, prodigy, webanno, "
+            "conllu, hf, docbin, parquet",
+        ),
+    ] = "text",
     tokenized: Annotated[
         bool, typer.Option("--tokenized", help="a line is a sentence, blanks separate its tokens")
     ] = False,
@@ -51,14 +59,18 @@ def command(
 ) -> None:
     """Find the entities of text files, each with its probability.
 
+    With -f doccano, label-studio and so on, people correct the entities in these tools (label-studio and prodigy show
+    the scores); convert reads what they export.
     With -f jsonl: one object for each non-blank line,
     {"text", "entities": [{"start", "end", "label", "text", "score"}]}, offsets in Unicode code points.
     """
     from ner_elmo.text.files import output_stream, require_file
+    from ner_elmo.text.formats.targets import NOT_STREAMS, TARGETS
     from ner_elmo.text.formats.writers import FORMATS, OFFSETS
 
-    if format not in FORMATS:
-        raise UsageError(f"-f {format}: unknown; expected one of {', '.join(FORMATS)}")
+    names = dict.fromkeys((*FORMATS, *TARGETS))
+    if format not in names:
+        raise UsageError(f"-f {format}: unknown; expected one of {', '.join(names)}")
     if offsets not in OFFSETS:
         raise UsageError(f"--offsets {offsets}: unknown; expected one of {', '.join(OFFSETS)}")
     if offsets != "char" and format != "jsonl":
@@ -74,8 +86,10 @@ def command(
             require_file(path, "text file")
     if output is not None and str(output) != "-":
         flags.refuse_existing(output, force)
-        if output.is_dir():
+        if output.is_dir() and format != "brat":
             raise UsageError(f"{output}: is a directory; expected the name of a file")
+    if format not in FORMATS and format in NOT_STREAMS and str(output or "-") == "-":
+        raise UsageError(f"-f {format}: {NOT_STREAMS[format]}; name it with -o")
 
     torch_device = flags.set_up_torch(device, threads)
     from ner_elmo.tagger.tagger import Tagger, find_model
@@ -84,10 +98,14 @@ def command(
         show.note(f"no -m: using the model that ships, {find_model(None).name}")
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     units = _shown(read_units(inputs, unit, encoding))
+    results = tagger.tag_each(units, tokenized=tokenized, scores=not no_scores)
     n_failed = 0
-    with output_stream(output) as stream:
-        for result in tagger.tag_each(units, tokenized=tokenized, scores=not no_scores):
-            n_failed += not _write(result, stream, format, min_score, offsets)
+    if format not in FORMATS:
+        n_failed = _write_for_tools(results, output, format, min_score, str(model or find_model(None).name))
+    else:
+        with output_stream(output) as stream:
+            for result in results:
+                n_failed += not _write(result, stream, format, min_score, offsets)
     if n_failed:
         show.note(f"{n_failed} units could not be tagged")
         raise typer.Exit(1)
@@ -106,6 +124,35 @@ def _write(result: Document | Failure, stream: IO[str], format: str, min_score: 
     result.entities = [entity for entity in result.entities if entity.score is None or entity.score >= min_score]
     FORMATS[format](result if offsets == "char" else with_offsets(result, offsets), stream)
     return True
+
+
+def _write_for_tools(
+    results: Iterable[Document | Failure], target: Path | None, format: str, min_score: float, model: str
+) -> int:
+    """Write all results in a format of other tools; the number of those that failed, which are left out."""
+    from ner_elmo.tagger.tagger import Failure
+    from ner_elmo.text.formats.jsonl import Unit
+    from ner_elmo.text.formats.output import Output, unit_of
+    from ner_elmo.text.formats.problems import strictly
+    from ner_elmo.text.formats.targets import OF_TEXTS, TARGETS
+
+    n_failed = 0
+
+    def units() -> Iterator[Unit]:
+        nonlocal n_failed
+        for number, result in enumerate(results, start=1):
+            if isinstance(result, Failure):
+                n_failed += 1
+                show.note(f"could not tag {result.text[:40]!r}: {result.error.splitlines()[0]}")
+            else:
+                result.entities = [e for e in result.entities if e.score is None or e.score >= min_score]
+                yield unit_of(result, number, "<tagged>", with_tokens=format not in OF_TEXTS)
+
+    output = Output("-" if target is None else target, strictly("<tagged>"), model=Path(model).name)
+    TARGETS[format](units(), output)
+    for line in output.notices:
+        show.note(line)
+    return n_failed
 
 
 def read_units(inputs: Iterable[str], unit: str, encoding: str) -> Iterator[str]:

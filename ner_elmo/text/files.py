@@ -18,8 +18,9 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from ner_elmo.errors import DataError, NerElmoError, UsageError
 
@@ -75,7 +76,7 @@ def _zstd_blocks(path: Path, decompressor: Callable[[], Any]) -> Iterator[bytes]
 class _Blocks(io.RawIOBase):
     """Blocks of bytes as a stream."""
 
-    def __init__(self, path: Path, blocks: Iterator[bytes]) -> None:
+    def __init__(self, path: str | Path, blocks: Iterator[bytes]) -> None:
         self.name = str(path)
         self._blocks = blocks
         self._left = b""
@@ -105,10 +106,45 @@ def open_bytes(path: str | Path) -> BinaryIO:
         UsageError: the file is missing, a folder, or unreadable.
     """
     if str(path) == STANDARD_STREAM:
-        return sys.stdin.buffer
+        return _standard_input()
     file = require_file(path)
     opener = _OPENERS.get(file.suffix.lower())
     return opener(file) if opener else open(file, "rb")  # type: ignore[return-value]
+
+
+class _Peeked(NamedTuple):
+    """What was read ahead of a standard input, and has to be read again."""
+
+    stream: BinaryIO
+    beginning: bytes
+
+
+_peeked: list[_Peeked] = []  # none or one
+
+
+def beginning_of(path: str | Path, size: int = 1 << 16) -> bytes:
+    """The first ``size`` bytes of a file, decompressed by its suffix; of standard input, too, which loses nothing.
+
+    Raises:
+        UsageError: the file is missing, a folder, or unreadable.
+        DataError: a damaged compressed file.
+    """
+    with damage_named(display_name(path)):
+        if str(path) != STANDARD_STREAM:
+            with open_bytes(path) as stream:
+                return stream.read(size)
+        if not (_peeked and _peeked[0].stream is sys.stdin.buffer):
+            _peeked[:] = [_Peeked(sys.stdin.buffer, sys.stdin.buffer.read(size))]
+        return _peeked[0].beginning
+
+
+def _standard_input() -> BinaryIO:
+    stream = sys.stdin.buffer
+    if not (_peeked and _peeked[0].stream is stream):
+        return stream
+    beginning = _peeked.pop().beginning
+    rest = iter(lambda: stream.read(1 << 16), b"")
+    return io.BufferedReader(_Blocks(STANDARD_STREAM, chain([beginning] if beginning else [], rest)))
 
 
 _MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}

@@ -33,8 +33,8 @@ from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, requir
 from ner_elmo.tagger.training.protocol import protocol_of
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts
 from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus
-from ner_elmo.text.formats.jsonl import is_jsonl
 from ner_elmo.text.formats.problems import summary as summary_of_problems
+from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.tag_scheme import TOKEN, tag_set
 from ner_elmo.text.word_vectors import read_word_vectors
@@ -129,7 +129,7 @@ def load_corpora(config: TaggerConfig, bilm: BilmFiles | None) -> dict[str, Corp
 def load_labelled(path: str, config: TaggerConfig, scheme: str, bilm: BilmFiles | None) -> Corpus:
     """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
     text = config.text
-    if text is None and bilm is not None and is_jsonl(path):
+    if text is None and bilm is not None and is_raw_text(path, config.source, config.encoding):
         text = None if bilm.tokenizer == "whitespace" else bilm.tokenizer
     return load_corpus(path, config.reading(scheme=scheme, text=text))
 

@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.text.files import read_lines, replace_directory, replace_file, require_file
 from ner_elmo.text.formats.brat_notes import note_of, read_note
+from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.conll_units import LAYOUT, packed_plain
-from ner_elmo.text.formats.jsonl import Unit, checked, dumped, is_failed
+from ner_elmo.text.formats.jsonl import Unit, checked, dumped, is_failed, without_overlaps
+from ner_elmo.text.formats.standoff import in_pieces
 
 TEXT, ANNOTATIONS, KEYS = ".txt", ".ann", ".units.jsonl"
 _ENTITY = re.compile(r"(T[^\t]*)\t(\S+) ([0-9]+ [0-9]+(?:;[0-9]+ [0-9]+)*)(?:\t(.*))?\Z", re.DOTALL)
@@ -36,6 +38,9 @@ _OTHER_KINDS = {
     "*": "equivalence",
 }
 _MOST_PLACES = 30
+_MOST_NAMES = 5
+_OUTCOMES = {"drop": "left out", "join": "joined", "split": "split"}
+_CONFIGURATION = "annotation.conf"
 
 
 class _Text(NamedTuple):
@@ -44,12 +49,6 @@ class _Text(NamedTuple):
     text: str
     entities: list[dict[str, Any]]
     keys: list[dict[str, Any]] | None
-
-
-def is_brat(path: str | Path) -> bool:
-    """Whether a path is one of a pair by its suffix, or a folder with such files."""
-    path = Path(path)
-    return path.suffix in (TEXT, ANNOTATIONS) or (path.is_dir() and any(path.glob(f"*{ANNOTATIONS}")))
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -62,11 +61,14 @@ def files_of(path: Path) -> tuple[Path, ...]:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-def read_brat(path: str | Path, notices: list[str]) -> Iterator[Unit]:
-    """The units of a pair of files (named by either), or of a folder of pairs in the order of their names.
+def read_brat(path: str | Path, notices: list[str], reading: Reading = Reading()) -> Iterator[Unit]:  # noqa: B008
+    """The units of a pair of files (named by either), or of a folder of pairs, also in folders of it, in the order of
+    their names.
 
     Args:
-        notices: is handed a line for whatever is left out: discontinuous spans, annotations of other kinds.
+        notices: is handed a line for whatever is left out: discontinuous spans, annotations of other kinds, texts
+            without a file of annotations.
+        reading: says what becomes of entities in pieces, and of those that overlap.
 
     Raises:
         UsageError: a file is missing.
@@ -74,25 +76,35 @@ def read_brat(path: str | Path, notices: list[str]) -> Iterator[Unit]:
     """
     path = Path(path)
     if not path.is_dir():
-        yield from _lines(path.with_suffix(TEXT), _read_pair(path, notices), notices)
+        yield from _lines(path.with_suffix(TEXT), _read_pair(path, notices, reading), notices)
         return
-    for file in sorted(path.glob(f"*{ANNOTATIONS}"), key=_by_number):
+    alone = [text for text in path.rglob(f"*{TEXT}") if not text.with_suffix(ANNOTATIONS).exists()]
+    if alone:
+        names = [str(text.relative_to(path)) for text in sorted(alone, key=_by_number)]
+        shown = ", ".join(names[:_MOST_NAMES]) + (" …" if len(names) > _MOST_NAMES else "")
+        files = "a .txt file has" if len(names) == 1 else f"{len(names):,} .txt files have"
+        notices.append(f"{path}: {files} no .ann file beside it: left out ({shown})")
+    for file in sorted(path.rglob(f"*{ANNOTATIONS}"), key=_by_number):
         text_path = file.with_suffix(TEXT)
-        found = _read_pair(file, notices)
+        found = _read_pair(file, notices, reading)
         keys = _fitting_keys(text_path, [found.text], found.keys)
         yield Unit(str(text_path), 1, checked(str(text_path), 1, _value(found.text, found.entities, keys[0])))
 
 
-def _by_number(path: Path) -> list[tuple[int, str]]:
-    """A key that sorts names as people do: 9 before 10."""
-    return [(int(piece), "") if piece.isascii() and piece.isdigit() else (-1, piece) for piece in _pieces(path.name)]
+def _by_number(path: Path) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
+    """A key that sorts names as people do: 9 before 10, and what is in a folder after what is beside it."""
+    *folders, name = [
+        [(int(piece), "") if piece.isascii() and piece.isdigit() else (-1, piece) for piece in _pieces(part)]
+        for part in path.parts
+    ]
+    return folders, name
 
 
 def _pieces(name: str) -> list[str]:
     return re.split(r"([0-9]{1,18})", name)
 
 
-def _read_pair(path: Path, notices: list[str]) -> _Text:
+def _read_pair(path: Path, notices: list[str], reading: Reading) -> _Text:
     text_path = require_file(path.with_suffix(TEXT), "text file (BRAT wants X.txt beside X.ann)")
     annotations = require_file(path.with_suffix(ANNOTATIONS), "annotation file (BRAT wants X.ann beside X.txt)")
     raw = text_path.read_bytes()
@@ -103,11 +115,11 @@ def _read_pair(path: Path, notices: list[str]) -> _Text:
         found = f"found byte 0x{raw[error.start]:02x}"
         raise DataError(f"{text_path}:{line}: {found}, expected UTF-8 text") from None
     keys = path.with_suffix(KEYS)
-    entities = _read_annotations(annotations, text, notices)
+    entities = _read_annotations(annotations, text, notices, reading)
     return _Text(text, entities, list(_read_keys(keys)) if keys.exists() else None)
 
 
-def _read_annotations(path: Path, text: str, notices: list[str]) -> list[dict[str, Any]]:
+def _read_annotations(path: Path, text: str, notices: list[str], reading: Reading) -> list[dict[str, Any]]:
     """The entities in order, with what notes say of them; whatever else is there is counted and named."""
     lines = list(enumerate(read_lines(path), start=1))
     triggers = {match[1] for _, line in lines if (match := _TRIGGER.match(line))}
@@ -123,18 +135,25 @@ def _read_annotations(path: Path, text: str, notices: list[str]) -> list[dict[st
             raise DataError(f"{path}:{number}: found {match[1]} again, expected a number of its own")
         if match[1] in triggers:
             left_out.setdefault("trigger of an event", []).append(number)
-        elif entity := _entity(path, number, match, text, notices):
-            found[match[1]] = number, entity
+        else:
+            for part, entity in enumerate(_entities(path, number, match, text, notices, reading.fragments)):
+                found[match[1] + part * "/"] = number, entity
     for number, line in lines:
         note = _NOTE.match(line)
         if note is not None and note[1] in found:
-            _annotate(found[note[1]][1], read_note(note[2] or ""))
+            name = note[1]
+            while name in found:  # the pieces of one that was split
+                _annotate(found[name][1], read_note(note[2] or ""))
+                name += "/"
         elif line.strip() and not line.startswith("T"):
             what = "note on something else" if line.startswith("#") else _OTHER_KINDS.get(line[0], "unknown line")
             left_out.setdefault(what, []).append(number)
     if left_out:
         notices.append(f"{path}: left out what is no entity: {'; '.join(_counted(*kind) for kind in left_out.items())}")
-    return _without_overlaps(path, sorted(found.values(), key=lambda pair: (pair[1]["start"], pair[0])), notices)
+    located = sorted(found.values(), key=lambda pair: (pair[1]["start"], pair[0]))
+    if reading.overlaps != "error":
+        return _by_policy(path, located, notices, reading.overlaps)
+    return _without_overlaps(path, located, notices)
 
 
 def _counted(what: str, numbers: list[int]) -> str:
@@ -157,8 +176,10 @@ def _annotate(entity: dict[str, Any], said: dict[str, Any]) -> None:
     entity.update(said)
 
 
-def _entity(path: Path, number: int, match: re.Match[str], text: str, notices: list[str]) -> dict[str, Any] | None:
-    """The entity of a T line; None, and a notice, if BRAT shows it and we cannot hold it."""
+def _entities(
+    path: Path, number: int, match: re.Match[str], text: str, notices: list[str], fragments: str
+) -> Iterator[dict[str, Any]]:
+    """The entity of a T line; none, and a notice, if BRAT shows it and we cannot hold it; several if it is split."""
     _, label, offsets, said = match.groups()
     pieces = [tuple(map(int, piece.split())) for piece in offsets.split(";")]
     start, end = pieces[0][0], pieces[-1][1]
@@ -167,16 +188,22 @@ def _entity(path: Path, number: int, match: re.Match[str], text: str, notices: l
         raise DataError(f"{path}:{number}: found offsets {offsets}, expected rising ones within {len(text)}")
     # BRAT itself cuts an entity at the end of a line; the gap is white space, and the entity one stretch.
     if any(text[a[1] : b[0]].strip() for a, b in pairwise(pieces)):
-        notices.append(f"{path}:{number}: found discontinuous {label} at {offsets}, expected one stretch; left out")
-        return None
+        found = f"{path}:{number}: found discontinuous {label} at {offsets}, expected one stretch"
+        if fragments == "error":
+            raise DataError(f"{found} (--fragments join, split or drop)")
+        notices.append(f"{found}; {_OUTCOMES[fragments]}")
+        stretches = in_pieces(fragments, [(a, b) for a, b in pieces])
+    else:
+        stretches = [(start, end)]
     stands = " ".join(text[a:b] for a, b in pieces)
     if said is not None and said.split() != stands.split():
         raise DataError(f"{path}:{number}: found text {said[:60]!r}, expected {stands[:60]!r}, which stands there")
-    start, end = _without_line_ends(text, start, end)
-    if text[start:end] == "\n":
-        notices.append(f"{path}:{number}: found {label} at {offsets}, which is but a line end; left out")
-        return None
-    return {"start": start, "end": end, "label": label, "text": text[start:end], "score": 1.0}
+    for start, end in stretches:
+        start, end = _without_line_ends(text, start, end)
+        if text[start:end] == "\n":
+            notices.append(f"{path}:{number}: found {label} at {offsets}, which is but a line end; left out")
+        else:
+            yield {"start": start, "end": end, "label": label, "text": text[start:end], "score": 1.0}
 
 
 def _without_line_ends(text: str, start: int, end: int) -> tuple[int, int]:
@@ -202,10 +229,20 @@ def _without_overlaps(
             notices.append(f"{path}:{number}: found {entity['label']} {entity['text']!r} a second time; left out")
         elif entity["start"] < before["end"]:
             found = f"found {entity['label']} {entity['text']!r} at {entity['start']}-{entity['end']}"
-            expected = "expected entities that do not overlap"
+            expected = "expected entities that do not overlap (or --overlaps longest, or first)"
             raise DataError(f"{path}:{number}: {found}, which overlaps another entity, {expected}")
         else:
             kept.append(entity)
+    return kept
+
+
+def _by_policy(
+    path: Path, located: Sequence[tuple[int, dict[str, Any]]], notices: list[str], policy: str
+) -> list[dict[str, Any]]:
+    kept = without_overlaps([entity for _, entity in located], policy)
+    left_out = [number for number, entity in located if not any(entity is one for one in kept)]
+    if left_out:
+        notices.append(f"{path}: left out what overlaps: {_counted('entity', left_out)}")
     return kept
 
 
@@ -326,10 +363,18 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
     path = Path(path)
     if path.suffix not in (TEXT, ANNOTATIONS):
         with replace_directory(path) as folder:
+            labels: dict[str, None] = {}  # a set that keeps its order
             for number, unit in enumerate(units, start=1):
                 _write_pair([unit], folder / f"{number:06d}{TEXT}", "", notices)
+                labels.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
+            (folder / _CONFIGURATION).write_text(_configuration(labels), encoding="utf-8")
         return
     _write_pair(_each_on_a_line(units, path), path, "\n", notices)
+
+
+def _configuration(labels: Iterable[str]) -> str:
+    """What BRAT has to know to show entities of these labels, and to let people mark more."""
+    return "\n".join(["[entities]", *sorted(labels), "[relations]", "[events]", "[attributes]", ""])
 
 
 def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:

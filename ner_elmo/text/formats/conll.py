@@ -18,6 +18,7 @@ from ner_elmo.errors import UsageError
 from ner_elmo.settings import check, setting
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
+from ner_elmo.text.formats.recognition import AUTO, KINDS
 
 DOCUMENT_START = "-DOCSTART-"
 COMMENT = "comment"
@@ -70,6 +71,39 @@ class Reading:
         by_default="the biLM's or the model's, otherwise by its look",
         panel=DATA,
         may_change=True,
+    )
+
+    source: str = setting(
+        AUTO,
+        help="what the files are",
+        choices=(AUTO, *KINDS),
+        flag="--from",
+        by_default="by what is in them",
+        panel=DATA,
+    )
+    offsets: str = setting(
+        AUTO,
+        help="what entities' offsets count",
+        choices=(AUTO, "char", "utf16", "byte"),
+        by_default="code points, or what fits the entities' own texts",
+        panel=DATA,
+    )
+    overlaps: str = setting(
+        "error", help="entities that overlap: refuse, or keep", choices=("error", "longest", "first"), panel=DATA
+    )
+    fragments: str = setting(
+        "drop",
+        help="entities in several pieces: refuse, join, split, or leave out and name",
+        choices=("error", "join", "split", "drop"),
+        panel=DATA,
+    )
+    inside_tokens: str = setting(
+        "error", help="entities that end inside a token", choices=("error", "widen"), panel=DATA
+    )
+    tag_names: str | None = setting(
+        None,
+        help="the tags that numbers stand for: O,B-PER,I-PER,... or a file with one a line",
+        panel=DATA,
     )
 
     def __post_init__(self) -> None:

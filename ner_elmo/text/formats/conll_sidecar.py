@@ -19,7 +19,7 @@ from ner_elmo.text import tag_scheme
 from ner_elmo.text.documents import Token
 from ner_elmo.text.files import read_lines
 from ner_elmo.text.formats.conll import ConllFile, TaggedSentence
-from ner_elmo.text.formats.corpus import check_tags, find_scheme
+from ner_elmo.text.formats.conll_tags import check_tags, find_scheme
 from ner_elmo.text.formats.jsonl import Unit, checked, dumped, is_failed
 from ner_elmo.text.tag_scheme import Span
 

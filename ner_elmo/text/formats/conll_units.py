@@ -17,7 +17,7 @@ from ner_elmo.errors import DataError
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import LineWriter
 from ner_elmo.text.formats.conll import DOCUMENT_START, Around, ConllFile, Row, TaggedSentence, is_break
-from ner_elmo.text.formats.corpus import check_tags, find_scheme
+from ner_elmo.text.formats.conll_tags import check_tags, find_scheme
 from ner_elmo.text.formats.jsonl import Unit, checked
 
 LAYOUT = "conll"

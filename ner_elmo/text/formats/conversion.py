@@ -1,4 +1,4 @@
-"""Labelled files from one format to another: CoNLL in any tag scheme, the JSONL of ``tag``, BRAT standoff.
+"""Labelled files from one format to another: CoNLL in any tag scheme, the JSONL of ``tag``, what other tools write.
 
 There and back without loss. CoNLL to CoNLL keeps every line and column but the tags'; the other formats keep what a
 CoNLL file has beside tokens and entities under a key of its own (``conll_units``), and BRAT what it has no place for in
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, pairwise
+from functools import cached_property
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import IO
 
@@ -19,11 +20,17 @@ from ner_elmo.errors import DataError, UsageError
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.documents import Document, Token
 from ner_elmo.text.files import STANDARD_STREAM, LineWriter, display_name, output_stream
-from ner_elmo.text.formats import brat, brat_notes, conll_sidecar, conll_units, jsonl, segmentation
+from ner_elmo.text.formats import brat_notes, conll_sidecar, conll_units, jsonl, segmentation
 from ner_elmo.text.formats.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence, write_conll
-from ner_elmo.text.formats.corpus import check_tags, find_scheme
+from ner_elmo.text.formats.conll_tags import check_tags, find_scheme
+from ner_elmo.text.formats.corpus import LOOKED_AT
 from ner_elmo.text.formats.jsonl import Unit
+from ner_elmo.text.formats.output import Output
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly, summary
+from ner_elmo.text.formats.recognition import recognize
+from ner_elmo.text.formats.sources import SOURCES
+from ner_elmo.text.formats.standoff import Gathered, Input
+from ner_elmo.text.formats.targets import TARGETS as TARGETS_OF_UNITS
 from ner_elmo.text.tokenizer import text_kind
 
 CONLL_SCHEMES = {
@@ -64,6 +71,17 @@ class Job:
         """Raises for errors and keeps warnings."""
         return strictly(self.name, self.warnings)
 
+    @cached_property
+    def kind(self) -> str:
+        """What the source is."""
+        reading = self.reading
+        return recognize(self.source, reading.source, reading.encoding, reading.column)
+
+    @cached_property
+    def gathered(self) -> Gathered:
+        """The report for whatever has offsets: errors are told together, when all is read."""
+        return Gathered(self.name, self.warnings)
+
 
 def convert(job: Job) -> list[str]:
     """Convert a labelled file; lines to tell people, such as what the new format has no place for.
@@ -74,13 +92,6 @@ def convert(job: Job) -> list[str]:
     """
     TARGETS[job.to](job)
     return [*summary(job.name, job.warnings, most=3), *dict.fromkeys(job.notices)]
-
-
-def format_of(path: str | Path) -> str:
-    """``jsonl``, ``brat`` or ``conll``, by a path's suffix, or by what is in a folder."""
-    if jsonl.is_jsonl(path):
-        return "jsonl"
-    return "brat" if brat.is_brat(path) else "conll"
 
 
 def retag(file: ConllFile, scheme: str | None, stream: IO[str]) -> int:
@@ -142,7 +153,7 @@ def _refuse_doubt(spans: Sequence[tag_scheme.Span], name: str, lines: Sequence[i
 def _to_conll(job: Job) -> None:
     scheme = CONLL_SCHEMES[job.to]
     with output_stream(job.target) as stream:
-        if format_of(job.source) == "conll":
+        if job.kind == "conll":
             file = ConllFile(job.source, job.reading, job.report)
             job.notices.append(f"{retag(file, scheme, stream):,} tags changed")
             _comments_stay(job)
@@ -168,10 +179,9 @@ def _write_conll(
 ) -> list[str]:
     """The sentences of a file of raw text, in the tokens that it gives, or that a tokenizer finds; what of it the
     columns do not say is returned."""
-    kind = job.reading.text or _look(job)
-    text_kind(kind)
+    kind, units = _looked_at(job)
     lost: dict[str, None] = {}  # a set that keeps its order
-    for unit in _units(job):
+    for unit in units:
         if jsonl.is_failed(unit.value):
             job.report(jsonl.failed_unit(unit.line))
             lost["units that could not be tagged"] = None
@@ -180,7 +190,9 @@ def _write_conll(
             continue
         document = jsonl.document_of(unit.value)
         sentences, placed = [], []
-        for tokens, spans in jsonl.tokenized(document, kind, unit.line, strictly(unit.name)):
+        for tokens, spans in jsonl.tokenized(
+            document, kind, unit.line, _report_at(job, unit), job.reading.inside_tokens
+        ):
             words = [document.text[token.start : token.end] for token in tokens]
             if scheme == "none":
                 _refuse_doubt(spans, unit.name, [unit.line] * len(words))
@@ -190,6 +202,7 @@ def _write_conll(
         if sidecar is not None:
             sidecar.add(unit.value, placed)
         lost.update(dict.fromkeys(_lost(unit, document)))
+    job.gathered.finish()
     if TOKENS_GUESSED in lost:
         job.notices.append(
             f"tokens as the tokenizer {kind} finds them, where the file gives none (--text names another)"
@@ -216,14 +229,23 @@ def _joins(text: str, tokens: Sequence[Token]) -> bool:
     return " ".join(text[token.start : token.end] for token in tokens) == text
 
 
-def _look(job: Job) -> str:
-    quiet = replace(job, notices=[], warnings=[])
-    return jsonl.look_of(unit.value["text"] for unit in islice(_units(quiet), 1000))
+def _looked_at(job: Job) -> tuple[str, Iterator[Unit]]:
+    """The tokenizer for the texts of a file, as named or by the look of its first units, and all units."""
+    units = _units(job)
+    beginning = list(islice(units, LOOKED_AT))
+    kind = job.reading.text or jsonl.look_of(unit.value["text"] for unit in beginning)
+    text_kind(kind)
+    return kind, chain(beginning, units)
+
+
+def _report_at(job: Job, unit: Unit) -> TellProblem:
+    """The job's report; the units of a folder have names of their own."""
+    return job.gathered if unit.name == job.name else strictly(unit.name, job.warnings)
 
 
 def _to_segmentation(job: Job) -> None:
     """Characters and the words they make, as spans; ``lexical``: entities, and the words outside of them."""
-    if format_of(job.source) != "conll":
+    if job.kind != "conll":
         raise UsageError(f"--to {job.to}: expected a CoNLL file whose tokens carry their positions in words (我0 们1)")
     file = ConllFile(job.source, replace(job.reading, strip_token=None), job.report)
     detection = find_scheme(file)
@@ -256,17 +278,17 @@ def _words(sentence: TaggedSentence, name: str) -> tuple[list[str], list[tag_sch
     return [character for character, _ in found], segmentation.word_spans([position for _, position in found])
 
 
-def _to_jsonl(job: Job) -> None:
-    with output_stream(job.target) as stream:
-        for unit in _units(job):
-            stream.write(jsonl.dumped(unit.value) + "\n")
-    _comments_stay(job)
+def _to_units(job: Job) -> None:
+    """To a format of other tools, or to JSONL."""
+    text, units = _looked_at(job)
+    output = Output(job.target, job.gathered, job.notices, text, job.reading.inside_tokens)
 
+    def all_of_them() -> Iterator[Unit]:
+        yield from units
+        job.gathered.finish()  # before anything is there
 
-def _to_brat(job: Job) -> None:
-    if str(job.target) == "-":
-        raise UsageError("BRAT is files in pairs; expected the name of one (X.ann), or of a folder")
-    brat.write_brat(_units(job), job.target, job.notices)
+    TARGETS_OF_UNITS[job.to](all_of_them(), output)
+    job.gathered.finish()
     _comments_stay(job)
 
 
@@ -275,7 +297,9 @@ def _comments_stay(job: Job) -> None:
 
 
 def _units(job: Job) -> Iterator[Unit]:
-    return SOURCES[format_of(job.source)](job)
+    if job.kind == "conll":
+        return _from_conll(job)
+    return SOURCES[job.kind](Input(job.source, job.reading, job.gathered, job.notices))
 
 
 def _from_conll(job: Job) -> Iterator[Unit]:
@@ -287,24 +311,9 @@ def _from_conll(job: Job) -> Iterator[Unit]:
     return conll_units.read_units(file)
 
 
-def _from_jsonl(job: Job) -> Iterator[Unit]:
-    for line, value in jsonl.read_values(job.source, job.reading.encoding, job.report):
-        yield Unit(job.name, line, value)
-
-
-def _from_brat(job: Job) -> Iterator[Unit]:
-    return brat.read_brat(job.source, job.notices)
-
-
-SOURCES: dict[str, Callable[[Job], Iterator[Unit]]] = {
-    "conll": _from_conll,
-    "jsonl": _from_jsonl,
-    "brat": _from_brat,
-}
 TARGETS: dict[str, Callable[[Job], None]] = {
     **dict.fromkeys(CONLL_SCHEMES, _to_conll),
-    "jsonl": _to_jsonl,
-    "brat": _to_brat,
+    **dict.fromkeys(TARGETS_OF_UNITS, _to_units),
     "segmentation": _to_segmentation,
     "lexical": _to_segmentation,
 }

@@ -1,23 +1,28 @@
-"""Labelled files of any format, read as sentences with entities: CoNLL columns, or the JSONL that ``tag`` writes."""
+"""Labelled files of any format, read as sentences with entities."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import display_name
 from ner_elmo.text.formats import jsonl
-from ner_elmo.text.formats.conll import ConllFile, Reading, TaggedSentence
-from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
+from ner_elmo.text.formats.conll import ConllFile, Reading
+from ner_elmo.text.formats.conll_tags import AUTO_SCHEME, ILL_FORMED, check_tags, find_scheme
+from ner_elmo.text.formats.jsonl import Unit
+from ner_elmo.text.formats.problems import Problem, TellProblem
+from ner_elmo.text.formats.recognition import KINDS, has_own_tokens, recognize
+from ner_elmo.text.formats.sources import SOURCES
+from ner_elmo.text.formats.standoff import LEFT_OUT, Gathered, Input
 from ner_elmo.text.tag_scheme import Span
 
-AUTO_SCHEME = "auto"
+LOOKED_AT = 1000  # units, to choose a tokenizer
 SPANS = "spans"  # stands for the tag scheme where a file holds entities as such
-ILL_FORMED = "ill-formed tags"
 
 
 class LabelledSentence(NamedTuple):
@@ -73,7 +78,7 @@ class Source:
 
 
 def open_corpus(path: str | Path, reading: Reading, report: TellProblem) -> Source:
-    """Open a labelled file: JSONL by its suffix (``.jsonl``, also compressed), otherwise CoNLL.
+    """Open a labelled file of any kind (see :mod:`~ner_elmo.text.formats.recognition`).
 
     Entities are read from tags as conlleval does, whatever the scheme, which says what counts as ill-formed. With
     ``none`` tags have no prefixes and a run of one tag is one entity, unless no tag of the file is ``O``: then each
@@ -85,7 +90,8 @@ def open_corpus(path: str | Path, reading: Reading, report: TellProblem) -> Sour
     """
     if reading.scheme != AUTO_SCHEME:
         tag_scheme.canonical_name(reading.scheme)  # or it is no scheme
-    return _open_jsonl(path, reading, report) if jsonl.is_jsonl(path) else _open_conll(path, reading, report)
+    kind = recognize(path, reading.source, reading.encoding, reading.column)
+    return _open_conll(path, reading, report) if kind == "conll" else _open_units(path, kind, reading, report)
 
 
 def load_corpus(
@@ -100,57 +106,17 @@ def load_corpus(
 
     Raises:
         UsageError: as :func:`open_corpus`.
-        DataError: the first thing in it that cannot be read, with its line.
+        DataError: what in it cannot be read, with its line: the first, or where entities have offsets, all places (the
+            first ten are named).
     """
+    reading = dataclasses.replace(reading, **settings)
     warnings: list[Problem] = []
-    source = open_corpus(path, dataclasses.replace(reading, **settings), strictly(display_name(path), warnings))
+    gathered = Gathered(display_name(path), warnings)
+    kind = recognize(path, reading.source, reading.encoding, reading.column)
+    source = open_corpus(path, reading, gathered.strictly if kind == "conll" else gathered)
     located = list(source.sentences)
+    gathered.finish()
     return Corpus(source.name, [s for _, s in located], source.scheme, warnings, [line for line, _ in located])
-
-
-def find_scheme(file: ConllFile) -> tag_scheme.Detection:
-    """The scheme of a CoNLL file: as declared, or found by scanning all of it."""
-    declared = file.reading.scheme
-    if declared == AUTO_SCHEME:
-        return tag_scheme.detect(sentence.tags for sentence in file.quietly().sentences())
-    if declared.lower() == "none" and not _has_outside(file):
-        return tag_scheme.Detection(tag_scheme.TOKEN, "declared none; no tag is O, so each token has its own", {}, {})
-    return tag_scheme.Detection(tag_scheme.canonical_name(declared), "as declared", {}, {})
-
-
-def _has_outside(file: ConllFile) -> bool:
-    return any(tag_scheme.OUTSIDE in sentence.tags for sentence in file.quietly().sentences())
-
-
-def check_tags(sentence: TaggedSentence, detection: tag_scheme.Detection, report: TellProblem) -> None:
-    """TellProblem the tags that fit no scheme, and those that are ill-formed in the file's own."""
-    for line, tag in zip(sentence.lines, sentence.tags, strict=True):
-        if fault := _fits_no_scheme(tag, detection):
-            report(Problem(line, "tag", fault))
-    for problem in _ill_formed_tags(sentence, detection.scheme):
-        report(problem)
-
-
-def _fits_no_scheme(tag: str, detection: tag_scheme.Detection) -> str | None:
-    """What to say about a tag that is none of the scheme's; None if it is one."""
-    if detection.scheme in ("none", tag_scheme.TOKEN) or tag_scheme.has_prefix(tag):
-        return None
-    return (
-        f"found tag {tag!r}, expected O or a tag such as B-PER; is another column meant (--column N), or are these "
-        "labels without prefixes (--scheme none)?"
-    )
-
-
-def _ill_formed_tags(sentence: TaggedSentence, scheme: str) -> Iterator[Problem]:
-    """The tags that the scheme would write differently for the same entities."""
-    wrong = tag_scheme.ill_formed(sentence.tags, scheme)
-    if not wrong:
-        return
-    expected = tag_scheme.tags(tag_scheme.spans(sentence.tags), len(sentence.tags), scheme)
-    for index in wrong:
-        before = f"after {sentence.tags[index - 1]}" if index else "at the start of a sentence"
-        message = f"found {sentence.tags[index]} {before}, expected {expected[index]} in {scheme}"
-        yield Problem(sentence.lines[index], ILL_FORMED, f"{message}; read as conlleval reads it", is_error=False)
 
 
 def _open_conll(path: str | Path, reading: Reading, report: TellProblem) -> Source:
@@ -166,13 +132,17 @@ def _conll_sentences(file: ConllFile, detection: tag_scheme.Detection) -> Iterat
         yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
 
 
-def _open_jsonl(path: str | Path, reading: Reading, report: TellProblem) -> Source:
-    kind = reading.text or jsonl.guess_text_kind(path, reading.encoding)
-    sentences = _jsonl_sentences(path, kind, reading.encoding, report)
+def _open_units(path: str | Path, kind: str, reading: Reading, report: TellProblem) -> Source:
+    source = Input(path, reading, report)
+    units = SOURCES[kind](source)
+    beginning = list(islice(units, LOOKED_AT))
+    text = reading.text or jsonl.look_of(unit.value["text"] for unit in beginning)
+    sentences = _unit_sentences(source, chain(beginning, units), text)
+    read_as = "" if has_own_tokens(kind) else f"; text read as {text}"
+    read_by = "" if kind == "jsonl" else f" ({KINDS[kind]})"
     if reading.scheme == tag_scheme.TOKEN:
-        evidence = f"as declared; text read as {kind}"
-        return Source(display_name(path), tag_scheme.TOKEN, evidence, map(_tag_each_token, sentences))
-    return Source(display_name(path), SPANS, f"entities as such; text read as {kind}", sentences)
+        return Source(source.name, tag_scheme.TOKEN, f"as declared{read_by}{read_as}", map(_tag_each_token, sentences))
+    return Source(source.name, SPANS, f"entities as such{read_by}{read_as}", sentences)
 
 
 def _tag_each_token(located: Located) -> Located:
@@ -182,12 +152,19 @@ def _tag_each_token(located: Located) -> Located:
     return Located(located.line, LabelledSentence(tokens, tuple(each)))
 
 
-def _jsonl_sentences(path: str | Path, kind: str, encoding: str, report: TellProblem) -> Iterator[Located]:
+def _unit_sentences(source: Input, units: Iterator[Unit], text: str) -> Iterator[Located]:
     empty = True
-    number = 1
-    for number, document in jsonl.read_documents(path, encoding, report):
-        for tokens, spans in jsonl.tokenized(document, kind, number, report):
+    line = 1
+    for unit in units:
+        line = unit.line
+        if jsonl.is_failed(unit.value):
+            source.report(jsonl.failed_unit(line))
+            continue
+        document = jsonl.document_of(unit.value)
+        for tokens, spans in jsonl.tokenized(document, text, line, source.report, source.reading.inside_tokens):
             empty = False
-            yield Located(number, LabelledSentence(tuple(token.form for token in tokens), tuple(spans)))
+            yield Located(line, LabelledSentence(tuple(token.form for token in tokens), tuple(spans)))
+    for notice in source.notices:
+        source.tell(1, LEFT_OUT, notice.removeprefix(f"{source.name}: "), is_error=False)
     if empty:
-        report(Problem(number, "no sentence", 'found no sentence, expected lines such as {"text": …, "entities": […]}'))
+        source.tell(line, "no sentence", 'found no sentence, expected lines such as {"text": …, "entities": […]}')

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -22,13 +23,6 @@ from ner_elmo.text.files import read_lines
 from ner_elmo.text.formats.problems import Problem, TellProblem
 from ner_elmo.text.tag_scheme import Span
 from ner_elmo.text.tokenizer import text_kind
-
-_SUFFIXES = tuple(f".jsonl{packed}" for packed in ("", ".gz", ".xz", ".zst"))
-
-
-def is_jsonl(path: str | Path) -> bool:
-    """Whether a file is JSONL by its suffix."""
-    return str(path).lower().endswith(_SUFFIXES)
 
 
 class _Found(Exception):  # noqa: N818 - says what was found, and never leaves this file
@@ -52,25 +46,27 @@ class Unit(NamedTuple):
     value: dict[str, Any]
 
 
-def read_documents(path: str | Path, encoding: str, report: TellProblem) -> Iterator[tuple[int, Document]]:
-    """The documents of a file with their line numbers; ``sentences`` is empty unless the line has ``tokens``.
+def read_values(
+    path: str | Path, encoding: str, report: TellProblem, overlaps: str = "error"
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file, those of failed units too, each :func:`checked`, with their line numbers.
 
-    Lines that are blank, at fault or the record of a failed unit are left out, the latter two reported.
+    Lines that are blank or at fault are left out, the latter reported.
 
     Raises:
         UsageError: the file cannot be opened.
     """
-    for number, value in read_values(path, encoding, report):
-        if is_failed(value):
-            report(failed_unit(number))
-        else:
-            yield number, document_of(value)
+    for number, value in read_objects(path, encoding, report):
+        checked_value = try_checked(value, number, report, overlaps)
+        if checked_value is not None:
+            yield number, checked_value
 
 
-def read_values(path: str | Path, encoding: str, report: TellProblem) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file, those of failed units too, each :func:`checked`, with their line numbers.
+def read_objects(path: str | Path, encoding: str, report: TellProblem) -> Iterator[tuple[int, Any]]:
+    """The values of a file of JSON with the lines they begin on: one on each line, or the items of one array; an object
+    may stand on several lines.
 
-    Lines that are blank or at fault are left out, the latter reported.
+    What is no JSON is reported and left out.
 
     Raises:
         UsageError: the file cannot be opened.
@@ -79,15 +75,107 @@ def read_values(path: str | Path, encoding: str, report: TellProblem) -> Iterato
     def undecodable(number: int, message: str) -> None:
         report(Problem(number, "undecodable bytes", message))
 
-    for number, line in enumerate(read_lines(path, encoding, undecodable), start=1):
-        if not line.strip():
-            continue
+    lines = enumerate(read_lines(path, encoding, undecodable), start=1)
+    first = next(((number, line) for number, line in lines if line.strip()), None)
+    if first is None:
+        return
+    values = _Values(report)
+    begins_array = re.match(r"\s*\[\s*(?:[\[{\]]|\Z)", first[1])
+    if begins_array:
+        yield from values.of_array(chain([first], lines))
+    else:
+        yield from values.of_lines(chain([first], lines))
+
+
+class _Values:
+    """Finds values of JSON in lines; no more than one of several lines is held at once."""
+
+    def __init__(self, report: TellProblem) -> None:
+        self._report = report
+        self._decoder = json.JSONDecoder()
+
+    def of_lines(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
+        for number, line in lines:
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                if line.strip() == "{":
+                    yield from self._of_several_lines(number, line, lines)
+                else:
+                    self._complain(number, error)
+            else:
+                yield number, value
+
+    def _of_several_lines(self, number: int, line: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
+        """The object that begins with a line of nothing but ``{``; it ends where its brackets do."""
         try:
-            value = _checked(_loaded(line))
-        except _Found as found:
-            report(Problem(number, found.kind, str(found)))
-        else:
-            yield number, value
+            yield number, json.loads(self._whole_item(number, line, lines)[1])
+        except (ValueError, RecursionError) as error:
+            self._complain(number, error)
+
+    def of_array(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
+        number, text = next(lines)
+        at = text.index("[") + 1
+        is_open = True
+        while True:
+            while at < len(text) and text[at] in " \t\r,":
+                at += 1
+            if at >= len(text):
+                following = next(lines, None)
+                if following is None:
+                    break
+                (number, text), at = following, 0
+            elif text[at] == "]":
+                is_open = False
+                break
+            else:
+                begins = number
+                try:
+                    value, at = self._decoder.raw_decode(text, at)
+                except (ValueError, RecursionError):
+                    number, text = self._whole_item(number, text[at:], lines)
+                    try:
+                        value, at = self._decoder.raw_decode(text)
+                    except (ValueError, RecursionError) as error:
+                        self._complain(begins, error)
+                        return
+                yield begins, value
+        if is_open:
+            self._report(Problem(number, "JSON", "found the end of the file within an array of JSON, expected ]"))
+
+    def _whole_item(self, number: int, begun: str, lines: Iterator[tuple[int, str]]) -> tuple[int, str]:
+        """An item with the further lines that it takes, and the number of the last of them."""
+        kept, depth = [begun], _depth(begun)
+        while depth > 0 and (following := next(lines, None)) is not None:
+            number = following[0]
+            kept.append(following[1])
+            depth += _depth(following[1])
+        return number, "\n".join(kept)
+
+    def _complain(self, number: int, error: Exception) -> None:
+        self._report(Problem(number, "JSON", f'found no JSON ({error}), expected {{"text": …, "entities": […]}}'))
+
+
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
+
+
+def _depth(line: str) -> int:
+    """How many brackets of JSON a line opens more than it closes; strings do not go over lines."""
+    depth = 0
+    for match in _BRACKETS.finditer(line):
+        depth += bool(match[1]) - bool(match[2])
+    return depth
+
+
+def try_checked(value: Any, line: int, report: TellProblem, overlaps: str = "error") -> dict[str, Any] | None:
+    """:func:`checked`, but what is wrong is reported; None then. ``overlaps`` says what becomes of entities that do."""
+    try:
+        return _checked(value, overlaps, line, report)
+    except _Found as found:
+        report(Problem(line, found.kind, str(found)))
+        return None
 
 
 def checked(name: str, line: int, value: Any) -> dict[str, Any]:
@@ -131,14 +219,9 @@ def document_of(value: dict[str, Any]) -> Document:
     return Document(text, _given_tokens(value.get("tokens", []), text), entities)
 
 
-def _loaded(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise _Found(f'found no JSON ({error}), expected {{"text": …, "entities": […]}}') from None
-
-
-def _checked(value: Any) -> dict[str, Any]:
+def _checked(
+    value: Any, overlaps: str = "error", line: int = 0, report: TellProblem = lambda problem: None
+) -> dict[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         raise _Found('found no "text", expected {"text": …, "entities": […]}')
     text = value["text"]
@@ -152,6 +235,13 @@ def _checked(value: Any) -> dict[str, Any]:
     if "tokens" in value:
         _given_tokens(value["tokens"], text)
     found = sorted((_entity(entity, text) for entity in entities), key=lambda entity: (entity["start"], entity["end"]))
+    if overlaps != "error":
+        kept = without_overlaps(found, overlaps)
+        if len(kept) < len(found):
+            n_out = len(found) - len(kept)
+            message = f"found {n_out:,} entit{'y' if n_out == 1 else 'ies'} within others; left out (--overlaps)"
+            report(Problem(line, "overlap", message, is_error=False))
+        found = kept
     _refuse_overlaps(found)
     return {**value, "entities": found}
 
@@ -166,22 +256,22 @@ def _is_unicode(text: str) -> bool:
 
 def _entity(value: Any, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _Found(f'found {_shown(value)} as an entity, expected {{"start": …, "end": …, "label": …}}')
+        raise _Found(f'found {shown(value)} as an entity, expected {{"start": …, "end": …, "label": …}}')
     start, end, label, score = value.get("start"), value.get("end"), value.get("label"), value.get("score")
-    if not (_is_offset(start) and _is_offset(end) and start <= end <= len(text)):
+    if not (is_offset(start) and is_offset(end) and start <= end <= len(text)):
         raise _Found(
-            f"found an entity from {_shown(start)} to {_shown(end)}, expected offsets of code points within the text's "
+            f"found an entity from {shown(start)} to {shown(end)}, expected offsets of code points within the text's "
             f"{len(text)}"
         )
     if not isinstance(label, str) or not label or label.split() != [label] or not _is_unicode(label):
-        raise _Found(f"found label {_shown(label)} at {start}-{end}, expected a word such as PER")
+        raise _Found(f"found label {shown(label)} at {start}-{end}, expected a word such as PER")
     if "text" in value and value["text"] != text[start:end]:
         raise _Found(
-            f"found {_shown(value['text'])} as the text of {start}-{end}, where {text[start:end]!r} stands; expected "
+            f"found {shown(value['text'])} as the text of {start}-{end}, where {text[start:end]!r} stands; expected "
             "these to agree (offsets count code points, as tag writes them without --offsets)"
         )
     if score is not None and not _is_number(score):
-        raise _Found(f"found score {_shown(score)} at {start}-{end}, expected a number such as 0.97")
+        raise _Found(f"found score {shown(score)} at {start}-{end}, expected a number such as 0.97")
     canonical = {"start": start, "end": end, "label": label, "text": text[start:end]}
     return {**canonical, **value, "text": text[start:end], "score": 1.0 if score is None else float(score)}
 
@@ -193,11 +283,13 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def _is_offset(value: Any) -> TypeGuard[int]:
+def is_offset(value: Any) -> TypeGuard[int]:
+    """Whether a value of JSON can be a place in a text."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
     shown = json.dumps(value, ensure_ascii=True)
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
@@ -207,7 +299,30 @@ def _refuse_overlaps(entities: Sequence[dict[str, Any]]) -> None:
     for one, other in pairwise(entities):
         if other["start"] < one["end"] or (other["start"], other["end"]) == (one["start"], one["end"]):
             found, within = (f"{e['label']} {e['text']!r} at {e['start']}-{e['end']}" for e in (other, one))
-            raise _Found(f"found {found} within {within}, expected entities that do not overlap", "overlap")
+            expected = "expected entities that do not overlap (or --overlaps longest, or first)"
+            raise _Found(f"found {found} within {within}, {expected}", "overlap")
+
+
+def without_overlaps(entities: Sequence[dict[str, Any]], policy: str) -> list[dict[str, Any]]:
+    """The entities, in order, that are kept by a policy of ``--overlaps``: the ``longest``, or those that begin
+    ``first``."""
+    by_rank = sorted(entities, key=lambda e: (e["start"] - e["end"], e["start"])) if policy == "longest" else entities
+    starts: list[int] = []
+    kept: list[dict[str, Any]] = []  # in order
+    for entity in by_rank:
+        place = bisect_right(starts, entity["start"])
+        before, after = kept[place - 1 : place], kept[place : place + 1]
+        if before and (entity["start"] < before[0]["end"] or _same_place(entity, before[0])):
+            continue
+        if after and (after[0]["start"] < entity["end"] or _same_place(entity, after[0])):
+            continue
+        starts.insert(place, entity["start"])
+        kept.insert(place, entity)
+    return kept
+
+
+def _same_place(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return (one["start"], one["end"]) == (other["start"], other["end"])
 
 
 def _given_tokens(value: Any, text: str) -> list[list[Token]]:
@@ -224,7 +339,7 @@ def _given_tokens(value: Any, text: str) -> list[list[Token]]:
             raise wrong
         tokens: list[Token] = []
         for pair in sentence:
-            if not (isinstance(pair, list) and len(pair) == 2 and all(map(_is_offset, pair))):
+            if not (isinstance(pair, list) and len(pair) == 2 and all(map(is_offset, pair))):
                 raise wrong
             start, end = pair
             if not done <= start <= end <= len(text):
@@ -233,12 +348,6 @@ def _given_tokens(value: Any, text: str) -> list[list[Token]]:
             done = end
         sentences.append(tokens)
     return sentences
-
-
-def guess_text_kind(path: str | Path, encoding: str = "utf-8") -> str:
-    """The tokenizer for the raw text of a file by the look of its first thousand lines: ``characters`` or ``en-1``."""
-    documents = read_documents(path, encoding, lambda problem: None)
-    return look_of((document.text for _, document in islice(documents, 1000)))
 
 
 def look_of(texts: Iterator[str]) -> str:
@@ -251,12 +360,13 @@ def look_of(texts: Iterator[str]) -> str:
 
 
 def tokenized(
-    document: Document, kind: str, line: int, report: TellProblem
+    document: Document, kind: str, line: int, report: TellProblem, inside_tokens: str = "error"
 ) -> Iterator[tuple[list[Token], list[Span]]]:
     """The sentences of a document (its own, or by a tokenizer) with the entities as spans over their tokens.
 
     White space at the edges of an entity does not count; sentences that an entity goes through are one. An entity that
-    begins or ends inside a token, or covers none, is reported and left out.
+    begins or ends inside a token is reported and left out, or with ``widen`` takes the whole of it, as far as no other
+    entity has it; one that covers no token is reported and left out.
 
     Raises:
         UsageError: no such kind of text.
@@ -264,11 +374,14 @@ def tokenized(
     sentences = document.sentences or text_kind(kind).split(document.text, text_kind(kind).tokenize(document.text))
     tokens = [token for sentence in sentences for token in sentence]
     starts, ends = [token.start for token in tokens], [token.end for token in tokens]
-    spans = []
+    spans: list[Span] = []
     for entity in document.entities:
         first, after = _tokens_of(entity, starts, ends)
         fault = _misfit(document, entity, tokens, first, after)
-        if fault:
+        if fault and inside_tokens == "widen" and first < after and not (spans and first < spans[-1].end):
+            report(Problem(line, "widened", f"{fault}; it takes the whole of it (--inside-tokens)", is_error=False))
+            spans.append(Span(first, after, entity.label))
+        elif fault:
             report(Problem(line, "boundary inside a token", fault))
         else:
             spans.append(Span(first, after, entity.label))

@@ -1,0 +1,55 @@
+"""Units of labelled text of every script for the round trips between formats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+# Letters with and without combining marks, an emoji beyond the BMP, joiners, right-to-left, what formats escape.
+WORDS = st.sampled_from(
+    [
+        "Ann",
+        "e\u0301",
+        "Ω",
+        "東京",
+        "😀",
+        "👩‍💻",
+        "שלום",
+        "क्षि",
+        "a_b",
+        "[1]",
+        "*",
+        "|",
+        "\\",
+        "\\n",
+        "_",
+        "#x",
+        "-",
+        "'s",
+        "O",
+    ]
+)
+GAPS = st.sampled_from([" ", "", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000"])
+EDGES = st.sampled_from(["", " ", "\n", "  ", "\r\n"])
+LABELS = st.sampled_from(["PER", "LOC", "B-X", "a_b", "x|y", "[2]", "é*"])
+
+
+@st.composite
+def tokenized_units(draw: st.DrawFn, gaps: st.SearchStrategy[str] = GAPS, edges: st.SearchStrategy[str] = EDGES) -> Any:
+    """A unit of one sentence whose tokens are given, and whose entities are made of them."""
+    words = draw(st.lists(WORDS, min_size=1, max_size=7))
+    text = draw(edges)
+    tokens = []
+    for number, word in enumerate(words):
+        text += draw(gaps) if number else ""
+        tokens.append([len(text), len(text) + len(word)])
+        text += word
+    text += draw(edges)
+    cuts = sorted(draw(st.sets(st.integers(0, len(words)), max_size=6)))
+    entities = [
+        {"start": tokens[first][0], "end": tokens[after - 1][1], "label": draw(LABELS)}
+        for first, after in zip(cuts[::2], cuts[1::2], strict=False)
+    ]
+    entities = [{**e, "text": text[e["start"] : e["end"]], "score": 1.0} for e in entities]
+    return {"text": text, "entities": entities, "tokens": [tokens]}
