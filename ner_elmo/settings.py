@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,8 @@ else:
     C = TypeVar("C")
 
 _KEY = "setting"  # under which a field's metadata has it
+MOST, MOST_FLOAT = 10**15, 1e38  # beyond which no whole number, and no other, can be meant
+_CUT = 60  # characters of a value or key that a message shows
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Setting:
         metavar: what stands for its value in ``--help``, where its type does not say enough.
         may_change: whether a resumed run may have another value.
         replaces: settings that mean the same in other words: where this one is given, earlier sources' are dropped.
+        excludes: those of them that cannot stand beside it in one source.
+        problem: what is wrong with a value of the right type, as the end of a sentence; nothing if it is right.
     """
 
     help: str
@@ -61,6 +65,8 @@ class Setting:
     metavar: str = ""
     may_change: bool = False
     replaces: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    problem: Callable[[Any], str] | None = None
 
 
 def setting(default: Any = MISSING, *, help: str, **more: Any) -> Any:
@@ -127,8 +133,10 @@ def check(config: DataclassInstance) -> None:
 def _check_value(known: Known, value: Any, owner: str = "") -> None:
     if value is None and known.is_open:
         return
-    if not any(_is_of(value, kind) for kind in known.types) or not _is_within(known.of, value):
+    if not any(_is_of(value, kind) for kind in known.types) or not _is_within(known, value):
         raise SettingError(known.name, f"found {_shown(value)}, expected {expected(known)}", owner)
+    if known.of.problem is not None and (problem := known.of.problem(value)):
+        raise SettingError(known.name, f"found {_shown(value)}, {problem}", owner)
 
 
 def _is_of(value: Any, kind: Any) -> bool:
@@ -138,7 +146,9 @@ def _is_of(value: Any, kind: Any) -> bool:
     if isinstance(value, bool) or plain is bool:
         return isinstance(value, bool) and plain is bool
     if plain is float:
-        return isinstance(value, int | float) and math.isfinite(value)
+        return isinstance(value, int | float) and abs(value) <= (
+            MOST if isinstance(value, int) else MOST_FLOAT
+        )  # not NaN
     if plain is tuple:
         return isinstance(value, tuple) and all(_is_of(item, get_args(kind)[0]) for item in value)
     if plain is list:
@@ -146,13 +156,18 @@ def _is_of(value: Any, kind: Any) -> bool:
     return isinstance(value, plain)
 
 
-def _is_within(of: Setting, value: Any) -> bool:
+def _is_within(known: Known, value: Any) -> bool:
+    of = known.of
     if of.choices:
         return value in of.choices
+    if isinstance(value, str):
+        return bool(value) or known.default == ""
+    if isinstance(value, list):
+        return bool(value) and all(value)
     if isinstance(value, tuple):
-        return len(set(value)) == len(value) and all(_is_within(of, item) for item in value)
+        return len(set(value)) == len(value) and all(_is_within(known, item) for item in value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return (
+        return abs(value) <= (MOST if isinstance(value, int) else MOST_FLOAT) and (
             (of.at_least is None or value >= of.at_least)
             and (of.above is None or value > of.above)
             and (of.at_most is None or value <= of.at_most)
@@ -167,7 +182,7 @@ def _shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= _CUT else text[: _CUT - 3] + "..."
 
 
 def expected(known: Known) -> str:
@@ -176,13 +191,13 @@ def expected(known: Known) -> str:
         *most, last = known.of.choices
         return f"{', '.join(most)} or {last}" if most else last
     kind = known.types[0]
-    names = {str: "a string", bool: "true or false", dict: "an object", Any: "any value"}
+    names = {str: "text", bool: "true or false", dict: "an object", Any: "any value"}
     if kind in (int, float):
         return ("a whole number" if kind is int else "a number") + _bounds(known.of)
     if get_origin(kind) is tuple:
         return f"whole numbers{_bounds(known.of)}, each once, such as 0,1,2"
     if get_origin(kind) is list:
-        return "a list of strings"
+        return "a list of names"
     return names[get_origin(kind) or kind]
 
 
@@ -212,15 +227,18 @@ def from_text(known: Known, text: str) -> Any:
     """The value that ``text`` on the command line means; what means nothing is handed back for :func:`check`."""
     kind = known.types[0]
     try:
-        if kind is int:
+        if kind is int and _WHOLE.fullmatch(text):
             return int(text)
-        if kind is float:
+        if kind is float and text.isascii() and "_" not in text:
             return float(text)
-        if get_origin(kind) is tuple:
+        if get_origin(kind) is tuple and all(_WHOLE.fullmatch(part.strip()) for part in text.split(",")):
             return tuple(int(part) for part in text.split(","))
     except ValueError:
         return text
     return text
+
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 
 
 def read_values(path: str | Path, owner: type) -> dict[str, Any]:
@@ -236,8 +254,8 @@ def read_values(path: str | Path, owner: type) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"{path}: no such configuration file")
     try:
-        text = path.read_text(encoding="utf-8")
-        values = _toml(text) if path.suffix.lower() == ".toml" else json.loads(text)
+        text = path.read_text(encoding="utf-8-sig")
+        values = _toml(text) if path.suffix.lower() == ".toml" else json.loads(text, object_pairs_hook=_once)
     except ValueError as error:
         raise DataError(f"{path}: damaged ({error}); expected settings as JSON, or as TOML in a .toml file") from None
     except (OSError, RecursionError) as error:
@@ -247,8 +265,17 @@ def read_values(path: str | Path, owner: type) -> dict[str, Any]:
     known = settings_of(owner)
     for key in values:
         if key not in known:
-            raise DataError(f"{path}: found an unknown setting {key!r}; {_nearest(key, known)}")
+            raise DataError(f"{path}: found an unknown setting {key[:_CUT]!r}; {_nearest(key, known)}")
     return {key: _from_file(known[key], value) for key, value in values.items()}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; JSON lets a key stand twice, of which one would be lost."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key in values if sum(key == other for other, _ in pairs) > 1)
+        raise ValueError(f"{twice[:_CUT]!r} stands twice")
+    return values
 
 
 def _toml(text: str) -> Any:
@@ -267,7 +294,7 @@ def _from_file(known: Known, value: Any) -> Any:
 def _nearest(key: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(key, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"expected some of {', '.join(names)}"
+    return f"did you mean {near[0]!r}?" if near else f"expected some of {', '.join(names[:8])} ... (docs/settings.md)"
 
 
 def build(owner: type[C], sources: Sequence[Source]) -> C:
@@ -281,6 +308,7 @@ def build(owner: type[C], sources: Sequence[Source]) -> C:
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for source in sources:
+        _check_source(known, source)
         for key in source.values:
             for other in known[key].of.replaces:
                 if other not in source.values:
@@ -288,11 +316,25 @@ def build(owner: type[C], sources: Sequence[Source]) -> C:
         values |= source.values
         origin |= dict.fromkeys(source.values, source.file)
     try:
-        for key, value in values.items():
-            _check_value(known[key], value)
         return owner(**values)
     except SettingError as error:
         raise _named(known, error, origin) from None
+
+
+def _check_source(known: Mapping[str, Known], source: Source) -> None:
+    """Look at the values of one source, also at those that a later one overrides.
+
+    Raises:
+        UsageError, DataError: a value cannot be meant, or two say the same thing in other words.
+    """
+    try:
+        for key, value in source.values.items():
+            _check_value(known[key], value)
+            for other in known[key].of.excludes:
+                if value is not None and source.values.get(other) is not None:
+                    raise SettingError(key, f"and {other} say the same thing in other words; expected one of them")
+    except SettingError as error:
+        raise _named(known, error, dict.fromkeys(source.values, source.file)) from None
 
 
 def _named(known: Mapping[str, Known], error: SettingError, origin: Mapping[str, str]) -> UsageError | DataError:
@@ -312,10 +354,28 @@ def refuse_changes(where: str | Path, before: DataclassInstance, now: DataclassI
     for known in settings_of(type(now)).values():
         was, is_now = getattr(before, known.name), getattr(now, known.name)
         if was != is_now and not known.of.may_change:
+            name, was, is_now = _difference(known.name, was, is_now)
             raise UsageError(
-                f"{where}: --resume with another {known.name} ({_shown(is_now)}, the run has {_shown(was)}); give the "
+                f"{where}: --resume with another {name} ({_shown(is_now)}, the run has {_shown(was)}); give the "
                 "same flags, or none, or another -o"
             )
+
+
+def not_applied(before: DataclassInstance, now: DataclassInstance) -> str:
+    """For a finished run that was asked to go on with other settings, which a run may change: a line that names them;
+    nothing if there are none."""
+    known = settings_of(type(now))
+    names = [one.flag or name for name, one in known.items() if getattr(before, name) != getattr(now, name)]
+    return f"a finished run stays as it is; not applied: {', '.join(names)}" if names else ""
+
+
+def _difference(name: str, was: Any, is_now: Any) -> tuple[str, Any, Any]:
+    """Of two objects, the first part that is another."""
+    if isinstance(was, dict) and isinstance(is_now, dict):
+        for key in sorted({*was, *is_now}):
+            if was.get(key) != is_now.get(key):
+                return _difference(f"{name}.{key}", was.get(key), is_now.get(key))
+    return name, was, is_now
 
 
 def as_markdown(owner: type) -> str:

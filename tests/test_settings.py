@@ -42,7 +42,7 @@ WRONG: list[tuple[type, dict[str, Any], str, str]] = [
         "found [1, 1], expected whole numbers from 0 to 4,294,967,295, each once",
     ),
     (TaggerConfig, {"storage": "int4"}, "storage", 'found "int4", expected float32 or float16'),
-    (TaggerConfig, {"mix": "top"}, "mix", "found top, expected learned, mean, or the number of a layer such as 2"),
+    (TaggerConfig, {"mix": "top"}, "mix", "found 'top', expected learned, mean, or the number of a layer such as 2"),
 ]
 
 

@@ -20,7 +20,7 @@ from ner_elmo.cli import show
 from ner_elmo.errors import UsageError
 from ner_elmo.runs import launch
 from ner_elmo.runs.directory import has_run
-from ner_elmo.settings import Known, from_text, settings_of
+from ner_elmo.settings import Known, expected, from_text, settings_of
 
 if TYPE_CHECKING:
     import torch
@@ -107,13 +107,23 @@ def _option(known: Known) -> inspect.Parameter:
     names += ["--lr"] if names == ["--learning-rate"] else []
     option = typer.Option(
         *names,
-        help=known.of.help + _default_words(known),
+        help=known.of.help + _values_words(known) + _default_words(known),
         metavar=None if is_switch else _metavar(known),
         show_default=False,
         rich_help_panel=known.of.panel or None,
     )
     annotation = Annotated[bool | None if is_switch else str | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _values_words(known: Known) -> str:
+    """Choices that the help does not name, or the bounds of a number."""
+    of = known.of
+    if of.choices:
+        return "" if all(choice in of.help for choice in of.choices) else f": {', '.join(of.choices)}"
+    words = expected(known)
+    bounds = words.removeprefix("a whole number").removeprefix("a number").strip()
+    return f" ({bounds})" if bounds != words and bounds and not bounds.startswith("of at least 0") else ""
 
 
 def _default_words(known: Known) -> str:

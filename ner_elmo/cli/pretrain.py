@@ -16,7 +16,7 @@ from ner_elmo.errors import DataError, NerElmoError
 from ner_elmo.runs import quick as quick_checks
 from ner_elmo.runs.directory import BILM, CONFIG, REPORT, has_run
 from ner_elmo.runs.stop import Stopped, StopSignals
-from ner_elmo.settings import refuse_changes
+from ner_elmo.settings import not_applied, refuse_changes
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +75,8 @@ def command(
         refuse_changes(output, before, settings)
         if (finished := _finished_report(output, before, settings)) is not None:
             show.note(f"{output}: this run is finished; nothing to resume")
+            if left := not_applied(before, settings):
+                show.note(f"{output}: {left}")
             if as_json:
                 show.print_json(finished)
             return

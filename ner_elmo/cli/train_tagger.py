@@ -104,7 +104,7 @@ def _train(
     """Train, and say how it ended."""
     from ner_elmo.tagger.training.run import train_tagger
 
-    with StopSignals(show.note), show.Display(tables=not as_json) as display:
+    with StopSignals(show.note) as stop, show.Display(tables=not as_json) as display:
         try:
             found = train_tagger(
                 config,
@@ -114,6 +114,7 @@ def _train(
                 max_minutes=max_minutes,
                 cache=cache,
                 report=display,
+                received=lambda: stop.received,
             )
         except Stopped as stopped:
             flags.say_how_to_go_on(NAME, output)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ner_elmo.runs.directory import CURVE, LOG
-from ner_elmo.runs.events import Report
+from ner_elmo.runs.events import Report, warning
 from ner_elmo.text.files import write_text
 
 EVERY_STEP_UNTIL = 100  # steps that are logged one by one
@@ -78,15 +78,23 @@ class RunLog(AbstractContextManager["RunLog"]):
         """Draw what is recorded so far (of all parts of an interrupted run) as ``curve.svg``."""
         self._write_held()
         if self._directory is not None and self._picture is not None:
-            write_text(self._directory / CURVE, self._picture(read_events(self._directory / LOG)))
+            try:
+                picture = self._picture(read_events(self._directory / LOG))
+            except (KeyError, TypeError, ValueError) as error:  # a line that somebody else has written
+                self._picture = None
+                warning(self._report, f"{self._directory / LOG}: damaged ({type(error).__name__}); no picture is drawn")
+                return
+            write_text(self._directory / CURVE, picture)
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """The events of a ``log.jsonl``; a last line that was cut off by a kill is left out."""
+    """The events of a ``log.jsonl``; lines that are none are left out, such as one that was cut off by a kill."""
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            events.append(json.loads(line))
+            values = json.loads(line)
         except ValueError:
             continue
+        if isinstance(values, dict):
+            events.append(values)
     return events

@@ -22,7 +22,8 @@ class StopSignals(AbstractContextManager["StopSignals"]):
     """Within the block SIGINT and SIGTERM end the work by :class:`Stopped`.
 
     Within :meth:`deferred` the first one is only noted in ``received``, so that what is done can be written down first;
-    a second one ends the work at once. ``say`` is told so.
+    a second one ends the work at once. ``say`` is told so. Where something swallows :class:`Stopped` (Python does so in
+    a callback of its own), ``received`` is still there for whoever looks.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -50,7 +51,8 @@ class StopSignals(AbstractContextManager["StopSignals"]):
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None and is_launched():
             return  # torchrun passes on what a terminal has sent already, and ends by force what does not stop
-        if self.received is not None or not self._is_deferred:
+        is_second = self.received is not None
+        self.received = self.received or number
+        if is_second or not self._is_deferred:
             raise Stopped(number)
-        self.received = number
         self._say("stopping after this step; a checkpoint is written first (again: stop at once)")

@@ -27,6 +27,27 @@ from ner_elmo.errors import DataError, NerElmoError, UsageError
 STANDARD_STREAM = "-"
 
 
+def encoding_problem(name: str) -> str:
+    """What is wrong with the name of an encoding; nothing if text can be read by it."""
+    try:
+        codec = codecs.lookup(name)
+        is_of_text = isinstance(codec.decode(b"")[0], str)
+    except (LookupError, ValueError, UnicodeError):
+        is_of_text = False
+    except Exception:  # codecs of other things than text may want more than no bytes
+        is_of_text = False
+    return "" if is_of_text else "expected the name of an encoding such as utf-8, iso-8859-1 or gb18030"
+
+
+def text_problem(text: str) -> str:
+    """What is wrong with words that are to be recorded; nothing if UTF-8 can hold them."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "expected text without lone surrogates"
+    return ""
+
+
 def display_name(path: str | Path) -> str:
     """The name to print for ``path`` in messages."""
     return "<stdin>" if str(path) == STANDARD_STREAM else str(path)

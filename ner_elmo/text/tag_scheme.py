@@ -110,6 +110,16 @@ def canonical_name(name: str) -> str:
     return scheme
 
 
+def scheme_problem(name: str) -> str:
+    """What is wrong with the name of a scheme, ``auto`` and ``io`` among them; nothing if there is one."""
+    try:
+        if name not in ("auto", "io"):
+            canonical_name(name)
+    except UsageError:
+        return f"expected one of {', '.join(('auto', *SCHEMES, TOKEN, *ALIASES))}"
+    return ""
+
+
 def has_prefix(tag: str) -> bool:
     """Whether ``tag`` is ``O`` or a known prefix, a hyphen and a label (``B-PER``)."""
     return tag == OUTSIDE or (len(tag) > 2 and tag[1] == "-" and tag[0] in _READING)

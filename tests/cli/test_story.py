@@ -250,7 +250,11 @@ MISTAKES = {
     "existing output": (["pretrain", "{raw}", "-o", "{bilm}"], 2, "--force"),
     "unknown flag": (["pretrain", "{raw}", "-o", "{out}", "--frobnicate"], 2, "No such option"),
     "no output named": (["pretrain", "{raw}"], 2, "nowhere to write to"),
-    "unknown encoding": (["pretrain", "{raw}", "-o", "{out}", "--encoding", "utf-99"], 2, "unknown encoding 'utf-99'"),
+    "unknown encoding": (
+        ["pretrain", "{raw}", "-o", "{out}", "--encoding", "utf-99"],
+        2,
+        'found "utf-99", expected the name of an encoding',
+    ),
     "bytes that are not UTF-8": (["pretrain", "{latin}", "-o", "{out}"], 3, "latin.txt:2: found byte 0xe9"),
     "untokenised text": (["pretrain", "{text}", "-o", "{out}"], 3, "try --text raw"),
     "no text": (["pretrain", "-o", "{out}"], 2, "Missing argument 'CORPUS...'"),

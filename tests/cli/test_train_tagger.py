@@ -100,7 +100,7 @@ def test_mistakes_give_one_clear_line(
         (3, "found no entity", ["train-tagger", "--train", no_entity, "--dev", no_entity, "-o", tmp_path / "x"]),
         (2, "exists already", ["train-tagger", "--train", toy / "train", "-o", existing]),
         (2, "is a file", ["train-tagger", "--train", toy / "train", "-o", empty, "--force"]),
-        (2, "unknown tag scheme", [*train, "--scheme", "xyz"]),
+        (2, "expected one of auto, iob1", [*train, "--scheme", "xyz"]),
         (2, "expected whole numbers", [*train, "--seeds", "1,two"]),
         (2, "each once", [*train, "--seeds", "1,1"]),
         (2, "layers 0 (tokens) to 2", [*train, "--bilm", bilm, "--layers", "0,7"]),

@@ -5,14 +5,17 @@ A run of several processes has one writer, and all of them read what it wrote.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import Position, Trainer
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.checkpoints import Checkpoints, require_fit, require_optimizer_fit
 from ner_elmo.runs.events import Report
+from ner_elmo.settings import refuse_changes
 
 
 def checkpoints_in(folder: Path) -> Checkpoints:
@@ -41,6 +44,8 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
         "running_text": trainer.running_text.state_dict() if trainer.running_text is not None else None,
         "vocabulary": trainer.vocabulary.digest(),
         "processes": processes.size,
+        "setting": asdict(trainer.config),
+        "digests": dict(trainer.digests),
     }
     return checkpoints.save(position.step, values)
 
@@ -70,6 +75,12 @@ def _restore(trainer: Trainer, report: Report, values: dict[str, Any], path: Pat
             f"{path}: this run has another vocabulary than its text gives now; the text or the vocabulary file has "
             "changed since; put it back, or begin anew with --force instead of --resume"
         )
+    _refuse_another_run(trainer, values, path)
+    if tokens > trainer.total_tokens + trainer.config.batch_tokens:  # the last step may go a little beyond
+        raise UsageError(
+            f"{path}: this run has trained on {tokens:,} tokens, more than the {trainer.total_tokens:,} asked for now; "
+            "give at least as many --epochs or --max-tokens as before"
+        )
     learner = trainer.learner
     require_fit(path, learner.model, model, "model")
     require_fit(path, learner.softmax, softmax, "softmax")
@@ -84,3 +95,19 @@ def _restore(trainer: Trainer, report: Report, values: dict[str, Any], path: Pat
     before, now = values.get("processes", 1), trainer.machine.processes.size
     if before != now:
         report({"event": "processes", "before": before, "now": now})
+
+
+def _refuse_another_run(trainer: Trainer, values: dict[str, Any], path: Path) -> None:
+    """Hold a checkpoint to the settings and the texts of the run; those of earlier versions say nothing of them.
+
+    Raises:
+        UsageError: a setting that may not change has, or a text is another.
+    """
+    if "setting" in values:
+        refuse_changes(path, PretrainConfig(**values["setting"]), trainer.config)
+    before = values.get("digests", trainer.digests)
+    for what in sorted({*before, *trainer.digests}):
+        if before.get(what) != trainer.digests.get(what):
+            raise UsageError(
+                f"{path}: --resume with another {what} than the run was begun with; put it back, or give another -o"
+            )

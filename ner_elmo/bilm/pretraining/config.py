@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.bilm.options import SIZES, BilmOptions, options_to_json, parse_options, read_options, size
-from ner_elmo.errors import DataError, UsageError
+from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.settings import SettingError, Source, build, check, read_values, setting
+from ner_elmo.text.files import encoding_problem, text_problem
 
 # Of each optimizer: learning rate, most gradient norm, steps of warm-up, share of the tokens over which the rate falls.
 # ``adagrad`` has those of bilm-tf, at a constant rate.
@@ -37,7 +38,7 @@ class PretrainConfig:
         SettingError: a value that cannot be meant.
     """
 
-    corpus: list[str] = setting(help="text files or folders", flag="")
+    corpus: list[str] = setting(help="text files or folders", flag="", may_change=True)
     options: dict[str, Any] | None = setting(
         None,
         help="an options.json instead of a size (in a configuration file: its contents)",
@@ -52,6 +53,7 @@ class PretrainConfig:
         by_default="by the text and device",
         panel=MODEL,
         replaces=("options",),
+        excludes=("options",),
     )
     tie_embeddings: bool | None = setting(
         None, help="word vectors are the softmax's weights (word input only)", panel=MODEL
@@ -61,6 +63,7 @@ class PretrainConfig:
         help="go on from this biLM, ours or a published one; its words and the text's are predicted",
         metavar="BILM",
         panel=GOING_ON,
+        may_change=True,
         replaces=("options", "size"),
     )
     layer_decay: float = setting(
@@ -81,7 +84,7 @@ class PretrainConfig:
         panel=GOING_ON,
     )
     heldout: str | None = setting(
-        None, help="text for perplexity", metavar="FILE", by_default="0.5 % of the corpus", panel=TEXT
+        None, help="text for perplexity", metavar="FILE", by_default="0.5 % of the corpus", panel=TEXT, may_change=True
     )
     text: str = setting(
         "tokenized",
@@ -90,8 +93,10 @@ class PretrainConfig:
         choices=("tokenized", "raw", "characters"),
         panel=TEXT,
     )
-    encoding: str = setting("utf-8", help="character encoding of the input files", panel=TEXT)
-    vocabulary: str | None = setting(None, help="vocabulary file", flag="--vocab", metavar="FILE", panel=TEXT)
+    encoding: str = setting("utf-8", help="character encoding of the input files", panel=TEXT, problem=encoding_problem)
+    vocabulary: str | None = setting(
+        None, help="vocabulary file", flag="--vocab", metavar="FILE", panel=TEXT, may_change=True
+    )
     vocabulary_size: int | None = setting(
         None,
         help="most frequent tokens to predict",
@@ -101,8 +106,12 @@ class PretrainConfig:
         panel=TEXT,
     )
     min_count: int = setting(2, help="occurrences a word needs to be one", at_least=1, panel=TEXT)
-    language: str | None = setting(None, help="recorded in the model, such as en", panel=TEXT, may_change=True)
-    licence: str | None = setting(None, help="terms of the text, recorded in the model", panel=TEXT, may_change=True)
+    language: str | None = setting(
+        None, help="recorded in the model, such as en", panel=TEXT, may_change=True, problem=text_problem
+    )
+    licence: str | None = setting(
+        None, help="terms of the text, recorded in the model", panel=TEXT, may_change=True, problem=text_problem
+    )
     epochs: int | None = setting(
         None,
         help="times that the text is read",
@@ -170,6 +179,7 @@ class PretrainConfig:
         by_default="as --batch-tokens has room",
         panel=RUNNING_TEXT,
         replaces=("batch_tokens",),
+        excludes=("batch_tokens",),
     )
     order: str = setting(
         "shuffled",
@@ -184,6 +194,7 @@ class PretrainConfig:
         flag="",
         by_default="a hundredth of the training's, 10,000 to 60,000",
         panel=TRAINING,
+        may_change=True,
     )
     evaluations: int = setting(10, help="perplexities on the way", at_least=0, flag="", panel=TRAINING, may_change=True)
     checkpoint_steps: int | None = setting(
@@ -249,11 +260,22 @@ def _check_together(config: PretrainConfig) -> None:
         value = getattr(config, name)
         if value not in (None, 0, defaults[name]) and not applies:
             raise SettingError(name, f"found {value}, which has a meaning {when}")
+    if config.size is not None and config.options is not None:
+        raise SettingError("size", "and options say the same thing in other words; expected one of them")
+    if config.options is not None:
+        _check_options(config.options)
     if config.carry_state and not config.rows and config.batch_tokens < config.unroll_steps:
         raise SettingError(
             "batch_tokens",
             f"found {config.batch_tokens}, less than one row of {config.unroll_steps} steps; try --rows 1",
         )
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    try:
+        parse_options(options, "options")
+    except ModelError as error:
+        raise SettingError("options", str(error).removeprefix("options: ")) from None
 
 
 def _following(config: PretrainConfig) -> dict[str, Any]:

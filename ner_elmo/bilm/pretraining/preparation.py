@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ner_elmo.errors import DataError
 from ner_elmo.runs.events import Report, note, warning
 from ner_elmo.text.counting import TextCount, count_text
 from ner_elmo.text.examination import examine, is_spaced_out, read_samples
+from ner_elmo.text.files import sha256_of_file
 from ner_elmo.text.heldout import Split, sentence_digest
 from ner_elmo.text.vocabulary import Vocabulary, most_frequent, read_vocabulary
 
@@ -37,6 +39,20 @@ class PreparedText:
     count: TextCount
     scale: float = 1.0
     parent: BilmFiles | None = None
+
+    @cached_property
+    def file_digests(self) -> list[str]:
+        """SHA-256 of each file of the training text."""
+        return [sha256_of_file(file) for file in self.source.files]
+
+    def digests(self) -> dict[str, str]:
+        """What a run that goes on must find as it was: its texts, and the model that it began with."""
+        found = {"text": "/".join(self.file_digests)}
+        if self.config.heldout is not None:
+            found["held-out text"] = "/".join(map(sha256_of_file, find_files([self.config.heldout])))
+        if self.parent is not None:
+            found["model of --init"] = self.parent.sha256(self.parent.weights)
+        return found
 
     @property
     def counts(self) -> Counter[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ from ner_elmo.runs.directory import BILM, CHECKPOINTS, LOG, REPORT, mend_log, re
 from ner_elmo.runs.events import Report, note, silent, warning
 from ner_elmo.runs.log import RunLog
 from ner_elmo.runs.quick import even_sample
-from ner_elmo.text.files import sha256_of_file, write_json
+from ner_elmo.text.files import write_json
 from ner_elmo.text.vocabulary import write_vocabulary
 
 
@@ -75,6 +76,7 @@ def pretrain(
     trainer = new_trainer(
         config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes, prepared.parent
     )
+    trainer.digests = prepared.digests()
     if config.carry_state:
         trainer.running_text = running_text(prepared.source, rows_of(config))
     if processes.is_first:
@@ -272,6 +274,11 @@ def _finish(trainer: Trainer, prepared: PreparedText, directory: Path, record: R
     """Take the best weights, measure them on all held-out text, and write the biLM directory's files."""
     checkpoints = directory / CHECKPOINTS
     _evaluate(trainer, _sample(prepared), checkpoints, record)
+    if not math.isfinite(trainer.position.best):
+        raise NerElmoError(
+            f"{directory}: held-out perplexity was never finite, so there is no model to write; begin anew with a "
+            "smaller --learning-rate"
+        )
     _take_best_weights(trainer, checkpoints / "best.pt")
     perplexity = _perplexity(trainer, prepared.heldout)
     unigram = unigram_perplexity(prepared.counts, trainer.vocabulary, prepared.heldout)
@@ -330,7 +337,10 @@ def _facts(trainer: Trainer, prepared: PreparedText, report: Mapping[str, Any]) 
             "tied": trainer.learner.model.options.tied,
             "sampled": config.n_samples if trainer.learner.sampled else None,
         },
-        "training_data": [{"name": file.name, "sha256": sha256_of_file(file)} for file in prepared.source.files],
+        "training_data": [
+            {"name": file.name, "sha256": digest}
+            for file, digest in zip(prepared.source.files, prepared.file_digests, strict=True)
+        ],
         "corpus_tokens": prepared.n_tokens,
         "repeated_sentences": prepared.count.repeated.number(),
         "tokens_seen": trainer.position.tokens,

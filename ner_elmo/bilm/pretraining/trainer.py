@@ -10,7 +10,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -127,6 +127,7 @@ class Trainer:
     machine: Machine = field(default_factory=Machine)
     position: Position = field(default_factory=Position)
     running_text: RunningText | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)  # of the texts and models that the run reads
 
     @property
     def place(self) -> Place:

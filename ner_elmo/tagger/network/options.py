@@ -11,6 +11,7 @@ LEARNED_MIX = "learned"
 MEAN_MIX = "mean"
 INPUT, OUTPUT, BOTH = "input", "output", "both"  # where biLM layers come in
 DROPOUT_MOST = 0.95
+MOST_NUMBERS = 65_536  # in a vector: of this network, more are a mistake
 
 # Panels of --help.
 BILM_LAYERS, WORDS, NETWORK = "biLM layers", "Words and characters", "Network"
@@ -38,11 +39,17 @@ class NetworkSettings:
         panel=BILM_LAYERS,
     )
     elmo_dropout: float = setting(0.5, help="on the mixed layers", at_least=0, at_most=DROPOUT_MOST, panel=BILM_LAYERS)
-    word_dim: int = setting(100, help="size of learned word vectors; 0 = none", at_least=0, panel=WORDS)
-    char_dim: int = setting(25, help="size of character embeddings; 0 = none", at_least=0, panel=WORDS)
-    char_filters: int = setting(128, help="filters, of width 3", at_least=1, panel=WORDS)
-    hidden_dim: int = setting(256, help="LSTM units in each direction", flag="--hidden-size", at_least=1, panel=NETWORK)
-    lstm_layers: int = setting(1, help="stacked LSTMs", at_least=1, panel=NETWORK)
+    word_dim: int = setting(
+        100, help="size of learned word vectors; 0 = none", at_least=0, at_most=MOST_NUMBERS, panel=WORDS
+    )
+    char_dim: int = setting(
+        25, help="size of character embeddings; 0 = none", at_least=0, at_most=MOST_NUMBERS, panel=WORDS
+    )
+    char_filters: int = setting(128, help="filters, of width 3", at_least=1, at_most=MOST_NUMBERS, panel=WORDS)
+    hidden_dim: int = setting(
+        256, help="LSTM units in each direction", flag="--hidden-size", at_least=1, at_most=MOST_NUMBERS, panel=NETWORK
+    )
+    lstm_layers: int = setting(1, help="stacked LSTMs", at_least=1, at_most=64, panel=NETWORK)
     dropout: float = setting(0.5, help="around the LSTMs", at_least=0, at_most=DROPOUT_MOST, panel=NETWORK)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ner_elmo.pages.page import to_html, to_markdown
+from ner_elmo.runs.log import read_events
 from ner_elmo.tagger.network.inputs import Example
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.calibration import calibration_figures, fit_temperature, predict_for_calibration
@@ -65,10 +66,9 @@ def analyse(sentences: Sequence[LabelledSentence], predicted: Sequence[Sequence[
 def learning_curve(log: Path) -> list[dict[str, Any]]:
     """The epochs of a ``log.jsonl`` without their times, which differ from run to run."""
     rows = {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
-        if "loss" in values:
-            names = ("epoch", "loss", "precision", "recall", "f1", "learning_rate")
+    names = ("epoch", "loss", "precision", "recall", "f1", "learning_rate")
+    for values in read_events(log):
+        if set(names) <= values.keys():
             rows[values["epoch"]] = {name: values[name] for name in names}
     return [row for _, row in sorted(rows.items())]
 

@@ -13,7 +13,7 @@ from typing import Any
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.settings import SettingError, Source, build, check, part_of, read_values, setting
 from ner_elmo.tagger.network.options import BILM_LAYERS, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
-from ner_elmo.text.files import require_file
+from ner_elmo.text.files import require_file, text_problem
 from ner_elmo.text.formats.conll import DATA, Reading
 from ner_elmo.text.tag_scheme import canonical_name
 from ner_elmo.text.tokenizer import text_kind
@@ -126,7 +126,13 @@ class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
     )
     min_count: int = setting(1, help="rarer training words count as unknown", at_least=1, panel=WORDS)
     char_cnn: bool = setting(True, help="read spelling, too", flag="--char-cnn/--no-char-cnn", panel=WORDS)
-    tag_scheme: str = setting("bioes", help="the scheme that the network learns", flag="", panel=TRAINING)
+    tag_scheme: str = setting(
+        "bioes",
+        help="the scheme that the network learns",
+        choices=("bioes", "bmes", "iob1", "iob2"),
+        flag="",
+        panel=TRAINING,
+    )
     seeds: tuple[int, ...] = setting(
         (1,),
         help="a tagger for each, e.g. 1,2,3; the best on dev is kept",
@@ -143,6 +149,7 @@ class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
         by_default="1",
         panel=TRAINING,
         replaces=("seeds",),
+        excludes=("seeds",),
     )
     storage: str = setting(
         "float32",
@@ -152,7 +159,9 @@ class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
         may_change=True,
     )
     keep_softmax: bool = setting(False, help="keep the biLM's output layer, to pretrain it further", panel=OUTPUT_PANEL)
-    licence: str = setting("", help="terms of use, for the model card", panel=OUTPUT_PANEL, may_change=True)
+    licence: str = setting(
+        "", help="terms of use, for the model card", panel=OUTPUT_PANEL, may_change=True, problem=text_problem
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -208,8 +217,9 @@ def _check_together(config: TaggerConfig) -> None:
         text_kind(config.text)
     if config.mix in (LEARNED_MIX, MEAN_MIX):
         return
-    if not config.mix.isdecimal():
-        raise SettingError("mix", f"found {config.mix}, expected learned, mean, or the number of a layer such as 2")
+    if not (config.mix.isascii() and config.mix.isdecimal() and len(config.mix) < 4):
+        found = repr(config.mix[:60])
+        raise SettingError("mix", f"found {found}, expected learned, mean, or the number of a layer such as 2")
     if config.layers not in ((), (int(config.mix),)):
         raise SettingError("mix", f"{config.mix} reads that layer alone; leave out --layers, or use --mix learned")
 

@@ -88,7 +88,7 @@ def _settings(values: dict[str, Any]) -> TaggerConfig:
     known = settings_of(TaggerConfig)
     kept = {name: value for name, value in values.items() if name in known}
     tuples = {name: tuple(kept[name]) for name in ("layers", "seeds") if name in kept}
-    return TaggerConfig(**({"train": "", "precision": "fp32"} | kept | tuples | {"train": ""}))
+    return TaggerConfig(**({"precision": "fp32"} | kept | tuples | {"train": "-"}))
 
 
 def settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, remove_leftovers
 from ner_elmo.runs.events import Report, note, silent
 from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.runs.log import RunLog
-from ner_elmo.settings import refuse_changes
+from ner_elmo.runs.stop import Stopped
+from ner_elmo.settings import not_applied, refuse_changes
 from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, predict_parts, write_errors
 from ner_elmo.tagger.report.page import main_part
 from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
@@ -52,6 +54,7 @@ def train_tagger(
     max_minutes: float | None = None,
     cache: Path | None = None,
     report: Report = silent,
+    received: Callable[[], int | None] = lambda: None,
 ) -> dict[str, Any]:
     """Train a tagger into ``directory``, a run directory that ends up as a tagger directory.
 
@@ -60,6 +63,7 @@ def train_tagger(
         report: is handed every event as a dictionary with an ``event``: ``note`` and ``warning`` (``message``),
             ``progress`` (``what``, ``done``, ``total``), ``epoch`` (a record and its ``seed``), ``scores`` (``part``,
             ``message``: seqeval's report).
+        received: asked after every epoch: the number of the signal that should have ended it, if there was one.
 
     Returns:
         What ``report.json`` says.
@@ -76,6 +80,8 @@ def train_tagger(
         before = settings_before(directory, done)
         refuse_another_run(directory, before, settings_now(config, before))
         note(report, f"{directory}: this run is finished; nothing to do")
+        if kept := not_applied(read_config(directory / CONFIG), config):
+            note(report, f"{directory}: {kept}")
         return done
     prepared = prepare(config, device, report, cache)
     if resume:
@@ -94,7 +100,7 @@ def train_tagger(
         left = None if max_minutes is None else max(0.0, max_minutes - (time.monotonic() - begun) / 60)
         one = dataclasses.replace(config, seeds=(seed,))
         done = finished_report(folder, one) if resume else None
-        reports[seed] = done or _train_seed(one, prepared, folder, bilm, device, resume, left, report)
+        reports[seed] = done or _train_seed(one, prepared, folder, bilm, device, resume, left, report, received)
     return choose_best(config, directory, reports, report)
 
 
@@ -115,6 +121,7 @@ def _train_seed(
     resume: bool,
     max_minutes: float | None,
     report: Report,
+    received: Callable[[], int | None],
 ) -> dict[str, Any]:
     """Train one seed into ``folder`` and write its tagger, report and predictions."""
     seed = config.seeds[0]
@@ -143,6 +150,8 @@ def _train_seed(
         for epoch in train(state, data, options, device, checkpoints_in(folder), progress):
             epoch_of["epoch"] = epoch.epoch + 1
             record({"event": "epoch", "seed": seed, "figure": figure, **epoch.as_dict()})
+            if (signal := received()) is not None:
+                raise Stopped(signal)
     return _finish(config, prepared, state, folder, bilm, device, report)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.runs.directory import BILM, CHECKPOINTS, CONFIG, LOG, REPORT
+from ner_elmo.runs.log import read_events
 from ner_elmo.tagger.report.card import model_card
 from ner_elmo.tagger.report.facts import ERRORS, PAGES, write_pages
 from ner_elmo.tagger.store import CARD, INFO, WEIGHTS, WORD_VECTORS, move_info
@@ -62,10 +63,8 @@ def cut_log(path: Path, epoch: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if int(json.loads(line).get("epoch", 0)) <= epoch and epoch:
-                kept.append(line + "\n")
-        except ValueError:
-            continue  # a line cut short by a crash
+    for values in read_events(path):
+        number = values.get("epoch", 0)
+        if epoch and isinstance(number, int) and number <= epoch:
+            kept.append(json.dumps(values, ensure_ascii=False) + "\n")
     write_text(path, "".join(kept))

@@ -16,9 +16,10 @@ from typing import IO, Literal, NamedTuple
 
 from ner_elmo.errors import UsageError
 from ner_elmo.settings import check, setting
-from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines
+from ner_elmo.text.files import STANDARD_STREAM, display_name, encoding_problem, read_lines
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
 from ner_elmo.text.formats.recognition import AUTO, KINDS
+from ner_elmo.text.tag_scheme import scheme_problem
 
 DOCUMENT_START = "-DOCSTART-"
 COMMENT = "comment"
@@ -55,8 +56,9 @@ class Reading:
         help="tag scheme of the files: auto, iob1, iob2, bioes, bmes, none (labels; without any O each token has a tag "
         "of its own: POS)",
         panel=DATA,
+        problem=scheme_problem,
     )
-    encoding: str = setting("utf-8", help="character encoding of the files", panel=DATA)
+    encoding: str = setting("utf-8", help="character encoding of the files", panel=DATA, problem=encoding_problem)
     comments: str | None = setting(
         None, help="what comment lines begin with", by_default="# is a token like any other", panel=DATA
     )

@@ -19,7 +19,9 @@ WORDS = [f"word{n}" for n in range(60)]
 def trainer_in(numbers: str, clip: float | None = None) -> Trainer:
     options = options_to_json(size("tiny"))
     options["lstm"] |= {"cell_clip": clip, "proj_clip": clip}
-    config = PretrainConfig(corpus=[], options=options, dropout=0.0, softmax="sampled", n_samples=16, precision=numbers)
+    config = PretrainConfig(
+        corpus=["x"], options=options, dropout=0.0, softmax="sampled", n_samples=16, precision=numbers
+    )
     config = replace(config, options={**options, "dropout": 0.0})
     return new_trainer(config, Vocabulary([*SPECIALS, *WORDS]), None, 10_000, CPU)
 
