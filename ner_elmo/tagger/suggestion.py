@@ -1,6 +1,6 @@
 """Which sentences to label next: those that a tagger is least sure of, but not one like another.
 
-A sentence's doubt is 1 minus the probability of its most probable reading (least confidence: Culotta and McCallum, 2005,
+A sentence's doubt is 1 minus the probability of its most probable reading (least confidence: Culotta, McCallum, 2005,
 "Reducing labeling effort for structured prediction tasks"). They are taken one after the other: each time the one whose
 doubt, times how little it shares with what was taken, is largest. Shared words count the more, the rarer they are.
 """
