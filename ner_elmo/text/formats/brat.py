@@ -374,7 +374,7 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
 
 def _configuration(labels: Iterable[str]) -> str:
     """What BRAT has to know to show entities of these labels, and to let people mark more."""
-    names = sorted({label.replace(" ", "_") for label in labels})
+    names = sorted(labels)
     return "\n".join(["[entities]", *names, "[relations]", "[events]", "[attributes]", ""])
 
 
@@ -390,7 +390,7 @@ def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:
 
 def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[str]) -> None:
     counts: Counter[str] = Counter()
-    any_keys = any_return = any_blank = False
+    any_keys = any_return = False
     offset = 0
     with ExitStack() as stack:
         names = [stack.enter_context(replace_file(file)) for file in files_of(path)]
@@ -404,7 +404,6 @@ def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[
             shown = [entity for entity in value.get("entities", []) if _can_show(entity)]
             for entity in shown:
                 annotations.write(_entity_lines(entity, offset, counts))
-                any_blank = any_blank or " " in entity["label"]
             others = _other_keys(value, shown)
             keys.write(dumped({"length": len(text), "keys": others}) + "\n")
             any_keys = any_keys or bool(others)
@@ -412,8 +411,6 @@ def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[
             offset += len(text + line_end)
     if not any_keys:
         path.with_suffix(KEYS).unlink()
-    if any_blank:
-        notices.append("BRAT's labels hold no blanks: written as _")
     if any_return:
         notices.append(
             f"{path}: has carriage returns before line ends, of which BRAT makes one character: its offsets shift"
@@ -444,7 +441,7 @@ def _entity_lines(entity: dict[str, Any], offset: int, counts: Counter[str]) -> 
             offsets.append(f"{start} {start + len(piece)}")
         start += len(piece) + 1
     counts["T"] += 1
-    lines = f"T{counts['T']}\t{entity['label'].replace(' ', '_')} {';'.join(offsets)}\t{' '.join(pieces)}\n"
+    lines = f"T{counts['T']}\t{entity['label']} {';'.join(offsets)}\t{' '.join(pieces)}\n"
     if note := note_of(entity):
         counts["#"] += 1
         lines += f"#{counts['#']}\tAnnotatorNotes T{counts['T']}\t{note}\n"

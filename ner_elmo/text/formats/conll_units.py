@@ -153,9 +153,6 @@ class UnitWriter:
                 continue
             if index in starts and self._in_sentence:
                 self._lines.write("")
-            if " " in tags[index] and "\t" not in entry.between:
-                found = f"found label {tags[index].partition('-')[2]!r} among columns separated by blanks"
-                raise DataError(f"{unit.name}:{unit.line}: {found}, expected one without a blank")
             line = entry.line(_fitting(tokens[index], entry), tags[index])
             if is_break(line):
                 found = f"found the token {tokens[index]!r}, which CoNLL files cannot hold"

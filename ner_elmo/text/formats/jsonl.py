@@ -263,9 +263,8 @@ def _entity(value: Any, text: str) -> dict[str, Any]:
             f"found an entity from {shown(start)} to {shown(end)}, expected offsets of code points within the text's "
             f"{len(text)}"
         )
-    if not isinstance(label, str) or not label or not _is_label(label):
-        expected = "expected a word such as PER, or words with a blank between them"
-        raise _Found(f"found label {shown(label)} at {start}-{end}, {expected}")
+    if not isinstance(label, str) or not label or label.split() != [label] or not _is_unicode(label):
+        raise _Found(f"found label {shown(label)} at {start}-{end}, expected a word such as PER")
     if "text" in value and value["text"] != text[start:end]:
         raise _Found(
             f"found {shown(value['text'])} as the text of {start}-{end}, where {text[start:end]!r} stands; expected "
@@ -275,11 +274,6 @@ def _entity(value: Any, text: str) -> dict[str, Any]:
         raise _Found(f"found score {shown(score)} at {start}-{end}, expected a number such as 0.97")
     canonical = {"start": start, "end": end, "label": label, "text": text[start:end]}
     return {**canonical, **value, "text": text[start:end], "score": 1.0 if score is None else float(score)}
-
-
-def _is_label(label: str) -> bool:
-    """Whether columns separated by tabs can hold a label: words, with single blanks between them."""
-    return _is_unicode(label) and all(word.split() == [word] for word in label.split(" "))
 
 
 def _is_number(value: Any) -> bool:

@@ -51,11 +51,7 @@ def there_and_back(folder: Path, units: list[dict[str, Any]], name: str, **how: 
 @given(unit=tokenized_units())
 @ANYTHING
 def test_text_spans_and_tokens_come_back(tmp_path: Path, name: str, unit: dict[str, Any]) -> None:
-    expected = json.loads(json.dumps(unit))
-    if name == "brat":  # which has no place for blanks in labels
-        for entity in expected["entities"]:
-            entity["label"] = entity["label"].replace(" ", "_")
-    assert there_and_back(tmp_path, [unit, unit], name) == [expected, expected]
+    assert there_and_back(tmp_path, [unit, unit], name) == [unit, unit]
 
 
 @given(unit=tokenized_units())
