@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from ner_elmo import __version__
-from ner_elmo.cli import check, compare, convert, embed, evaluate, info, perplexity, pretrain, tag, train_tagger
+from ner_elmo.cli import (
+    check,
+    compare,
+    convert,
+    embed,
+    evaluate,
+    info,
+    perplexity,
+    pretrain,
+    suggest,
+    tag,
+    train_tagger,
+)
 from ner_elmo.cli.panels import PanelledCommand
 from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory
 from ner_elmo.runs.launch import is_first
@@ -44,7 +56,7 @@ def _global_options(
     pass
 
 
-for _command in (pretrain, perplexity, train_tagger, evaluate, tag, embed, check, convert, compare, info):
+for _command in (pretrain, perplexity, train_tagger, evaluate, tag, suggest, embed, check, convert, compare, info):
     app.command(_command.NAME, cls=PanelledCommand)(_command.command)
 
 

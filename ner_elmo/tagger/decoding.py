@@ -16,6 +16,7 @@ from ner_elmo.text.tag_scheme import Span, read_tags
 BATCH_TOKENS = 4096
 
 ScoredSpan = tuple[Span, float]
+Reading = tuple[list[Span], float]  # all entities of a sentence, and the probability that it has just these
 
 
 def predict(
@@ -46,6 +47,27 @@ def predict_scored(
         log_scores = model.crf.span_log_probabilities(emissions, mask, decoded, temperature)
         for index, spans, scores in zip(indices, decoded, log_scores, strict=True):
             results[index] = [(span, math.exp(score)) for span, score in zip(spans, scores, strict=True)]
+    return results
+
+
+def predict_readings(
+    model: TaggerModel,
+    examples: Sequence[Example],
+    device: torch.device | str = "cpu",
+    batch_tokens: int = BATCH_TOKENS,
+) -> list[Reading]:
+    """The most probable tag sequence of each sentence, as its entities, with its probability among all sequences."""
+    results: list[Reading] = [([], 1.0) for _ in examples]
+    tags, scheme = model.options.tags, model.options.scheme
+    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
+        with torch.inference_mode():
+            sequences = model.crf.decode(emissions, mask)
+            padded = torch.zeros(mask.shape, dtype=torch.long, device=emissions.device)
+            for row, sequence in enumerate(sequences):
+                padded[row, : len(sequence)] = torch.tensor(sequence, device=emissions.device)
+            costs = model.crf.neg_log_likelihood(emissions, padded, mask).clamp(min=0.0).tolist()
+        for index, sequence, cost in zip(indices, sequences, costs, strict=True):
+            results[index] = read_tags([tags[tag] for tag in sequence], scheme), math.exp(-cost)
     return results
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ner_elmo.errors import NerElmoError, UsageError
-from ner_elmo.tagger.decoding import predict, predict_scored
+from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import MEAN_MIX
@@ -195,20 +195,29 @@ class Tagger:
             start += len(form) + 1
         return Document(" ".join(unit), [tokens] if tokens else [], scheme=self._scheme)
 
+    def readings(self, sentences: Iterable[Sequence[str]]) -> Iterator[Reading]:
+        """The most probable reading of tokenised sentences, each with its probability among all readings: lazily and in
+        order."""
+        for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
+            yield from predict_readings(self.model, self._examples(chunk), self.device, self.batch_tokens)
+
     def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
-        options = self.model.options
-        layers: Iterable[np.ndarray | None] = [None] * len(sentences)
-        if self.elmo is not None:
-            layers = elmo_layers(self.elmo, sentences, options.elmo_layers, average=options.mix == MEAN_MIX)
-        examples = [
-            Example(tuple(tokens), self.words.indices(tokens), frozen)
-            for tokens, frozen in zip(sentences, layers, strict=True)
-        ]
+        examples = self._examples(sentences)
         if not scores:
             unscored = predict(self.model, examples, self.device, self.batch_tokens)
             return [[(span, None) for span in sentence] for sentence in unscored]
         scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
         return [list(sentence) for sentence in scored]
+
+    def _examples(self, sentences: Sequence[Sequence[str]]) -> list[Example]:
+        options = self.model.options
+        layers: Iterable[np.ndarray | None] = [None] * len(sentences)
+        if self.elmo is not None:
+            layers = elmo_layers(self.elmo, sentences, options.elmo_layers, average=options.mix == MEAN_MIX)
+        return [
+            Example(tuple(tokens), self.words.indices(tokens), frozen)
+            for tokens, frozen in zip(sentences, layers, strict=True)
+        ]
 
 
 def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:

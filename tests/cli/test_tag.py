@@ -40,3 +40,35 @@ def test_tagging_imports_neither_seqeval_nor_scikit_learn(trained: Path, tmp_pat
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[Ann PER] sees [Rome LOC].\n"
+
+
+@pytest.mark.parametrize("format", ["doccano", "label-studio", "prodigy", "webanno", "conllu", "hf"])
+def test_entities_for_correction_in_other_tools(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    (tmp_path / "in").write_text("Ann sees Rome .\n\nBob waits .\n")
+    status, out, _ = ner_elmo(capsys, "tag", tmp_path / "in", "-m", trained, "-f", format, "--threads", 1)
+    assert status == 0
+    (tmp_path / "out").write_text(out)
+    status, out, _ = ner_elmo(capsys, "convert", tmp_path / "out", "-", "--to", "iob2", "--from", format)
+    tags = [line.split("\t") for line in out.splitlines() if line]
+    assert (status, tags[:3]) == (0, [["Ann", "B-PER"], ["sees", "O"], ["Rome", "B-LOC"]])
+    assert ["Bob", "B-PER"] in tags
+
+
+def test_label_studio_gets_predictions(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").write_text("Ann sees Rome .\n")
+    _, out, _ = ner_elmo(capsys, "tag", tmp_path / "in", "-m", trained, "-f", "label-studio", "--threads", 1)
+    (task,) = json.loads(out)
+    (prediction,) = task["predictions"]
+    assert prediction["model_version"] == trained.name
+    assert prediction["score"] == min(result["score"] for result in prediction["result"]) <= 1.0
+
+
+def test_a_folder_for_brat_has_to_be_named(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").write_text("Ann sees Rome .\n")
+    status, _, error = ner_elmo(capsys, "tag", tmp_path / "in", "-m", trained, "-f", "brat", "--threads", 1)
+    assert (status, "-o" in error) == (2, True)
+    assert ner_elmo(capsys, "tag", tmp_path / "in", "-m", trained, "-f", "brat", "-o", tmp_path / "b")[0] == 0
+    assert (tmp_path / "b" / "000001.txt").read_text() == "Ann sees Rome ."
+    assert (tmp_path / "b" / "000001.ann").read_text().startswith("T1\tPER 0 3\tAnn\n")

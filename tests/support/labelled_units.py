@@ -7,29 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 # Letters with and without combining marks, an emoji beyond the BMP, joiners, right-to-left, what formats escape.
-WORDS = st.sampled_from(
-    [
-        "Ann",
-        "e\u0301",
-        "Ω",
-        "東京",
-        "😀",
-        "👩‍💻",
-        "שלום",
-        "क्षि",
-        "a_b",
-        "[1]",
-        "*",
-        "|",
-        "\\",
-        "\\n",
-        "_",
-        "#x",
-        "-",
-        "'s",
-        "O",
-    ]
-)
+PLAIN = ["Ann", "e\u0301", "Ω", "東京", "😀", "\U0001f469\u200d\U0001f4bb", "שלום", "क्षि", "'s", "O", "-", "#x"]
+ODD = ["a_b", "[1]", "*", "|", "\\", "\\n", "_"]
+WORDS = st.sampled_from([*PLAIN, *ODD])
 GAPS = st.sampled_from([" ", "", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000"])
 EDGES = st.sampled_from(["", " ", "\n", "  ", "\r\n"])
 LABELS = st.sampled_from(["PER", "LOC", "B-X", "a_b", "x|y", "[2]", "é*"])

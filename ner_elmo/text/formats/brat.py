@@ -374,7 +374,8 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
 
 def _configuration(labels: Iterable[str]) -> str:
     """What BRAT has to know to show entities of these labels, and to let people mark more."""
-    return "\n".join(["[entities]", *sorted(labels), "[relations]", "[events]", "[attributes]", ""])
+    names = sorted(labels)
+    return "\n".join(["[entities]", *names, "[relations]", "[events]", "[attributes]", ""])
 
 
 def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:

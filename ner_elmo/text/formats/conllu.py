@@ -83,7 +83,7 @@ def _unit(source: Input, kept: list[str | list[str]], found: list[_Word], fields
     text, tokens = _text(found, said)
     tagged = next((key for key in _TAGGED if any(key in word.misc for word in found)), None)
     if tagged is not None:
-        tags = [word.misc.get(tagged, tag_scheme.OUTSIDE) for word in found]
+        tags = [_unescaped(word.misc.get(tagged, tag_scheme.OUTSIDE)) for word in found]
         for word, tag in zip(found, tags, strict=True):
             if tag != tag_scheme.OUTSIDE and not tag_scheme.has_prefix(tag):
                 source.tell(word.line, "tag", f"found {tagged}={tag}, expected O or a tag such as B-PER")
@@ -249,7 +249,7 @@ def _retagged(kept: list[str | list[str]], tags: Sequence[str]) -> Iterator[str]
         tag = next(following)
         items = [] if line[9] == "_" else line[9].split("|")
         place = next((n for n, item in enumerate(items) if item.startswith(f"{home}=")), len(items))
-        items[place : place + 1] = [f"{home}={tag}"] if tag != tag_scheme.OUTSIDE or says_outside else []
+        items[place : place + 1] = [f"{home}={_escaped(tag)}"] if tag != tag_scheme.OUTSIDE or says_outside else []
         yield "\t".join([*line[:9], "|".join(items) or "_"])
 
 
@@ -258,7 +258,7 @@ def _new_lines(text: str, places: Sequence[tuple[int, int]], tags: Sequence[str]
     places = [*places, (len(text), len(text))]
     for number, (start, end) in enumerate(places[:-1], start=1):
         form = _on_one_line(text[start:end]) or "_"
-        misc = [] if tags[number - 1] == tag_scheme.OUTSIDE else [f"NE={tags[number - 1]}"]
+        misc = [] if tags[number - 1] == tag_scheme.OUTSIDE else [f"NE={_escaped(tags[number - 1])}"]
         if number == 1 and start:
             misc.append(f"SpacesBefore={_escaped(text[:start])}")
         gap = text[end : places[number][0]]

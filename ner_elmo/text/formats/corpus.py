@@ -132,8 +132,20 @@ def _conll_sentences(file: ConllFile, detection: tag_scheme.Detection) -> Iterat
         yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
 
 
+class _Noting:
+    """A report that notes whether there was an error, so that "no sentence" is said only where nothing else is."""
+
+    def __init__(self, report: TellProblem) -> None:
+        self._report = report
+        self.any_error = False
+
+    def __call__(self, problem: Problem) -> None:
+        self.any_error = self.any_error or problem.is_error
+        self._report(problem)
+
+
 def _open_units(path: str | Path, kind: str, reading: Reading, report: TellProblem) -> Source:
-    source = Input(path, reading, report)
+    source = Input(path, reading, _Noting(report))
     units = SOURCES[kind](source)
     beginning = list(islice(units, LOOKED_AT))
     text = reading.text or jsonl.look_of(unit.value["text"] for unit in beginning)
@@ -166,5 +178,5 @@ def _unit_sentences(source: Input, units: Iterator[Unit], text: str) -> Iterator
             yield Located(line, LabelledSentence(tuple(token.form for token in tokens), tuple(spans)))
     for notice in source.notices:
         source.tell(1, LEFT_OUT, notice.removeprefix(f"{source.name}: "), is_error=False)
-    if empty:
+    if empty and not (isinstance(source.report, _Noting) and source.report.any_error):
         source.tell(line, "no sentence", 'found no sentence, expected lines such as {"text": …, "entities": […]}')

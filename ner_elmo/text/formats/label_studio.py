@@ -107,6 +107,11 @@ def _note(result: dict[str, Any]) -> str:
 def _of_json_min(source: Input, line: int, task: dict[str, Any]) -> Iterator[Unit]:
     """An object of JSON-MIN: the keys of ``data``, and the spans under the name of the tag."""
     homes = [key for key, item in task.items() if isinstance(item, list) and item and _spans({"value": item[0]})]
+    other = next((key for key in ("entities", "spans", "label", "labels") if task.get(key)), None)
+    if not homes and other is not None:
+        found_there = jsonl.shown(task[other])
+        source.tell(line, "JSON", f'found {found_there} in "{other}", expected [{{"start", "end", "labels"}}]')
+        return
     found = [one for home in homes for item in task[home] for one in _spans({"value": item})]
     rest = {key: item for key, item in task.items() if key not in homes and key not in _BOOKKEEPING}
     strings = [key for key, item in rest.items() if isinstance(item, str)]

@@ -19,6 +19,7 @@ from ner_elmo.text.formats.output import Output, other_keys
 from ner_elmo.text.formats.standoff import Found, Input
 
 _SPAN = ("start", "end", "label", "text", "token_start", "token_end")
+_OF_A_TASK = {"spans", "tokens", "answer", "_task_hash"}  # spans may be left out where there are none
 ACCEPT = "accept"
 
 
@@ -32,6 +33,9 @@ def read(source: Input) -> Iterator[Unit]:
     for line, value in jsonl.read_objects(source.path, source.reading.encoding, source.report):
         if not isinstance(value, dict) or not isinstance(value.get("text"), str):
             source.tell(line, "JSON", 'found no "text", expected {"text": …, "spans": […]}')
+            continue
+        if not _OF_A_TASK & set(value):
+            source.tell(line, "JSON", 'found no "spans", expected {"text": …, "spans": […]}')
             continue
         if value.get("answer", ACCEPT) != ACCEPT:
             refused[str(value["answer"])[:20]] += 1

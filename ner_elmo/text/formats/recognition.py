@@ -168,8 +168,10 @@ def _wide(head: bytes, encoding: str) -> str | None:
         return None
     even, odd = head[::2].count(0), head[1::2].count(0)
     guess = "utf-16-le" if odd > 10 * even else "utf-16-be" if even > 10 * odd else ""
-    advice = f"UTF-16? name it with --encoding {guess}" if guess else "expected text"
-    return f"no text in {encoding} ({n_nuls:,} NUL characters at its beginning); {advice}"
+    found = f"({n_nuls:,} NUL characters at its beginning)"
+    if guess:
+        return f"text in UTF-16 {found}; expected {named} text, or the name of its encoding: --encoding {guess}"
+    return f"binary data {found}; expected {named} text"
 
 
 def _decoded(head: bytes, encoding: str) -> str:

@@ -167,6 +167,19 @@ def test_what_is_not_read_is_named_in_one_line(
         assert expected in capsys.readouterr().out
 
 
+def test_one_error_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ('{"text": "Ann", "label": ["good"]}', '{"text": "Ann", "entities": [{"start": 0, "end": 9}]}'):
+        (tmp_path / "a.jsonl").write_text(line)
+        _, out, _ = ner_elmo(capsys, "check", tmp_path / "a.jsonl", "--json")
+        assert len(json.loads(out)["files"][0]["errors"]) == 1
+
+
+def test_another_kind_than_the_named_one_is_no_silent_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("prodigy", "hf", "jsonl", "label-studio", "webanno", "conllu", "spacy"):
+        status, _, _ = ner_elmo(capsys, "check", FIXTURES / "doccano.relations.jsonl", "--from", kind)
+        assert status == 3, kind
+
+
 def test_the_flag_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("a,b O\nc,d B-X\n")
     assert ner_elmo(capsys, "convert", tmp_path / "a.csv", "-", "--to", "iob2", "--from", "conll")[0] == 0

@@ -49,7 +49,7 @@ def test_offsets_outside_of_the_text(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = tmp_path / "a.jsonl"
     lines = [{"text": TEXT, "label": [[12, 17, "X"]]}, {"text": "Lena", "label": [[0, 9, "X"], [-1, 2, "X"]]}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    status, out, error = ner_elmo(capsys, "convert", path, "-", "--to", "jsonl")
+    status, _, error = ner_elmo(capsys, "convert", path, "-", "--to", "jsonl")
     assert status == 3
     assert "a.jsonl:1: found X at 12-17, expected offsets within" in error
     assert "--offsets utf16" in error.splitlines()[0]

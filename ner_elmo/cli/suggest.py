@@ -1,0 +1,96 @@
+"""``ner-elmo suggest``: which sentences of unlabelled text to label next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ner_elmo.cli import flags, show
+from ner_elmo.cli.tag import read_units
+from ner_elmo.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from ner_elmo.tagger.suggestion import Suggestion
+    from ner_elmo.text.formats.jsonl import Unit
+
+NAME = "suggest"
+TEXT = "text"
+
+
+def command(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="text files; - is standard input")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="tagger directory or name [default: en]")] = None,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="how many sentences")] = 50,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="file to write [default: standard output]")
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="text; or, with the entities that the model finds: jsonl, brat, doccano, label-studio, prodigy, "
+            "webanno, conllu, hf, docbin, parquet",
+        ),
+    ] = TEXT,
+    precision: flags.Precision = "fp32",
+    encoding: flags.Encoding = "utf-8",
+    device: flags.Device = "auto",
+    threads: flags.Threads = None,
+    batch_tokens: flags.BatchTokens = None,
+    force: flags.Force = False,
+    debug: flags.Debug = False,
+) -> None:
+    """Choose the sentences to label next: those that the model is least sure of, none much like another.
+
+    A sentence's doubt is 1 minus the probability of the model's reading of it; jsonl has it as "doubt". Sentences come
+    in the order in which they are of most use.
+    """
+    from ner_elmo.text.files import output_stream, require_file
+    from ner_elmo.text.formats.targets import NOT_STREAMS, TARGETS
+
+    if format not in (TEXT, *TARGETS):
+        raise UsageError(f"-f {format}: unknown; expected one of {', '.join((TEXT, *TARGETS))}")
+    if format in NOT_STREAMS and str(output or "-") == "-":
+        raise UsageError(f"-f {format}: {NOT_STREAMS[format]}; name it with -o")
+    for path in inputs:
+        if path != "-":
+            require_file(path, "text file")
+    if output is not None and str(output) != "-":
+        flags.refuse_existing(output, force)
+    torch_device = flags.set_up_torch(device, threads)
+    from ner_elmo.tagger.suggestion import suggest
+    from ner_elmo.tagger.tagger import Tagger, find_model
+
+    folder = find_model(model)
+    if model is None:
+        show.note(f"no -m: using the model that ships, {folder.name}")
+    tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
+    found = suggest(tagger, read_units(inputs, "line", encoding), number)
+    if not found:
+        raise DataError(f"{', '.join(inputs)}: found no sentence, expected text")
+    if format == TEXT:
+        with output_stream(output) as stream:
+            stream.writelines(f"{' '.join(one.document.text.split())}\n" for one in found)
+        return
+    _write(found, output, format, folder.name)
+
+
+def _write(found: Sequence[Suggestion], target: Path | None, format: str, model: str) -> None:
+    from ner_elmo.text.formats.jsonl import Unit
+    from ner_elmo.text.formats.output import Output, unit_of
+    from ner_elmo.text.formats.problems import strictly
+    from ner_elmo.text.formats.targets import OF_TEXTS, TARGETS
+
+    def units() -> Iterator[Unit]:
+        for one in found:
+            unit = unit_of(one.document, one.number, "<suggested>", with_tokens=format not in (*OF_TEXTS, "jsonl"))
+            yield Unit(unit.name, unit.line, {**unit.value, "doubt": round(one.doubt, 4)})
+
+    output = Output("-" if target is None else target, strictly("<suggested>"), model=model)
+    TARGETS[format](units(), output)
+    for line in output.notices:
+        show.note(line)

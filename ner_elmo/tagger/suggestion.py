@@ -1,0 +1,117 @@
+"""Which sentences to label next: those that a tagger is least sure of, but not one like another.
+
+A sentence's doubt is 1 minus the probability of its most probable reading (least confidence: Culotta, McCallum, 2005,
+"Reducing labeling effort for structured prediction tasks"). They are taken one after the other: each time the one whose
+doubt, times how little it shares with what was taken, is largest. Shared words count the more, the rarer they are.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import tee
+
+from ner_elmo.tagger.tagger import Tagger
+from ner_elmo.text.documents import Document, Entity, Token
+from ner_elmo.text.tokenizer import sentences as split_sentences
+
+POOL = 20  # sentences that are kept to choose from, for each that is asked for
+_LEAST_POOL = 1000
+_MOST_ALIKE = 0.6  # beyond this, a sentence is a near duplicate and never taken
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A sentence to label: as a document of its own, with what the tagger finds in it.
+
+    Attributes:
+        number: its place among all sentences, from 1.
+        doubt: 1 minus the probability of what was found.
+    """
+
+    number: int
+    document: Document
+    doubt: float
+
+
+def suggest(tagger: Tagger, texts: Iterable[str], number: int) -> list[Suggestion]:
+    """The sentences of ``texts`` to label next, at most ``number`` of them, in the order of their use.
+
+    Texts are read as a stream; memory grows with ``number`` and with the number of different words alone.
+    """
+    frequencies: Counter[str] = Counter()
+    pool: list[tuple[float, int, Suggestion]] = []  # a heap: the least doubtful first
+    size = max(POOL * number, _LEAST_POOL)
+    held: set[str] = set()  # the texts in the pool, none of them twice
+    n_sentences = 0
+    for suggestion in _read(tagger, texts):
+        n_sentences += 1
+        frequencies.update(words_of(suggestion.document))
+        text = suggestion.document.text
+        if text in held:
+            continue
+        held.add(text)
+        item = (suggestion.doubt, -suggestion.number, suggestion)
+        if len(pool) < size:
+            heapq.heappush(pool, item)
+        else:
+            held.discard(heapq.heappushpop(pool, item)[2].document.text)
+    candidates = [suggestion for *_, suggestion in sorted(pool, reverse=True)]
+    weights = {word: math.log((1 + n_sentences) / n) for word, n in frequencies.items()}
+    return choose(candidates, weights, number)
+
+
+def choose(candidates: Sequence[Suggestion], weights: dict[str, float], number: int) -> list[Suggestion]:
+    """The candidates, given with the most doubtful first, to take: doubtful ones, none much like another.
+
+    Args:
+        weights: how much a word counts that two sentences share.
+    """
+    words = [words_of(candidate.document) for candidate in candidates]
+    likeness = [0.0] * len(candidates)  # to the most similar one that was taken
+    left = set(range(len(candidates)))
+    chosen: list[Suggestion] = []
+    while left and len(chosen) < number:
+        best = min(left, key=lambda i: (-candidates[i].doubt * (1.0 - likeness[i]), i))
+        left.discard(best)
+        chosen.append(candidates[best])
+        for i in list(left):
+            likeness[i] = max(likeness[i], _likeness(words[i], words[best], weights))
+            if likeness[i] > _MOST_ALIKE:
+                left.discard(i)
+    return chosen
+
+
+def words_of(document: Document) -> frozenset[str]:
+    """The words that make a sentence like another: in lower case, and all digits alike."""
+    forms = (token.form.lower() for sentence in document.sentences for token in sentence)
+    return frozenset("".join("0" if character.isdigit() else character for character in form) for form in forms)
+
+
+def _likeness(one: frozenset[str], other: frozenset[str], weights: dict[str, float]) -> float:
+    """The weight of shared words, as a share of the weight of all; 1 for the same words."""
+    union = math.fsum(weights.get(word, 1.0) for word in one | other)
+    return math.fsum(weights.get(word, 1.0) for word in one & other) / union if union else float(one == other)
+
+
+def _read(tagger: Tagger, texts: Iterable[str]) -> Iterator[Suggestion]:
+    """All sentences with their doubts."""
+    ours, theirs = tee(_sentences(tagger, texts))
+    forms = ([token.form for token in document.sentences[0]] for document in theirs)
+    for number, (document, (spans, probability)) in enumerate(zip(ours, tagger.readings(forms), strict=True), start=1):
+        tokens = document.sentences[0]
+        places = [(tokens[span.start].start, tokens[span.end - 1].end, span.label) for span in spans]
+        entities = [Entity(a, b, label, document.text[a:b], None) for a, b, label in places]
+        yield Suggestion(number, replace(document, entities=entities), 1.0 - probability)
+
+
+def _sentences(tagger: Tagger, texts: Iterable[str]) -> Iterator[Document]:
+    """Each sentence of the texts as a document of its own."""
+    for text in texts:
+        for tokens in split_sentences(text, tagger.text):
+            start, end = tokens[0].start, tokens[-1].end
+            moved = [Token(token.start - start, token.end - start, token.form) for token in tokens]
+            yield Document(text[start:end], [moved])
