@@ -47,6 +47,7 @@ def command(
     for a tagger that gives each token a tag of its own (--scheme none). The tag scheme of the files need not be the
     tagger's. In raw text (.jsonl) the tagger's tokenizer finds the tokens.
     """
+    from ner_elmo.text.formats.check import unbroken_in
     from ner_elmo.text.formats.corpus import load_corpus
     from ner_elmo.text.formats.jsonl import is_jsonl
     from ner_elmo.text.formats.problems import summary
@@ -60,7 +61,7 @@ def command(
 
     def load(file: str) -> Corpus:
         corpus = load_corpus(file, reading)
-        for line in summary(corpus.name, corpus.warnings):
+        for line in summary(corpus.name, [*corpus.warnings, *unbroken_in(corpus)]):
             show.note(f"warning: {line}")
         return corpus
 
@@ -102,9 +103,11 @@ def _tags_each_token(model: str | None) -> bool:
 
 def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Sequence[Span]], float]:
     """The entities a tagger finds in the tokens of ``gold``, and how many seconds that took."""
+    from ner_elmo.text.formats.labels import listed
+
     unknown = sorted({span.label for sentence in gold for span in sentence.spans} - set(tagger.labels))
     if unknown:
-        names, known = ", ".join(unknown), ", ".join(tagger.labels)
+        names, known = listed(unknown), listed(tagger.labels)
         show.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
     found: list[Sequence[Span]] = [

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import display_name
 from ner_elmo.text.formats import jsonl
-from ner_elmo.text.formats.conll import ConllFile, Reading, TaggedSentence
+from ner_elmo.text.formats.conll import ConllFile, Reading
+from ner_elmo.text.formats.conll_tags import AUTO_SCHEME, ILL_FORMED, TagCheck
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
 from ner_elmo.text.tag_scheme import Span
 
-AUTO_SCHEME = "auto"
 SPANS = "spans"  # stands for the tag scheme where a file holds entities as such
-ILL_FORMED = "ill-formed tags"
 
 
 class LabelledSentence(NamedTuple):
@@ -108,61 +107,16 @@ def load_corpus(
     return Corpus(source.name, [s for _, s in located], source.scheme, warnings, [line for line, _ in located])
 
 
-def find_scheme(file: ConllFile) -> tag_scheme.Detection:
-    """The scheme of a CoNLL file: as declared, or found by scanning all of it."""
-    declared = file.reading.scheme
-    if declared == AUTO_SCHEME:
-        return tag_scheme.detect(sentence.tags for sentence in file.quietly().sentences())
-    if declared.lower() == "none" and not _has_outside(file):
-        return tag_scheme.Detection(tag_scheme.TOKEN, "declared none; no tag is O, so each token has its own", {}, {})
-    return tag_scheme.Detection(tag_scheme.canonical_name(declared), "as declared", {}, {})
-
-
-def _has_outside(file: ConllFile) -> bool:
-    return any(tag_scheme.OUTSIDE in sentence.tags for sentence in file.quietly().sentences())
-
-
-def check_tags(sentence: TaggedSentence, detection: tag_scheme.Detection, report: TellProblem) -> None:
-    """TellProblem the tags that fit no scheme, and those that are ill-formed in the file's own."""
-    for line, tag in zip(sentence.lines, sentence.tags, strict=True):
-        if fault := _fits_no_scheme(tag, detection):
-            report(Problem(line, "tag", fault))
-    for problem in _ill_formed_tags(sentence, detection.scheme):
-        report(problem)
-
-
-def _fits_no_scheme(tag: str, detection: tag_scheme.Detection) -> str | None:
-    """What to say about a tag that is none of the scheme's; None if it is one."""
-    if detection.scheme in ("none", tag_scheme.TOKEN) or tag_scheme.has_prefix(tag):
-        return None
-    return (
-        f"found tag {tag!r}, expected O or a tag such as B-PER; is another column meant (--column N), or are these "
-        "labels without prefixes (--scheme none)?"
-    )
-
-
-def _ill_formed_tags(sentence: TaggedSentence, scheme: str) -> Iterator[Problem]:
-    """The tags that the scheme would write differently for the same entities."""
-    wrong = tag_scheme.ill_formed(sentence.tags, scheme)
-    if not wrong:
-        return
-    expected = tag_scheme.tags(tag_scheme.spans(sentence.tags), len(sentence.tags), scheme)
-    for index in wrong:
-        before = f"after {sentence.tags[index - 1]}" if index else "at the start of a sentence"
-        message = f"found {sentence.tags[index]} {before}, expected {expected[index]} in {scheme}"
-        yield Problem(sentence.lines[index], ILL_FORMED, f"{message}; read as conlleval reads it", is_error=False)
-
-
 def _open_conll(path: str | Path, reading: Reading, report: TellProblem) -> Source:
     file = ConllFile(path, reading, report)
-    detection = find_scheme(file)
-    return Source(file.name, detection.scheme, detection.evidence, _conll_sentences(file, detection))
+    tags = TagCheck(file)
+    return Source(file.name, tags.scheme, tags.detection.evidence, _conll_sentences(file, tags))
 
 
-def _conll_sentences(file: ConllFile, detection: tag_scheme.Detection) -> Iterator[Located]:
+def _conll_sentences(file: ConllFile, tags: TagCheck) -> Iterator[Located]:
     for sentence in file.sentences():
-        check_tags(sentence, detection, file.report)
-        spans = tuple(tag_scheme.read_tags(sentence.tags, detection.scheme))
+        tags.check(sentence)
+        spans = tuple(tag_scheme.read_tags(sentence.tags, tags.scheme))
         yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
 
 

@@ -174,7 +174,7 @@ def test_tabs_separate_only_if_every_token_line_has_one(tmp_path: Path) -> None:
     [
         ("# sent_id = 1\na\tO\n", ["a"]),
         ("# some words on it\na\tO\n# x = y\nb\tO\n", ["a", "b"]),
-        ("#\tO\n# \tO\n", ["#", "# "]),
+        ("#\tO\n# \tO\n", ["#", "#"]),
         ("# O\na O\n", ["#", "a"]),
         ("# O\na\tO\n", ["#", "a"]),  # not a comment: a token line without a tab
         ("# newdoc = x y\na O\n", ["a"]),
