@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,13 +60,13 @@ def command(
         given["scheme"] = TOKEN
     reading = build(Reading, [Source("", given | {"text": text})])
 
-    def load(file: str) -> Corpus:
+    def load(file: str, reading: Reading) -> Corpus:
         corpus = load_corpus(file, reading)
         for line in summary(corpus.name, [*corpus.warnings, *unbroken_in(corpus)]):
             show.note(f"warning: {line}")
         return corpus
 
-    corpora = [load(file) for file in files]
+    corpora = [load(file, reading) for file in files]
     gold = [sentence for corpus in corpora for sentence in corpus.sentences]
     begun = time.monotonic()
     if predictions is None and model is None:
@@ -77,10 +78,22 @@ def command(
         tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
         found, seconds = _predict(gold, tagger)
     else:
-        predicted = load(str(predictions))
+        predicted = load(str(predictions), _reading_of_predictions(predictions, reading))
         require_same_tokens(corpora, predicted)
         found, seconds = [s.spans for s in predicted.sentences], time.monotonic() - begun
     _show([sentence.spans for sentence in gold], found, [len(sentence.tokens) for sentence in gold], seconds, json)
+
+
+def _reading_of_predictions(path: Path, reading: Reading) -> Reading:
+    """As the gold files are read; but ``token<TAB>tag``, which ``tag`` writes, where those have further columns."""
+    from ner_elmo.text.formats.conll import ConllFile
+    from ner_elmo.text.formats.jsonl import is_jsonl
+
+    if str(path) == "-" or is_jsonl(path) or path.is_dir():
+        return reading
+    columns = {column % 2 for column in (reading.column, reading.token_column or 0) if -2 <= column < 2}
+    plain = replace(reading, column=-1, token_column=None, header=None)
+    return plain if len(columns) < 2 and ConllFile(path, plain).n_columns == 2 else reading
 
 
 def _find(model: str | None) -> Path:

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.text.files import (
     RETURNS_INSIDE,
-    has_returns_inside,
     read_lines,
     replace_directory,
     replace_file,
@@ -35,6 +34,7 @@ TEXT, ANNOTATIONS, KEYS = ".txt", ".ann", ".units.jsonl"
 _ENTITY = re.compile(r"(T[^\t]*)\t(\S+) ([0-9]+ [0-9]+(?:;[0-9]+ [0-9]+)*)(?:\t(.*))?\Z", re.DOTALL)
 _NOTE = re.compile(r"#[^\t]*\tAnnotatorNotes (\S+)(?:\t(.*))?\Z", re.DOTALL)
 _TRIGGER = re.compile(r"E[^\t]*\t[^\s:]+:(\S+)")
+_LINE_AFTER_RETURN = re.compile(r"\r+(?:[TREAMN#][0-9]+|\*)\t")  # an entity's text may hold carriage returns itself
 _OTHER_KINDS = {
     "R": "relation",
     "E": "event",
@@ -118,7 +118,7 @@ def _read_pair(path: Path, notices: list[str]) -> _Text:
 def _read_annotations(path: Path, text: str, notices: list[str]) -> list[dict[str, Any]]:
     """The entities in order, with what notes say of them; whatever else is there is counted and named."""
     lines = list(enumerate(read_lines(path), start=1))
-    if inside := next((number for number, line in lines if has_returns_inside(line)), 0):
+    if inside := next((number for number, line in lines if _LINE_AFTER_RETURN.search(line)), 0):
         raise DataError(f"{path}:{inside}: {RETURNS_INSIDE.format(number=inside)}")
     triggers = {match[1] for _, line in lines if (match := _TRIGGER.match(line))}
     left_out: dict[str, list[int]] = {}

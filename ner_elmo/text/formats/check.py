@@ -16,7 +16,7 @@ from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, Located, open_corpus
 from ner_elmo.text.formats.labels import MOST_LABELS, listed, looks_like_words, plain
 from ner_elmo.text.formats.problems import Problem
-from ner_elmo.text.tag_scheme import TOKEN, Span
+from ner_elmo.text.tag_scheme import TOKEN, Span, is_nearly_prefixed
 
 REPEATED, SHARED, CONFLICT, NEW_LABEL = "repeated sentence", "sentence shared", "conflicting labels", "new label"
 LONG = 1000  # tokens of a sentence that is more likely several without breaks
@@ -177,6 +177,10 @@ def unbroken_in(corpus: Corpus) -> list[Problem]:
 
 def _doubtful_labels(labels: Counter[str], reading: Reading, scheme: str) -> list[Problem]:
     """That there are more labels than anybody means: an error beyond what a tagger learns."""
+    wrong = [label for label in labels if scheme in ("none", TOKEN) and is_nearly_prefixed(label)]
+    if wrong:
+        found = f"found label {plain(sorted(wrong)[0])}, which looks like a prefix and a label"
+        return [Problem(1, "labels", f"{found}, expected B-PER for such", is_error=False)]
     if not looks_like_words(labels):
         return []
     where = "labels look" if scheme == SPANS else f"column {reading.column} looks"

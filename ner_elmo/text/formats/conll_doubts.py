@@ -25,6 +25,8 @@ _TAG_NAMES = re.compile(
 _TAG_PARTS = re.compile(r"(\A|[-_ ])(ner?|tags?|labels?|entity|entities|iob|bio)([-_ 0-9]|\Z)")
 _NUMBER = re.compile(r"[0-9]+(?:[-_.:][0-9]+)*\Z")
 
+_TAGS = "holds tags"
+
 _SENTENCES = 200  # that are looked at for numbers in the place of words
 _SHARE = 0.8  # of them: nearly every
 _FEWEST_ALIKE = 5  # sentences of one and the same token each that are no chance
@@ -63,10 +65,14 @@ def no_words(sentences: Iterable[list[list[str]]], n_columns: int, tags: int) ->
         return None
     kinds += [_kind([[row[place] for row in sentence] for sentence in looked_at]) for place in range(1, n_columns)]
     words = next((place for place, kind in enumerate(kinds) if not kind and place != tags), None)
+    if kinds[0] == _TAGS:
+        words = next((place for place, kind in enumerate(kinds) if not kind), None)
     longest = max(looked_at, key=len)
     cells = ", ".join(shortened(row[0], 20)[1:-1] for row in longest[:3])
     found = f"found {cells}{', ...' if len(longest) > 3 else ''} in column 0, which {kinds[0]}, expected words"
     named = f"name their column with --token-column {words}" if words else "there is no other column beside the tags"
+    if kinds[0] == _TAGS and words:
+        named = f"give --column 0 --token-column {words}"
     return f"{found}; {named} (--token-column 0 takes these as words)"
 
 
@@ -75,7 +81,7 @@ def _first_columns(sentences: Iterable[list[list[str]]]) -> list[list[list[str]]
     found: list[list[list[str]]] = []
     for sentence in islice(sentences, _SENTENCES):
         found.append(sentence)
-        if len(found) == 10 and not any(_is_numbered(row) or _is_one(row) for row in map(_first_cells, found)):
+        if len(found) == 10 and not any(_kind([_first_cells(one)]) or _is_one(_first_cells(one)) for one in found):
             break
     return found
 
@@ -91,6 +97,9 @@ def _kind(column: list[list[str]]) -> str:
         return ""
     if sum(map(_is_numbered, several)) >= _SHARE * len(several):
         return "numbers the tokens"
+    cells = [cell for one in column for cell in one]
+    if all(map(looks_like_tag, cells)) and any(cell != "O" for cell in cells):
+        return _TAGS
     n_alike = sum(map(_is_one, several))
     return "is the same in all of a sentence" if n_alike >= max(_FEWEST_ALIKE, _SHARE * len(several)) else ""
 

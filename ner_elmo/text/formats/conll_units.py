@@ -2,9 +2,9 @@
 
 The text is the tokens joined by blanks; ``tokens`` says where they are. What else the lines hold is the unit's
 *layout*, under the key ``conll``, left out if it is the plain one: ``token<TAB>tag`` lines and a blank line after them.
-It is a list of lines: a string is a line that holds no token (a break, ``-DOCSTART-``, a comment, a header); a list is a
-token's line, ``[between token and tag]`` or ``[before the token, between, after the tag]``, with a fourth item, ``true``, where
-the tag stands before the token; and a number n stands for n further lines like the one before.
+It is a list of lines: a string is a line that holds no token (a break, ``-DOCSTART-``, a comment, a header); a list is
+a token's line, ``[between token and tag]`` or ``[before the token, between, after the tag]``, with a fourth item,
+``true``, where the tag stands before the token; and a number n stands for n further lines like the one before.
 """
 
 from __future__ import annotations

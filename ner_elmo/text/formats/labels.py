@@ -58,7 +58,7 @@ def counted(counts: Mapping[str, int], most: int = _SHOWN) -> str:
     by_frequency = sorted(counts, key=lambda label: (-counts[label], label))
     if looks_like_words(counts):
         some = ", ".join(shortened(label, 20) for label in by_frequency[:3])
-        return f"{len(counts):,} different ones, which look like words, not labels ({some} ...)"
+        return f"found {len(counts):,} that look like words, not labels ({some} ... and {len(counts) - 3:,} more)"
     return _first_of(by_frequency if len(counts) > most else sorted(counts), most, lambda label: f" {counts[label]:,}")
 
 

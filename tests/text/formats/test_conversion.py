@@ -400,8 +400,8 @@ def test_sentences_that_an_entity_goes_through_are_one(tmp_path: Path) -> None:
         ('{"text": "a"}', 'found no list of "entities"'),
         ('{"text": "ab", "entities": [{"start": 0, "end": 3, "label": "X"}]}', "found an entity from 0 to 3, expected"),
         (
-            '{"text": "ab", "entities": [{"start": 0, "end": 2, "label": "X\tY"}]}',
-            "found label 'X\tY' with the character U+0009",
+            '{"text": "ab", "entities": [{"start": 0, "end": 2, "label": "X\\tY"}]}',
+            "found label 'X\\tY' with the character U+0009",
         ),
         ('{"text": "ab", "entities": [{"start": 0, "end": 2, "label": "X", "text": "a"}]}', 'found "a" as the text'),
         (
