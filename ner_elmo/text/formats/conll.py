@@ -380,14 +380,15 @@ class ConllFile:
         """Settle what separates columns, and how many there are, by looking at every line that may hold a token."""
         tab_columns = blank_columns = 0
         doubtful: dict[int, int] = {}  # lines that may be comments: number of words → the first such line
-        doubtful_tab_columns = 0
+        doubtful_tab_columns = first_doubtful = 0
         for number, line in enumerate(self._quiet_lines(), start=1):
             if is_break(line) or number == self._header or line.startswith(self._comments):
                 continue
             if "\r" in line and has_returns_inside(line):
                 continue
             n_words = len(_FIELD.findall(line)) if "\t" not in line or blank_columns < 2 else 0
-            if line[:1] == "#" and ("\t" not in line or _REMARK.match(line) or _METADATA.match(line)):
+            if line[:1] == "#":
+                first_doubtful = first_doubtful or number
                 if "\t" in line:
                     doubtful_tab_columns = doubtful_tab_columns or line.count("\t") + 1
                 elif not _METADATA.match(line):
@@ -404,6 +405,7 @@ class ConllFile:
                 self._without_tab = self._without_tab or number
                 if blank_columns > 1:
                     break
+        self._first = self._first or first_doubtful
         if not (tab_columns or blank_columns):
             tab_columns = doubtful_tab_columns
         if not self._without_tab:

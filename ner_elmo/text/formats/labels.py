@@ -44,8 +44,8 @@ def shortened(text: str, most: int = 40) -> str:
 
 def plain(label: str, most: int = 40) -> str:
     """A label without quotes, unless it has what does not print; cut where it is long."""
-    short = label if len(label) <= most else label[: most - 1] + "…"
-    return short if short.isprintable() else repr(short)
+    shown = label if label.isprintable() else repr(label)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def listed(labels: Iterable[str], most: int = _SHOWN) -> str:
@@ -63,7 +63,7 @@ def counted(counts: Mapping[str, int], most: int = _SHOWN) -> str:
 
 
 def _first_of(labels: Sequence[str], most: int, after: Callable[[str], str]) -> str:
-    for width in (LONGEST, 40, 20):
+    for width in (LONGEST, 40, 20, 12):
         shown = ", ".join(plain(label, width) + after(label) for label in labels[:most])
         if len(shown) <= _WIDTH:
             break

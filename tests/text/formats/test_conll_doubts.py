@@ -145,21 +145,15 @@ def test_a_header_that_is_none_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("## a-1\tUte:PER lebt\nUte\tB-PER\nlebt\tO\n", 1),
-        ("# id 1\tdomain=en\nUte _ _ B-PER\nlebt _ _ O\n# a b\tc\nx _ _ O\n", 4),
-        ("#\turl\t[x]\t\nUte\tO\tO\tB-PER\n", 1),
-    ],
+    "text",
+    ["## a-1\tUte:PER lebt\nUte\tB-PER\nlebt\tO\n", "#\turl\t[x]\t\nUte\tO\tO\tB-PER\n", "#\tx\ty\nUte\tB-PER\n"],
 )
-def test_lines_at_fault_that_may_be_comments(tmp_path: Path, text: str, line: int) -> None:
+def test_lines_at_fault_that_may_be_comments(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, text)
-    try:
-        warnings = load_corpus(path).warnings
-    except DataError as error:
-        assert f"line {line} begins with #: a comment? (--comments '#')" in str(error) or "line 1 begins" in str(error)
-    else:
-        assert {warning.kind for warning in warnings} == {"comment"}
+    with pytest.raises(
+        DataError, match=r"a.conll:\d: found .*expected .*line 1 begins with #: a comment\? \(--comments '#'"
+    ):
+        load_corpus(path)
     assert load_corpus(path, comments="#").sentences[0].tokens[0] == "Ute"
 
 
@@ -249,12 +243,15 @@ LINES = st.lists(CELLS, max_size=4).flatmap(lambda cells: st.sampled_from(["\t",
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, database=None)
 def test_any_columns_any_reading(tmp_path: Path, lines: list[str], reading: Reading) -> None:
     path = write(tmp_path, "\n".join(lines) + "\n")
+    failure = ""
     try:
         corpus = load_corpus(path, reading)
     except DataError as error:
-        assert str(error).startswith(f"{path}:")
-        assert "\n" not in str(error)
-        assert len(str(error)) < len(str(path)) + 330
+        failure = str(error)
+    if failure:
+        assert failure.startswith(f"{path}:")
+        assert "\n" not in failure
+        assert len(failure) < len(str(path)) + 330
     else:
         labels = {span.label for sentence in corpus.sentences for span in sentence.spans}
         assert all(label == " ".join(label.split()) for label in labels)
