@@ -325,9 +325,10 @@ class ConllFile:
         if number != self._first or self.reading.header is not None:
             return ""
         line = next((line for at, line in enumerate(self._quiet_lines(), start=1) if at == number), "")
-        columns = self.split(line)
-        token, tag = (shortened(columns[column], 30)[1:-1] for column in (self._token_column, self.reading.column))
-        return f"line {number} looks like a header ({token}, {tag}): give --header"
+        cells = _words(line)
+        named = [column for column in (self._token_column, self.reading.column) if -len(cells) <= column < len(cells)]
+        words = ", ".join(shortened(cells[column], 30)[1:-1] for column in named)
+        return f"line {number} looks like a header ({words}): give --header"
 
     def columns_of_tags(self, most: int = 1000) -> list[int]:
         """The columns, beside the tokens' and the tags', that hold nothing but O and tags such as B-PER."""

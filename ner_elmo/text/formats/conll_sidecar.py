@@ -124,8 +124,8 @@ def _require_same(
 
 
 def _fitting(token: str) -> str:
-    """A token as far as columns can hold it: what would end one stands there as ``_``; blanks at its edges are none."""
-    return (token.strip() or token).translate(dict.fromkeys(map(ord, " \t\r\n"), "_"))
+    """What columns keep of a token whatever their separators: all but blanks, and ``_`` in their place."""
+    return "".join(token.replace("_", " ").split())
 
 
 def _with_keys(entities: list[dict[str, Any]], value: dict[str, Any], spans: list[list[int]]) -> list[dict[str, Any]]:

@@ -186,4 +186,5 @@ class UnitWriter:
 def _fitting(token: str, around: Around) -> str:
     """A token with ``_`` for what would end its column, and without blanks at its edges."""
     separators = "\t\r\n" if "\t" in around.between else " \t\r\n"
-    return (token.strip() or token).translate(dict.fromkeys(map(ord, separators), "_"))
+    fitting = (token.strip() or token).translate(dict.fromkeys(map(ord, separators), "_"))
+    return fitting.strip() or fitting
