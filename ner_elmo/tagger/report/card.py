@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ner_elmo.tagger.report.scores import most_frequent_in
-from ner_elmo.text.formats.labels import listed
+from ner_elmo.text.formats.labels import MANY_LABELS, listed
 from ner_elmo.text.tag_scheme import TOKEN, labels_of
 
 
@@ -16,7 +16,7 @@ def model_card(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> str
     lines = [
         "# A tagger of tokens" if _is_of_tokens(report) else "# A named-entity tagger",
         "",
-        f"{'Tags' if _is_of_tokens(report) else 'Labels'}: {listed(labels, 40)}. "
+        f"{'Tags' if _is_of_tokens(report) else 'Labels'}: {listed(labels, 30 if len(labels) <= MANY_LABELS else 3)}. "
         f"Made by `ner-elmo train-tagger` (ner-elmo {report['versions']['ner-elmo']}).",
         "",
         "    ner-elmo tag input.txt -m THIS_FOLDER",

@@ -148,19 +148,20 @@ def _check_layers(layers: Sequence[int], n_layers: int) -> list[int]:
 
 def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> dict[str, list[LabelledSentence]]:
     """The sentences of each part; dev is held out from train where no file was given for it."""
+    holds_out = "dev" not in corpora and not config.train_with_dev
+    if holds_out and len(corpora["train"].sentences) == 1 and (found := unbroken_in(corpora["train"])):
+        raise DataError(f"{corpora['train'].name}:{found[0].line}: {found[0].message}")
     for corpus in corpora.values():
         for message in summary_of_problems(corpus.name, [*corpus.warnings, *unbroken_in(corpus)]):
             warning(report, message)
     parts = {part: corpus.sentences for part, corpus in corpora.items()}
-    if "dev" in parts or config.train_with_dev:
+    if not holds_out:
         return parts
     train: list[LabelledSentence] = []
     dev: list[LabelledSentence] = []
     for sentence in parts["train"]:
         (dev if is_heldout(sentence.tokens, HELDOUT_SHARE) else train).append(sentence)
     if not dev or not train:
-        if unbroken := unbroken_in(corpora["train"]):
-            raise DataError(f"{corpora['train'].name}:{unbroken[0].line}: {unbroken[0].message}")
         raise DataError(f"{config.train}: too few sentences to hold a tenth out for --dev; give --dev FILE")
     note(
         report,
