@@ -47,6 +47,7 @@ class Setting:
             with an opposite is written ``--name/--no-name``.
         by_default: words for ``--help``, where the default depends on something.
         metavar: what stands for its value in ``--help``, where its type does not say enough.
+        repeats: whether its option may be given several times, which stands for one value with commas.
         may_change: whether a resumed run may have another value.
         replaces: settings that mean the same in other words: where this one is given, earlier sources' are dropped.
         excludes: those of them that cannot stand beside it in one source.
@@ -63,6 +64,7 @@ class Setting:
     flag: str = "--"
     by_default: str = ""
     metavar: str = ""
+    repeats: bool = False
     may_change: bool = False
     replaces: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()

@@ -72,10 +72,11 @@ def _fix(file: str, reading: Reading, fix: Path) -> None:
 
 
 def _lines(report: FileReport) -> list[str]:
+    from ner_elmo.text.formats.labels import counted, visible
     from ner_elmo.text.formats.problems import summary
 
     n_entities = sum(report.entities.values())
-    labels = ", ".join(f"{label} {count:,}" for label, count in sorted(report.entities.items()))
+    labels = counted(report.entities)
     length, line = report.longest
     lines = [
         report.file,
@@ -85,7 +86,7 @@ def _lines(report: FileReport) -> list[str]:
         f"  scheme {report.scheme or 'unknown'}: {report.evidence or 'the file cannot be read'}",
     ]
     if report.unseen:
-        common = " ".join(character for character, _ in report.unseen.most_common(10))
+        common = " ".join(visible(character) for character, _ in report.unseen.most_common(10))
         kinds, tokens = _count(len(report.unseen), "character"), _count(sum(report.unseen.values()), "time")
         lines.append(f"  {kinds} not in the first file, {tokens}: {common}")
     for what, problems in (("error", report.errors), ("warning", report.warnings)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,7 @@ def command(
     for a tagger that gives each token a tag of its own (--scheme none). The tag scheme of the files need not be the
     tagger's. In raw text (.jsonl) the tagger's tokenizer finds the tokens.
     """
+    from ner_elmo.text.formats.check import unbroken_in
     from ner_elmo.text.formats.corpus import load_corpus
     from ner_elmo.text.formats.problems import summary
     from ner_elmo.text.formats.recognition import is_raw_text
@@ -58,13 +60,13 @@ def command(
         given["scheme"] = TOKEN
     reading = build(Reading, [Source("", given | {"text": text})])
 
-    def load(file: str) -> Corpus:
+    def load(file: str, reading: Reading) -> Corpus:
         corpus = load_corpus(file, reading)
-        for line in summary(corpus.name, corpus.warnings):
+        for line in summary(corpus.name, [*corpus.warnings, *unbroken_in(corpus)]):
             show.note(f"warning: {line}")
         return corpus
 
-    corpora = [load(file) for file in files]
+    corpora = [load(file, reading) for file in files]
     gold = [sentence for corpus in corpora for sentence in corpus.sentences]
     begun = time.monotonic()
     if predictions is None and model is None:
@@ -76,10 +78,22 @@ def command(
         tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
         found, seconds = _predict(gold, tagger)
     else:
-        predicted = load(str(predictions))
+        predicted = load(str(predictions), _reading_of_predictions(predictions, reading))
         require_same_tokens(corpora, predicted)
         found, seconds = [s.spans for s in predicted.sentences], time.monotonic() - begun
     _show([sentence.spans for sentence in gold], found, [len(sentence.tokens) for sentence in gold], seconds, json)
+
+
+def _reading_of_predictions(path: Path, reading: Reading) -> Reading:
+    """As the gold files are read; but ``token<TAB>tag``, which ``tag`` writes, where those have further columns."""
+    from ner_elmo.text.formats.conll import ConllFile
+    from ner_elmo.text.formats.recognition import recognize
+
+    if str(path) == "-" or recognize(path, reading.source, reading.encoding) != "conll":
+        return reading
+    columns = {column % 2 for column in (reading.column, reading.token_column or 0) if -2 <= column < 2}
+    plain = replace(reading, column=-1, token_column=None, header=None)
+    return plain if len(columns) < 2 and ConllFile(path, plain).n_columns == 2 else reading
 
 
 def _find(model: str | None) -> Path:
@@ -102,9 +116,11 @@ def _tags_each_token(model: str | None) -> bool:
 
 def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Sequence[Span]], float]:
     """The entities a tagger finds in the tokens of ``gold``, and how many seconds that took."""
+    from ner_elmo.text.formats.labels import listed
+
     unknown = sorted({span.label for sentence in gold for span in sentence.spans} - set(tagger.labels))
     if unknown:
-        names, known = ", ".join(unknown), ", ".join(tagger.labels)
+        names, known = listed(unknown), listed(tagger.labels)
         show.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
     found: list[Sequence[Span]] = [

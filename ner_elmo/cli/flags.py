@@ -77,9 +77,10 @@ def takes_settings(owner: type, leave_out: Sequence[str] = ()) -> Callable[[Call
         @functools.wraps(command)
         def with_settings(**values: Any) -> Any:
             texts = {name: values.pop(name) for name in flagged}
+            joined = {name: ",".join(value) if isinstance(value, list) else value for name, value in texts.items()}
             given = {
                 name: from_text(flagged[name], value) if isinstance(value, str) else value
-                for name, value in texts.items()
+                for name, value in joined.items()
                 if value is not None
             }
             return command(**values, given=given)
@@ -112,7 +113,8 @@ def _option(known: Known) -> inspect.Parameter:
         show_default=False,
         rich_help_panel=known.of.panel or None,
     )
-    annotation = Annotated[bool | None if is_switch else str | None, option]  # type: ignore[valid-type]
+    kind: Any = bool if is_switch else list[str] if known.of.repeats else str
+    annotation = Annotated[kind | None, option]
     return inspect.Parameter(known.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

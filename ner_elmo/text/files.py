@@ -1,6 +1,7 @@
 """Text files as users have them: plain, gzip, xz or zstandard, UTF-8 or not, standard input as ``-``.
 
-A line ends at LF or CRLF and nowhere else (not at U+2028, form feeds and the like, which are ordinary characters).
+A line ends at LF or CRLF and nowhere else (not at U+2028, form feeds and the like, which are ordinary characters). A
+file with carriage returns and no LF at all is refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from ner_elmo.errors import DataError, NerElmoError, UsageError
 
 STANDARD_STREAM = "-"
+RETURNS_INSIDE = (
+    "found carriage returns inside line {number}, expected lines that end at LF or CRLF (old Mac line ends? convert "
+    "them)"
+)
 
 
 def encoding_problem(name: str) -> str:
@@ -51,6 +56,11 @@ def text_problem(text: str) -> str:
 def display_name(path: str | Path) -> str:
     """The name to print for ``path`` in messages."""
     return "<stdin>" if str(path) == STANDARD_STREAM else str(path)
+
+
+def has_returns_inside(line: str) -> bool:
+    """Whether carriage returns stand inside a line, not just at its edges: the ends of old Mac lines."""
+    return "\r" in line and "\r" in line.strip("\r")
 
 
 def require_file(path: str | Path, what: str = "file") -> Path:
@@ -264,7 +274,8 @@ def read_lines(
 
     Raises:
         UsageError: the file cannot be opened or the encoding is unknown.
-        DataError: bytes that do not decode (``file:line``), or a damaged compressed file.
+        DataError: bytes that do not decode (``file:line``), a file whose lines all end at carriage returns alone, or a
+            damaged compressed file.
     """
     try:
         codec = codecs.lookup(encoding)
@@ -284,6 +295,8 @@ def read_lines(
         for number, line in enumerate(lines, start=1):
             if number == 1 and line.startswith("\ufeff"):
                 line = line[1:]
+            if number == 1 and not line.endswith("\n") and has_returns_inside(line):  # nor is there another line
+                raise DataError(f"{name}:1: {RETURNS_INSIDE.format(number=1)}")
             yield line.removesuffix("\n").removesuffix("\r")
     except UnicodeError as error:
         raise DataError(

@@ -242,12 +242,14 @@ class Detection:
         evidence: a phrase that says why, for people.
         ill_formed: for each scheme, how many transitions between neighbouring tags it does not allow.
         unknown: tags that belong to no scheme, with their counts (``PER``, ``B_PER``).
+        n_tags: how many different tags there are.
     """
 
     scheme: str
     evidence: str
     ill_formed: dict[str, int]
     unknown: dict[str, int]
+    n_tags: int = 0
 
 
 # What is more likely a prefixed tag gone wrong than a label: B_PER, B-, PER-B.
@@ -255,6 +257,11 @@ _NEARLY_PREFIXED = re.compile(r"[BIMELSU][-_:/|]|.*[-_][BIMELSU]\Z")
 
 # Where several schemes fit equally well, the earlier one is meant.
 _PREFERENCE = ("iob2", "iob1", "bioes", "bmes")
+
+
+def is_nearly_prefixed(tag: str) -> bool:
+    """Whether a tag is more likely a prefix and a label gone wrong than a label: B_PER, B-, PER-B."""
+    return _NEARLY_PREFIXED.match(tag) is not None
 
 
 def labels_of(tags: Iterable[str], scheme: str) -> list[str]:
@@ -277,10 +284,10 @@ def detect(sequences: Iterable[Sequence[str]]) -> Detection:
             used[current] += count
     unknown = {tag: count for tag, count in sorted(used.items()) if not has_prefix(tag)}
     forbidden = {scheme: _forbidden(transitions, scheme) for scheme in _PREFERENCE}
-    if unknown and OUTSIDE in used and len(used) == len(unknown) + 1 and not any(map(_NEARLY_PREFIXED.match, unknown)):
-        return Detection("none", "no tag has a prefix such as B- or I-, and some are O", forbidden, unknown)
+    if unknown and OUTSIDE in used and len(used) == len(unknown) + 1 and not any(map(is_nearly_prefixed, unknown)):
+        return Detection("none", "no tag has a prefix such as B- or I-, and some are O", forbidden, unknown, len(used))
     scheme = min(_PREFERENCE, key=lambda name: forbidden[name])
-    return Detection(scheme, _evidence(used, scheme, forbidden), forbidden, unknown)
+    return Detection(scheme, _evidence(used, scheme, forbidden), forbidden, unknown, len(used))
 
 
 def _forbidden(transitions: Counter[tuple[str | None, str | None]], scheme: str) -> int:

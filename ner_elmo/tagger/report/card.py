@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ner_elmo.tagger.report.scores import most_frequent_in
+from ner_elmo.text.formats.labels import MANY_LABELS, listed
 from ner_elmo.text.tag_scheme import TOKEN, labels_of
 
 
@@ -14,7 +16,7 @@ def model_card(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> str
     lines = [
         "# A tagger of tokens" if _is_of_tokens(report) else "# A named-entity tagger",
         "",
-        f"{'Tags' if _is_of_tokens(report) else 'Labels'}: {', '.join(labels)}. "
+        f"{'Tags' if _is_of_tokens(report) else 'Labels'}: {listed(labels, 30 if len(labels) <= MANY_LABELS else 3)}. "
         f"Made by `ner-elmo train-tagger` (ner-elmo {report['versions']['ner-elmo']}).",
         "",
         "    ner-elmo tag input.txt -m THIS_FOLDER",
@@ -51,7 +53,8 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
     lines = ["| part | label | precision | recall | F1 | entities |", "|---|---|---|---|---|---|"]
     for part, scores in report["scores"].items():
         support = sum(row["support"] for row in scores["labels"].values())
-        rows = {"all": {**scores, "support": support}, **scores["labels"]}
+        shown = {label: scores["labels"][label] for label in most_frequent_in([report], part)}
+        rows = {"all": {**scores, "support": support}, **shown}
         for label, row in rows.items():
             figures = " | ".join(f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
             lines.append(f"| {part} | {label} | {figures} | {row['support']:,} |")

@@ -21,7 +21,7 @@ from ner_elmo.pages.charts import (
     whisker,
 )
 from ner_elmo.tagger.report.errors import LENGTHS
-from ner_elmo.tagger.report.scores import Counts
+from ner_elmo.tagger.report.scores import Counts, most_frequent_in
 
 WIDTH = 440  # of a picture, in pixels: narrow enough for its words to be read on a phone
 _LEFT, _RIGHT, _TOP, _PANEL, _BOTTOM = 46, 12, 34, 190, 42
@@ -68,7 +68,7 @@ def _curve(reports: Reports, figure: str, title: str, factor: float = 1.0) -> st
 
 def f1_by_label(reports: Reports, part: str) -> str:
     """F1 of each label, and of all, with its interval where the report has one."""
-    labels = sorted({label for report in reports.values() for label in report["scores"][part]["labels"]})
+    labels = most_frequent_in(reports.values(), part)
     rows = {}
     for name, report in reports.items():
         scores, intervals = report["scores"][part], report.get("analysis", {}).get(part, {}).get("intervals", {})

@@ -31,6 +31,8 @@ _UNTOLD = {
     "keep_softmax",
     "encoding",
     "column",
+    "token_column",
+    "header",
     "comments",
     "text",
 }

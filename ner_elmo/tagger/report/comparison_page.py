@@ -9,6 +9,7 @@ from ner_elmo.pages.page import Block, Heading, Paragraph, Pictures, Table
 from ner_elmo.tagger.report import charts
 from ner_elmo.tagger.report.comparison import FIGURES, Run
 from ner_elmo.tagger.report.page import length_table, percent
+from ner_elmo.tagger.report.scores import most_frequent_in
 from ner_elmo.tagger.report.significance import N_PAIRED_RESAMPLES
 
 
@@ -68,7 +69,7 @@ def picture_blocks(runs: Sequence[Run], part: str) -> Iterator[Block]:
     counted = {name: report for name, report in reports.items() if part in report.get("analysis", {})}
     yield Heading("F1 by label and by length of the entity")
     yield Pictures([svg for svg in (charts.f1_by_label(reports, part), charts.f1_by_length(counted, part)) if svg])
-    labels = sorted({label for report in reports.values() for label in report["scores"][part]["labels"]})
+    labels = most_frequent_in(reports.values(), part)
     yield Table(["F1", *labels], [[name, *_label_f1(report, part, labels)] for name, report in reports.items()])
     if counted:
         yield length_table(counted, part)

@@ -12,7 +12,7 @@ from typing import Any
 from ner_elmo.pages.page import Block, Heading, Item, Paragraph, Pictures, Piece, Table
 from ner_elmo.tagger.report import charts as charts
 from ner_elmo.tagger.report.errors import LENGTHS, ErrorExample, Recurring
-from ner_elmo.tagger.report.scores import Counts
+from ner_elmo.tagger.report.scores import MOST_ROWS, Counts, most_frequent_in
 from ner_elmo.text.tag_scheme import TOKEN, Span
 
 _CONTEXT = 12  # tokens shown on either side of an error
@@ -144,12 +144,17 @@ def _by_label(report: Mapping[str, Any], part: str) -> Iterator[Block]:
         intervals = report["analysis"][scored]["intervals"]
         support = sum(row["support"] for row in scores["labels"].values())
         rows = [_score_row("all", {**scores, "support": support}, intervals.get("f1"))]
-        rows += [
-            _score_row(label, row, intervals.get("labels", {}).get(label)) for label, row in scores["labels"].items()
-        ]
+        shown = most_frequent_in([report], scored)
+        rows += [_score_row(label, scores["labels"][label], intervals.get("labels", {}).get(label)) for label in shown]
+        if len(shown) < len(scores["labels"]):
+            yield Paragraph(_only_most_frequent(len(scores["labels"])))
         yield Table(["label", "precision", "recall", "F1", "95 % interval", "entities"], rows, caption=scored)
     n = report["analysis"][part]["intervals"].get("resamples", 0)
     yield Paragraph(f"Intervals: bootstrap over the sentences, {n:,} drawings, percentiles 2.5 and 97.5.")
+
+
+def _only_most_frequent(n_labels: int) -> str:
+    return f"Of {n_labels:,} labels the {MOST_ROWS} most frequent are shown; report.json has all."
 
 
 def _score_row(label: str, scores: Mapping[str, Any], ends: Sequence[float] | None) -> list[str]:
@@ -159,16 +164,20 @@ def _score_row(label: str, scores: Mapping[str, Any], ends: Sequence[float] | No
 
 def _confusion(report: Mapping[str, Any], part: str) -> Iterator[Block]:
     confusion = report["analysis"][part]["confusion"]
-    labels, same, other = confusion["labels"], confusion["same_bounds"], confusion["other_bounds"]
+    every, same, other = confusion["labels"], confusion["same_bounds"], confusion["other_bounds"]
+    labels = most_frequent_in([report], part) if len(every) > MOST_ROWS else every
+    numbers = [every.index(label) for label in labels]
     yield Heading("Labels taken for one another")
+    if len(labels) < len(every):
+        yield Paragraph(_only_most_frequent(len(every)))
     rows, shades = [], []
-    for i, label in enumerate(labels):
-        values = [same[i][j] + other[i][j] for j in range(len(labels))] + [confusion["missed"][i]]
+    for i, label in zip(numbers, labels, strict=True):
+        values = [same[i][j] + other[i][j] for j in numbers] + [confusion["missed"][i]]
         total = max(1, sum(values))
-        cells = [_cell(same[i][j], other[i][j]) for j in range(len(labels))] + [f"{confusion['missed'][i]:,}"]
+        cells = [_cell(same[i][j], other[i][j]) for j in numbers] + [f"{confusion['missed'][i]:,}"]
         rows.append([label, *cells])
         shades.append([min(0.6, (value / total) ** 0.5 * 0.6) for value in values])
-    rows.append(["none (spurious)", *(f"{number:,}" for number in confusion["spurious"]), ""])
+    rows.append(["none (spurious)", *(f"{confusion['spurious'][j]:,}" for j in numbers), ""])
     shades.append([0.0] * (len(labels) + 1))
     header = ["gold ↓ predicted →", *labels, "none (missed)"]
     yield Table(header, rows, caption=f"Entities of {part}", shades=shades)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ner_elmo.text.formats.labels import looks_like_words
 from ner_elmo.text.tag_scheme import TOKEN, Span, tags
 
 
@@ -36,17 +39,14 @@ class Counts(NamedTuple):
         return 2 * self.correct / total if total else 0.0
 
 
+MOST_ROWS = 50  # labels in tables and pictures
 SentenceCounts = dict[str, Counts]
 
 
 def count_sentence(gold: Sequence[Span], predicted: Sequence[Span]) -> SentenceCounts:
     """The counts of one sentence, by label."""
-    correct = set(gold) & set(predicted)
-    labels = sorted({span.label for span in (*gold, *predicted)})
-    return {
-        label: Counts(*(sum(span.label == label for span in group) for group in (gold, predicted, correct)))
-        for label in labels
-    }
+    groups = [Counter(span.label for span in group) for group in (gold, predicted, set(gold) & set(predicted))]
+    return {label: Counts(*(group[label] for group in groups)) for label in sorted(groups[0] | groups[1])}
 
 
 def count(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> list[SentenceCounts]:
@@ -107,7 +107,35 @@ def seqeval_report(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[
         return "no entities, neither in the data nor predicted\n"
     gold_tags = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(gold, lengths, strict=True)]
     found_tags = [tags(sentence, n_tokens, "iob2") for sentence, n_tokens in zip(predicted, lengths, strict=True)]
-    return str(classification_report(gold_tags, found_tags, digits=4, zero_division=0))
+    report = str(classification_report(gold_tags, found_tags, digits=4, zero_division=0))
+    labels = Counter(span.label for sentence in gold for span in sentence)
+    return _with_most_frequent(report.split("\n"), labels)
+
+
+def _with_most_frequent(lines: list[str], labels: Counter[str]) -> str:
+    """seqeval's lines, of very many labels those of the most frequent."""
+    head, rows, averages = lines[:2], lines[2:-5], lines[-5:]
+    if len(rows) > MOST_ROWS:
+        kept = set() if looks_like_words(labels) else set(most_frequent(labels))
+        rows = [row for row in rows if re.sub(r"( +[0-9.]+){4}$", "", row).strip() in kept]
+        rows.append(
+            f"... and {len(lines) - 7 - len(rows):,} {'more labels' if rows else 'labels, which look like words'}"
+        )
+    return "\n".join([*head, *rows, *averages])
+
+
+def most_frequent(support: Mapping[str, int]) -> list[str]:
+    """All labels in alphabetical order; of very many the most frequent."""
+    return sorted(sorted(support, key=lambda label: (-support[label], label))[:MOST_ROWS])
+
+
+def most_frequent_in(reports: Iterable[Mapping[str, Any]], part: str) -> list[str]:
+    """The same of the labels in the scores of reports."""
+    support: Counter[str] = Counter()
+    for report in reports:
+        for label, row in report["scores"][part]["labels"].items():
+            support[label] = max(support[label], row["support"])
+    return most_frequent(support)
 
 
 def counts_as_data(sentences: Sequence[SentenceCounts]) -> list[dict[str, list[int]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,8 +32,10 @@ from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import MEAN_MIX, NetworkSettings, TaggerOptions
 from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, require_files
 from ner_elmo.tagger.training.protocol import protocol_of
-from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts
+from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
 from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus
+from ner_elmo.text.formats.labels import counted as counted_labels
+from ner_elmo.text.formats.labels import listed
 from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
@@ -76,7 +79,9 @@ def prepare(
     corpora = load_corpora(config, bilm)
     parts = sample(_split(corpora, config, report))
     learned = parts["train"] + (parts.get("dev", []) if config.train_with_dev else [])
-    labels = sorted({span.label for sentence in learned for span in sentence.spans})
+    frequencies = Counter(span.label for sentence in learned for span in sentence.spans)
+    require_learnable(frequencies, corpora["train"].name, config.reading(), corpora["train"].scheme)
+    labels = sorted(frequencies)
     if not labels:
         raise DataError(f"{config.train}: found no entity, expected some to learn from; is another --column meant?")
     _warn_about_unknown_labels(parts, labels, report)
@@ -143,11 +148,14 @@ def _check_layers(layers: Sequence[int], n_layers: int) -> list[int]:
 
 def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> dict[str, list[LabelledSentence]]:
     """The sentences of each part; dev is held out from train where no file was given for it."""
+    holds_out = "dev" not in corpora and not config.train_with_dev
+    if holds_out and len(corpora["train"].sentences) == 1 and (found := unbroken_in(corpora["train"])):
+        raise DataError(f"{corpora['train'].name}:{found[0].line}: {found[0].message}")
     for corpus in corpora.values():
-        for message in summary_of_problems(corpus.name, corpus.warnings):
+        for message in summary_of_problems(corpus.name, [*corpus.warnings, *unbroken_in(corpus)]):
             warning(report, message)
     parts = {part: corpus.sentences for part, corpus in corpora.items()}
-    if "dev" in parts or config.train_with_dev:
+    if not holds_out:
         return parts
     train: list[LabelledSentence] = []
     dev: list[LabelledSentence] = []
@@ -167,7 +175,7 @@ def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels:
     for part, sentences in parts.items():
         unknown = sorted({span.label for sentence in sentences for span in sentence.spans} - set(labels))
         if unknown:
-            message = f"{part} has labels that train lacks ({', '.join(unknown)}); they count as missed"
+            message = f"{part} has labels that train lacks ({listed(unknown)}); they count as missed"
             warning(report, message)
 
 
@@ -180,8 +188,7 @@ def _warn_about_dev(n_sentences: int, config: TaggerConfig, report: Report) -> N
 def _show_data(parts: dict[str, list[LabelledSentence]], what: str, report: Report) -> None:
     """What each part holds, and which of its sentences stand in an earlier part, too: ``check`` in brief."""
     for part in check_parts(parts.items()):
-        labels = ", ".join(f"{label} {count:,}" for label, count in sorted(part.entities.items()))
-        counted_entities = f"{sum(part.entities.values()):,} {what} ({labels})"
+        counted_entities = f"{sum(part.entities.values()):,} {what} ({counted_labels(part.entities)})"
         note(report, f"{part.file}: {part.sentences:,} sentences, {part.tokens:,} tokens, {counted_entities}")
         for kind, said in ((SHARED, "stand in an earlier part, too"), (CONFLICT, "have other entities elsewhere")):
             lines = [problem.line for problem in part.warnings if problem.kind == kind]

@@ -36,6 +36,7 @@ def protocol_of(
     return {
         "data": data,
         "column": config.column,
+        "token_column": config.token_column or 0,
         "dev": _origin_of_dev(config),
         "trained_on_dev": config.train_with_dev,
         "seeds": list(config.seeds),

@@ -18,17 +18,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.files import read_lines, replace_directory, replace_file, require_file
-from ner_elmo.text.formats.brat_notes import note_of, read_note
+from ner_elmo.text.files import (
+    RETURNS_INSIDE,
+    read_lines,
+    replace_directory,
+    replace_file,
+    require_file,
+)
+from ner_elmo.text.formats.brat_notes import note_of, read_note, shown_label
 from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.conll_units import LAYOUT, packed_plain
 from ner_elmo.text.formats.jsonl import Unit, checked, dumped, is_failed, without_overlaps
+from ner_elmo.text.formats.labels import label_fault
 from ner_elmo.text.formats.standoff import in_pieces
 
 TEXT, ANNOTATIONS, KEYS = ".txt", ".ann", ".units.jsonl"
 _ENTITY = re.compile(r"(T[^\t]*)\t(\S+) ([0-9]+ [0-9]+(?:;[0-9]+ [0-9]+)*)(?:\t(.*))?\Z", re.DOTALL)
 _NOTE = re.compile(r"#[^\t]*\tAnnotatorNotes (\S+)(?:\t(.*))?\Z", re.DOTALL)
 _TRIGGER = re.compile(r"E[^\t]*\t[^\s:]+:(\S+)")
+_LINE_AFTER_RETURN = re.compile(r"\r+(?:[TREAMN#][0-9]+|\*)\t")  # an entity's text may hold carriage returns itself
 _OTHER_KINDS = {
     "R": "relation",
     "E": "event",
@@ -122,6 +130,8 @@ def _read_pair(path: Path, notices: list[str], reading: Reading) -> _Text:
 def _read_annotations(path: Path, text: str, notices: list[str], reading: Reading) -> list[dict[str, Any]]:
     """The entities in order, with what notes say of them; whatever else is there is counted and named."""
     lines = list(enumerate(read_lines(path), start=1))
+    if inside := next((number for number, line in lines if _LINE_AFTER_RETURN.search(line)), 0):
+        raise DataError(f"{path}:{inside}: {RETURNS_INSIDE.format(number=inside)}")
     triggers = {match[1] for _, line in lines if (match := _TRIGGER.match(line))}
     left_out: dict[str, list[int]] = {}
     found: dict[str, tuple[int, dict[str, Any]]] = {}
@@ -170,7 +180,13 @@ def _counted(what: str, numbers: list[int]) -> str:
 
 
 def _annotate(entity: dict[str, Any], said: dict[str, Any]) -> None:
-    """Add what a note says; where there are several, their texts stand one below the other."""
+    """Add what a note says; where there are several, their texts stand one below the other.
+
+    A label of several words holds as long as the entity has the one that was written for it.
+    """
+    label = said.pop("label", None)
+    if isinstance(label, str) and label_fault(label) is None and shown_label(label) == entity["label"]:
+        entity["label"] = label
     if isinstance(entity.get("note"), str) and isinstance(said.get("note"), str):
         said = {**said, "note": f"{entity['note']}\n{said['note']}"}
     entity.update(said)
@@ -390,7 +406,7 @@ def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:
 
 def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[str]) -> None:
     counts: Counter[str] = Counter()
-    any_keys = any_return = False
+    any_keys = any_return = any_words = False
     offset = 0
     with ExitStack() as stack:
         names = [stack.enter_context(replace_file(file)) for file in files_of(path)]
@@ -404,6 +420,7 @@ def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[
             shown = [entity for entity in value.get("entities", []) if _can_show(entity)]
             for entity in shown:
                 annotations.write(_entity_lines(entity, offset, counts))
+                any_words = any_words or " " in entity["label"]
             others = _other_keys(value, shown)
             keys.write(dumped({"length": len(text), "keys": others}) + "\n")
             any_keys = any_keys or bool(others)
@@ -411,6 +428,8 @@ def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[
             offset += len(text + line_end)
     if not any_keys:
         path.with_suffix(KEYS).unlink()
+    if any_words:
+        notices.append("labels of several words have _ for their blanks in BRAT; notes keep them as they were")
     if any_return:
         notices.append(
             f"{path}: has carriage returns before line ends, of which BRAT makes one character: its offsets shift"
@@ -441,7 +460,7 @@ def _entity_lines(entity: dict[str, Any], offset: int, counts: Counter[str]) -> 
             offsets.append(f"{start} {start + len(piece)}")
         start += len(piece) + 1
     counts["T"] += 1
-    lines = f"T{counts['T']}\t{entity['label']} {';'.join(offsets)}\t{' '.join(pieces)}\n"
+    lines = f"T{counts['T']}\t{shown_label(entity['label'])} {';'.join(offsets)}\t{' '.join(pieces)}\n"
     if note := note_of(entity):
         counts["#"] += 1
         lines += f"#{counts['#']}\tAnnotatorNotes T{counts['T']}\t{note}\n"

@@ -21,6 +21,8 @@ _SCORE = re.compile(r"score=([0-9.eE+-]+)(?: |\Z)")
 def note_of(entity: dict[str, Any]) -> str:
     """The note for an entity; empty if its score is 1 and there is nothing else to say."""
     others = {key: value for key, value in entity.items() if key not in KEYS}
+    if shown_label(entity["label"]) != entity["label"]:
+        others["label"] = entity["label"]
     pieces = [] if entity["score"] == 1.0 else [f"score={entity['score']!r}"]
     if set(others) == {"note"} and _is_plain(others["note"]):
         pieces.append(others["note"])
@@ -29,8 +31,13 @@ def note_of(entity: dict[str, Any]) -> str:
     return " ".join(pieces)
 
 
+def shown_label(label: str) -> str:
+    """A label as BRAT can hold it, with ``_`` for blanks; the note keeps the other one."""
+    return label.replace(" ", "_")
+
+
 def read_note(note: str) -> dict[str, Any]:
-    """The keys of an entity that a note says: ``score`` if it has one, ``note``, others."""
+    """The keys of an entity that a note says: ``score`` if it has one, ``note``, others; a ``label`` of words."""
     found: dict[str, Any] = {}
     note = note.strip()
     match = _SCORE.match(note)
@@ -64,11 +71,11 @@ def _number(text: str) -> float | None:
 
 
 def _leading_object(note: str) -> tuple[dict[str, Any], str]:
-    """The JSON object that a note begins with, without an entity's own keys, and what comes after it."""
+    """The JSON object that a note begins with, without an entity's own keys but the label, and what comes after it."""
     if not note.startswith("{"):
         return {}, note
     try:
         value, end = json.JSONDecoder().raw_decode(note)
     except (ValueError, RecursionError):
         return {}, note
-    return {key: item for key, item in value.items() if key not in KEYS}, note[end:].strip()
+    return {key: item for key, item in value.items() if key not in KEYS or key == "label"}, note[end:].strip()

@@ -13,11 +13,15 @@ from typing import Any, NamedTuple
 from ner_elmo.errors import DataError
 from ner_elmo.text.files import display_name
 from ner_elmo.text.formats.conll import Reading
-from ner_elmo.text.formats.corpus import LabelledSentence, Located, open_corpus
+from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, Located, open_corpus
+from ner_elmo.text.formats.labels import MOST_LABELS, listed, looks_like_words, plain
 from ner_elmo.text.formats.problems import Problem
-from ner_elmo.text.tag_scheme import Span
+from ner_elmo.text.tag_scheme import TOKEN, Span, is_nearly_prefixed
 
 REPEATED, SHARED, CONFLICT, NEW_LABEL = "repeated sentence", "sentence shared", "conflicting labels", "new label"
+LONG = 1000  # tokens of a sentence that is more likely several without breaks
+LONG_ALONE = 100  # the same, of a file's only one
+_SHOWN = 5  # entities of a sentence
 
 
 @dataclass
@@ -75,6 +79,7 @@ class CrossCheck:
         self._seen: dict[bytes, _Seen] = {}
         self._first = ""
         self._labels: set[str] = set()
+        self._listed = ""  # the first file's labels, once they are asked for
         self._characters: set[str] = set()
 
     def begin(self, report: FileReport) -> None:
@@ -90,9 +95,10 @@ class CrossCheck:
                 self._characters.update(token)
         elif self._characters:
             report.unseen.update(char for token in sentence.tokens for char in set(token) - self._characters)
-            for label in sorted({span.label for span in sentence.spans} - self._labels - set(report.entities)):
-                expected = f"one of {self._first}: {', '.join(sorted(self._labels))}" if self._labels else "none"
-                report.add(Problem(line, NEW_LABEL, f"found label {label}, expected {expected}", is_error=False))
+            new = {label for label in (span.label for span in sentence.spans) if label not in self._labels}
+            for label in sorted(label for label in new if label not in report.entities):
+                message = f"found label {plain(label)}, expected {self._expected_labels()}"
+                report.add(Problem(line, NEW_LABEL, message, is_error=False))
         key = hashlib.blake2b("\n".join(sentence.tokens).encode("utf-8", "surrogatepass"), digest_size=16).digest()
         before = self._seen.setdefault(key, _Seen(report.file, line, sentence.spans))
         if (before.file, before.line) == (report.file, line) and before.spans is sentence.spans:
@@ -109,6 +115,11 @@ class CrossCheck:
             message = f"found {found} in {words}, expected {expected} as at {before.file}:{before.line}"
             report.add(Problem(line, CONFLICT, message, is_error=False))
 
+    def _expected_labels(self) -> str:
+        if not self._listed:
+            self._listed = f"one of {self._first}: {listed(sorted(self._labels))}" if self._labels else "none"
+        return self._listed
+
 
 def check_files(paths: Sequence[str | Path], reading: Reading) -> list[FileReport]:
     """Check labelled files; the first is what the others, such as dev and test, are compared with.
@@ -124,6 +135,7 @@ def check_file(path: str | Path, reading: Reading, cross: CrossCheck) -> FileRep
     """Check one labelled file, in memory that does not grow with its size but for a record of each sentence."""
     report = FileReport(display_name(path))
     cross.begin(report)
+    long: list[tuple[int, int]] = []
     try:
         source = open_corpus(path, reading, report.add)
         report.scheme, report.evidence = source.scheme, source.evidence
@@ -131,13 +143,62 @@ def check_file(path: str | Path, reading: Reading, cross: CrossCheck) -> FileRep
             cross.sentence(located, report)
             report.sentences += 1
             report.tokens += len(located.sentence.tokens)
+            if len(located.sentence.tokens) >= LONG:
+                long.append((located.line, len(located.sentence.tokens)))
             report.longest = max(report.longest, (len(located.sentence.tokens), located.line), key=lambda pair: pair[0])
             report.entities.update(span.label for span in located.sentence.spans)
     except DataError as error:
         report.add(_as_problem(error, report.file))
+    if report.sentences == 1 and report.longest[0] >= LONG_ALONE:
+        long = [(report.longest[1], report.longest[0])]
+    for problem in (*unbroken(long, report.sentences), *_doubtful_labels(report.entities, reading, report.scheme)):
+        report.add(problem)
     report.errors.sort(key=lambda problem: problem.line)
     report.warnings.sort(key=lambda problem: problem.line)
     return report
+
+
+def unbroken(long: Iterable[tuple[int, int]], n_sentences: int) -> list[Problem]:
+    """Warnings of sentences that are too long to be any, given by line and number of tokens."""
+    expected = "expected blank lines between sentences"
+    one = "1 sentence" if n_sentences == 1 else "a sentence"
+    return [
+        Problem(line, "unbroken text", f"found {one} of {n_tokens:,} tokens, {expected}", is_error=False)
+        for line, n_tokens in long
+    ]
+
+
+def unbroken_in(corpus: Corpus) -> list[Problem]:
+    """The same of a corpus in memory."""
+    least = LONG_ALONE if len(corpus.sentences) == 1 else LONG
+    lengths = zip(corpus.lines, (len(sentence.tokens) for sentence in corpus.sentences), strict=True)
+    return unbroken([(line, n_tokens) for line, n_tokens in lengths if n_tokens >= least], len(corpus.sentences))
+
+
+def _doubtful_labels(labels: Counter[str], reading: Reading, scheme: str) -> list[Problem]:
+    """That there are more labels than anybody means: an error beyond what a tagger learns."""
+    wrong = [label for label in labels if scheme in ("none", TOKEN) and is_nearly_prefixed(label)]
+    if wrong:
+        found = f"found label {plain(sorted(wrong)[0])}, which looks like a prefix and a label"
+        return [Problem(1, "labels", f"{found}, expected B-PER for such", is_error=False)]
+    if not looks_like_words(labels):
+        return []
+    where = "labels look" if scheme == SPANS else f"column {reading.column} looks"
+    found = f"found {len(labels):,} different {'tags' if scheme == TOKEN else 'labels'}, expected some tens"
+    advice = "" if scheme == SPANS else "; is another column meant (--column N)?"
+    message = f"{found}: {where} like words, not labels{advice}"
+    return [Problem(1, "labels", message, is_error=len(labels) > MOST_LABELS)]
+
+
+def require_learnable(labels: Counter[str], name: str, reading: Reading, scheme: str) -> None:
+    """Hold the labels of training data to what can be learned.
+
+    Raises:
+        DataError: there are thousands of them.
+    """
+    for problem in _doubtful_labels(labels, reading, scheme):
+        if problem.is_error:
+            raise DataError(f"{name}: {problem.message}")
 
 
 def check_parts(parts: Iterable[tuple[str, Sequence[LabelledSentence]]]) -> list[FileReport]:
@@ -172,4 +233,5 @@ def _beginning(sentence: LabelledSentence) -> str:
 
 def _entities(spans: Sequence[Span]) -> str:
     """``PER 0-2, LOC 4-5``: labels with token numbers."""
-    return ", ".join(f"{span.label} {span.start}-{span.end}" for span in spans) or "no entity"
+    shown = ", ".join(f"{plain(span.label, 20)} {span.start}-{span.end}" for span in spans[:_SHOWN])
+    return (f"{shown} ... and {len(spans) - _SHOWN:,} more" if len(spans) > _SHOWN else shown) or "no entity"

@@ -19,7 +19,7 @@ from ner_elmo.text import tag_scheme
 from ner_elmo.text.documents import Token
 from ner_elmo.text.files import read_lines
 from ner_elmo.text.formats.conll import ConllFile, TaggedSentence
-from ner_elmo.text.formats.conll_tags import check_tags, find_scheme
+from ner_elmo.text.formats.conll_tags import TagCheck
 from ner_elmo.text.formats.jsonl import Unit, checked, dumped, is_failed
 from ner_elmo.text.tag_scheme import Span
 
@@ -69,7 +69,7 @@ def read_units(file: ConllFile, path: Path) -> Iterator[Unit]:
     Raises:
         DataError: the two do not fit one another; otherwise as :meth:`ConllFile.sentences`.
     """
-    detection = find_scheme(file)
+    tags = TagCheck(file)
     sentences = iter(file.sentences())
     for number, line in enumerate(read_lines(path), start=1):
         value, tokens, spans = _record(path, number, line)
@@ -81,10 +81,10 @@ def read_units(file: ConllFile, path: Path) -> Iterator[Unit]:
             sentence = next(sentences, None)
             _require_same(sentence, [value["text"][start:end] for start, end in placed], file, path, number)
             assert sentence is not None
-            check_tags(sentence, detection, file.report)
+            tags.check(sentence)
             entities += [
                 {"start": placed[span.start][0], "end": placed[span.end - 1][1], "label": span.label}
-                for span in tag_scheme.read_tags(sentence.tags, detection.scheme)
+                for span in tag_scheme.read_tags(sentence.tags, tags.scheme)
             ]
         yield Unit(
             path.name, number, checked(path.name, number, {**value, "entities": _with_keys(entities, value, spans)})
@@ -124,8 +124,8 @@ def _require_same(
 
 
 def _fitting(token: str) -> str:
-    """A token as far as columns can hold it: what would end one stands there as ``_``."""
-    return token.translate(dict.fromkeys(map(ord, " \t\n"), "_"))
+    """What columns keep of a token whatever their separators: all but blanks, and ``_`` in their place."""
+    return "".join(token.replace("_", " ").split())
 
 
 def _with_keys(entities: list[dict[str, Any]], value: dict[str, Any], spans: list[list[int]]) -> list[dict[str, Any]]:

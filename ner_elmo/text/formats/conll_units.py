@@ -2,9 +2,9 @@
 
 The text is the tokens joined by blanks; ``tokens`` says where they are. What else the lines hold is the unit's
 *layout*, under the key ``conll``, left out if it is the plain one: ``token<TAB>tag`` lines and a blank line after them.
-It is a list of lines: a string is a line that holds no token (a break, ``-DOCSTART-``, a comment); a list is a token's
-line, ``[between token and tag]`` or ``[before the token, between, after the tag]``; and a number n stands for n further
-lines like the one before.
+It is a list of lines: a string is a line that holds no token (a break, ``-DOCSTART-``, a comment, a header); a list is
+a token's line, ``[between token and tag]`` or ``[before the token, between, after the tag]``, with a fourth item,
+``true``, where the tag stands before the token; and a number n stands for n further lines like the one before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ner_elmo.errors import DataError
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import LineWriter
 from ner_elmo.text.formats.conll import DOCUMENT_START, Around, ConllFile, Row, TaggedSentence, is_break
-from ner_elmo.text.formats.conll_tags import check_tags, find_scheme
+from ner_elmo.text.formats.conll_tags import TagCheck
 from ner_elmo.text.formats.jsonl import Unit, checked
 
 LAYOUT = "conll"
@@ -34,14 +34,14 @@ def read_units(file: ConllFile) -> Iterator[Unit]:
     Raises:
         DataError: a label that is not a word; otherwise as :meth:`ConllFile.sentences`.
     """
-    detection = find_scheme(file)
+    tags = TagCheck(file)
     for rows in _sentences(file):
         tokens = [row for row in rows if row.kind == "token"]
         sentence = TaggedSentence(
             [row.token for row in tokens], [row.tag for row in tokens], [row.number for row in tokens]
         )
-        check_tags(sentence, detection, file.report)
-        value = _joined(sentence.tokens, tag_scheme.read_tags(sentence.tags, detection.scheme))
+        tags.check(sentence)
+        value = _joined(sentence.tokens, tag_scheme.read_tags(sentence.tags, tags.scheme))
         layout: Layout = [file.around(row) if row.kind == "token" else _kept(row.line) for row in rows]
         if layout != plain_layout([len(tokens)]):
             value[LAYOUT] = _packed(layout)
@@ -98,7 +98,7 @@ def _packed(layout: Layout) -> list[Any]:
         if isinstance(entry, str):
             packed += [entry] * n_lines
         else:
-            packed.append([entry.between] if not (entry.before or entry.after) else list(entry))
+            packed.append(_pieces(entry))
             packed += [n_lines - 1] if n_lines > 1 else []
     return packed
 
@@ -121,7 +121,16 @@ def _unpacked(packed: Any, n_tokens: int) -> Layout | None:
     return None if left else layout
 
 
+def _pieces(around: Around) -> list[Any]:
+    if around.tag_first:
+        return list(around)
+    return [around.between] if not (around.before or around.after) else list(around[:3])
+
+
 def _around(entry: Any) -> Around | None:
+    if isinstance(entry, list) and len(entry) == 4 and entry[3] is True:
+        plain = _around(entry[:3])
+        return None if plain is None else plain._replace(tag_first=True)
     if not (isinstance(entry, list) and all(isinstance(piece, str) and "\n" not in piece for piece in entry)):
         return None
     return Around("", entry[0], "") if len(entry) == 1 else Around(*entry) if len(entry) == 3 else None
@@ -153,6 +162,9 @@ class UnitWriter:
                 continue
             if index in starts and self._in_sentence:
                 self._lines.write("")
+            if " " in tags[index] and "\t" not in entry.between:
+                found = f"found label {tags[index]!r}, which columns separated by blanks cannot hold"
+                raise DataError(f"{unit.name}:{unit.line}: {found}, expected a label without blanks")
             line = entry.line(_fitting(tokens[index], entry), tags[index])
             if is_break(line):
                 found = f"found the token {tokens[index]!r}, which CoNLL files cannot hold"
@@ -172,6 +184,7 @@ class UnitWriter:
 
 
 def _fitting(token: str, around: Around) -> str:
-    """A token with ``_`` for what would end its column."""
-    separators = "\t\n" if "\t" in around.between else " \t\n"
-    return token.translate(dict.fromkeys(map(ord, separators), "_"))
+    """A token with ``_`` for what would end its column, and without blanks at its edges."""
+    separators = "\t\r\n" if "\t" in around.between else " \t\r\n"
+    fitting = (token.strip() or token).translate(dict.fromkeys(map(ord, separators), "_"))
+    return fitting.strip() or fitting

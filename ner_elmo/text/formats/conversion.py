@@ -22,7 +22,7 @@ from ner_elmo.text.documents import Document, Token
 from ner_elmo.text.files import STANDARD_STREAM, LineWriter, display_name, output_stream
 from ner_elmo.text.formats import brat_notes, conll_sidecar, conll_units, jsonl, segmentation
 from ner_elmo.text.formats.conll import COMMENT, ConllFile, Reading, Row, TaggedSentence, write_conll
-from ner_elmo.text.formats.conll_tags import check_tags, find_scheme
+from ner_elmo.text.formats.conll_tags import TagCheck
 from ner_elmo.text.formats.corpus import LOOKED_AT
 from ner_elmo.text.formats.jsonl import Unit
 from ner_elmo.text.formats.output import Output
@@ -102,7 +102,7 @@ def retag(file: ConllFile, scheme: str | None, stream: IO[str]) -> int:
     Raises:
         DataError: a line that cannot be read, a tag that fits no scheme.
     """
-    detection = find_scheme(file)
+    checked = TagCheck(file)
     lines = LineWriter(stream)
     n_changed = 0
     pending: list[Row] = []
@@ -111,10 +111,10 @@ def retag(file: ConllFile, scheme: str | None, stream: IO[str]) -> int:
         tokens = [row for row in pending if row.kind == "token"]
         old = [row.tag for row in tokens]
         numbers = [row.number for row in tokens]
-        check_tags(TaggedSentence([], old, numbers), detection, file.report)
-        if scheme in WITHOUT_PREFIXES and detection.scheme != tag_scheme.TOKEN:
+        checked.check(TaggedSentence([row.token for row in tokens], old, numbers))
+        if scheme in WITHOUT_PREFIXES and checked.scheme != tag_scheme.TOKEN:
             _refuse_doubt(tag_scheme.spans(old), file.name, numbers)
-        new = _new_tags(old, scheme, detection.scheme)
+        new = _new_tags(old, scheme, checked.scheme)
         tags = iter(new)
         for row in pending:
             lines.write(file.around(row).line(row.token, next(tags)) if row.kind == "token" else row.line)
@@ -216,12 +216,21 @@ def _lost(unit: Unit, document: Document) -> Iterator[str]:
         yield TOKENS_GUESSED
     elif len(unit.value["tokens"]) != 1:
         yield "the bounds of units"
+    words = (token for sentence in document.sentences for token in sentence)
+    if any(document.text[token.start : token.end] != _in_columns(document, token) for token in words):
+        yield "blanks at the edges of tokens"
     if not _joins(document.text, [token for sentence in document.sentences for token in sentence]):
         yield "the text between tokens"
     if any(entity.score != 1.0 for entity in document.entities):
         yield "scores"
     if set(unit.value) - UNIT_KEYS or any(set(entity) - ENTITY_KEYS for entity in unit.value["entities"]):
         yield "further keys"
+
+
+def _in_columns(document: Document, token: Token) -> str:
+    """A token without the blanks at its edges, which do not count in columns."""
+    text = document.text[token.start : token.end]
+    return text.strip() or text
 
 
 def _joins(text: str, tokens: Sequence[Token]) -> bool:
@@ -248,11 +257,11 @@ def _to_segmentation(job: Job) -> None:
     if job.kind != "conll":
         raise UsageError(f"--to {job.to}: expected a CoNLL file whose tokens carry their positions in words (我0 们1)")
     file = ConllFile(job.source, replace(job.reading, strip_token=None), job.report)
-    detection = find_scheme(file)
+    checked = TagCheck(file)
     n_words = n_entities = n_cut = 0
     with output_stream(job.target) as stream:
         for sentence in file.sentences():
-            check_tags(sentence, detection, file.report)
+            checked.check(sentence)
             characters, words = _words(sentence, file.name)
             entities = tag_scheme.spans(sentence.tags) if job.to == "lexical" else []
             spans = segmentation.lexical_spans(words, entities)

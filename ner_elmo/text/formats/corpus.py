@@ -13,7 +13,7 @@ from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import display_name
 from ner_elmo.text.formats import jsonl
 from ner_elmo.text.formats.conll import ConllFile, Reading
-from ner_elmo.text.formats.conll_tags import AUTO_SCHEME, ILL_FORMED, check_tags, find_scheme
+from ner_elmo.text.formats.conll_tags import AUTO_SCHEME, ILL_FORMED, TagCheck
 from ner_elmo.text.formats.jsonl import Unit
 from ner_elmo.text.formats.problems import Problem, TellProblem
 from ner_elmo.text.formats.recognition import KINDS, has_own_tokens, recognize
@@ -22,6 +22,7 @@ from ner_elmo.text.formats.standoff import LEFT_OUT, Gathered, Input
 from ner_elmo.text.tag_scheme import Span
 
 LOOKED_AT = 1000  # units, to choose a tokenizer
+
 SPANS = "spans"  # stands for the tag scheme where a file holds entities as such
 
 
@@ -121,14 +122,14 @@ def load_corpus(
 
 def _open_conll(path: str | Path, reading: Reading, report: TellProblem) -> Source:
     file = ConllFile(path, reading, report)
-    detection = find_scheme(file)
-    return Source(file.name, detection.scheme, detection.evidence, _conll_sentences(file, detection))
+    tags = TagCheck(file)
+    return Source(file.name, tags.scheme, tags.detection.evidence, _conll_sentences(file, tags))
 
 
-def _conll_sentences(file: ConllFile, detection: tag_scheme.Detection) -> Iterator[Located]:
+def _conll_sentences(file: ConllFile, tags: TagCheck) -> Iterator[Located]:
     for sentence in file.sentences():
-        check_tags(sentence, detection, file.report)
-        spans = tuple(tag_scheme.read_tags(sentence.tags, detection.scheme))
+        tags.check(sentence)
+        spans = tuple(tag_scheme.read_tags(sentence.tags, tags.scheme))
         yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
 
 

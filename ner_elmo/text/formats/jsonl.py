@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, TypeGuard
 
 from ner_elmo.errors import DataError
 from ner_elmo.text.documents import Document, Entity, Token
-from ner_elmo.text.files import read_lines
+from ner_elmo.text.files import RETURNS_INSIDE, has_returns_inside, read_lines
+from ner_elmo.text.formats.labels import label_fault
 from ner_elmo.text.formats.problems import Problem, TellProblem
 from ner_elmo.text.tag_scheme import Span
 from ner_elmo.text.tokenizer import text_kind
@@ -97,6 +98,9 @@ class _Values:
     def of_lines(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
         for number, line in lines:
             if not line.strip():
+                continue
+            if has_returns_inside(line):
+                self._report(Problem(number, "carriage returns", RETURNS_INSIDE.format(number=number)))
                 continue
             try:
                 value = json.loads(line)
@@ -263,8 +267,10 @@ def _entity(value: Any, text: str) -> dict[str, Any]:
             f"found an entity from {shown(start)} to {shown(end)}, expected offsets of code points within the text's "
             f"{len(text)}"
         )
-    if not isinstance(label, str) or not label or label.split() != [label] or not _is_unicode(label):
+    if not isinstance(label, str):
         raise _Found(f"found label {shown(label)} at {start}-{end}, expected a word such as PER")
+    if fault := label_fault(label):
+        raise _Found(f"{fault} (at {start}-{end})")
     if "text" in value and value["text"] != text[start:end]:
         raise _Found(
             f"found {shown(value['text'])} as the text of {start}-{end}, where {text[start:end]!r} stands; expected "

@@ -39,6 +39,14 @@ def strictly(name: str, warnings: list[Problem] | None = None) -> TellProblem:
     return report
 
 
+LONGEST_MESSAGE = 240  # characters, so that a line has some 300
+
+
+def cut(message: str) -> str:
+    """A message, or the beginning of a long one."""
+    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
+
+
 def summary(name: str, problems: Iterable[Problem], most: int = 1) -> list[str]:
     """A line for each of the first ``most`` problems of a kind; the last of them counts the others."""
     by_kind: dict[str, list[Problem]] = {}
@@ -46,7 +54,7 @@ def summary(name: str, problems: Iterable[Problem], most: int = 1) -> list[str]:
         by_kind.setdefault(problem.kind, []).append(problem)
     lines = []
     for group in by_kind.values():
-        shown = [f"{name}:{problem.line}: {problem.message}" for problem in group[:most]]
+        shown = [f"{name}:{problem.line}: {cut(problem.message)}" for problem in group[:most]]
         if len(group) > most:
             shown[-1] += f" ({len(group):,} of this kind: {group[0].kind})"
         lines += shown

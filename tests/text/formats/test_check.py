@@ -145,3 +145,33 @@ def test_damaged_archives_and_wrong_columns(tmp_path: Path, capsys: pytest.Captu
     status, found = check(capsys, write(tmp_path, "a", "\na O\n"), "--column", 5)
     assert status == 3
     assert found["files"][0]["errors"][0]["line"] == 2
+
+
+def test_text_without_breaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = write(tmp_path, "one", "Ann B-PER\n" + "runs O\n" * 150)
+    some = write(tmp_path, "some", "Ann B-PER\n\n" + "runs O\n" * 1200 + "\nBob B-PER\n")
+    assert main(["check", str(one), str(some)]) == 0
+    out = capsys.readouterr().out
+    assert f"{one}:1: found 1 sentence of 151 tokens, expected blank lines between sentences" in out
+    assert f"{some}:3: found a sentence of 1,200 tokens, expected blank lines between sentences" in out
+    assert main(["train-tagger", "--train", str(one), "-o", str(tmp_path / "t")]) == 3
+    assert f"ner-elmo: {one}:1: found 1 sentence of 151 tokens" in capsys.readouterr().err
+
+
+def test_reports_are_bounded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = write(tmp_path, "labels", "".join(f"w{n} B-L{n % 40}\n\n" for n in range(200)))
+    words = write(tmp_path, "words", "".join(f"w{n}\tB-Jane Doe {n} of {'x' * 20}\n\n" for n in range(2500)))
+    long = write(tmp_path, "long", "## 1\tJane lives in Rome and works there, as her letter from May says\na\tO\n")
+    status, found = check(capsys, labels, words, long)
+    assert status == 3
+    assert len(found["files"][1]["entities"]) == 2500
+    errors = [[error["message"] for error in file["errors"]] for file in found["files"]]
+    assert errors[0] == []
+    assert errors[1][0].startswith("found 2,500 different labels, expected some tens: column -1 looks like words")
+    assert "line 1 begins with #: a comment?" in errors[2][0]
+    assert main(["check", *map(str, (labels, words, long))]) == 3
+    out = capsys.readouterr().out
+    assert "... and 30 more" in out
+    assert "found 2,500 that look like words, not labels" in out
+    assert max(map(len, out.splitlines())) < 300 + len(str(words))
+    assert "letter" not in out

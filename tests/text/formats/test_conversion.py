@@ -66,7 +66,7 @@ def test_samples_there_and_back(repository: Path, tmp_path: Path, part: str) -> 
 
 
 # Tokens with blanks, no-break spaces, zero-width characters, line separators; empty ones; what looks like a comment.
-TOKENS = st.text("ab #-\u00a0\u200b\u2028\u3000\ufeff\r\x0b\x85é中😀", max_size=3)
+TOKENS = st.text("ab #-\u00a0\u200b\u2028\u3000\ufeff\x0b\x85é中😀", max_size=3)
 TAGS = st.sampled_from(["O", "B-X", "I-X", "B-PER.NAM"])
 GAPS = st.sampled_from(["\n", "\n\n", "-DOCSTART-\tO\n", "\n-DOCSTART-\tO\n\n", "\n#begin document x\n"])
 FILES = st.lists(st.tuples(st.lists(st.tuples(TOKENS, TAGS), min_size=1, max_size=5), GAPS), min_size=1, max_size=4)
@@ -399,7 +399,10 @@ def test_sentences_that_an_entity_goes_through_are_one(tmp_path: Path) -> None:
         ("[1]", 'found no "text"'),
         ('{"text": "a"}', 'found no list of "entities"'),
         ('{"text": "ab", "entities": [{"start": 0, "end": 3, "label": "X"}]}', "found an entity from 0 to 3, expected"),
-        ('{"text": "ab", "entities": [{"start": 0, "end": 2, "label": "X Y"}]}', 'found label "X Y"'),
+        (
+            '{"text": "ab", "entities": [{"start": 0, "end": 2, "label": "X\\tY"}]}',
+            "found label 'X\\tY' with the character U+0009",
+        ),
         ('{"text": "ab", "entities": [{"start": 0, "end": 2, "label": "X", "text": "a"}]}', 'found "a" as the text'),
         (
             '{"text": "a b", "entities": [{"start": 0, "end": 3, "label": "X"}, {"start": 2, "end": 3, "label": "Y"}]}',
@@ -430,3 +433,31 @@ def test_wrong_usage(tmp_path: Path, jsonl: Path, capsys: pytest.CaptureFixture[
     ]:
         assert main(["convert", *map(str, arguments)]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_labels_of_several_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Accepted in columns separated by tabs, in JSONL and, with ``_``, in BRAT; there and back."""
+    source = tmp_path / "a.conll"
+    source.write_text("No\tO\n7\tB-Invoice Number\n8\tI-Invoice Number\n\nAnn\tB-Invoice_Number\n\n")
+    assert through(source, tmp_path, ["jsonl", "pair", "folder"], "iob2") == source.read_bytes()
+    assert main(["check", str(tmp_path / "0x.jsonl")]) == 0
+    assert "2 entities: Invoice Number 1, Invoice_Number 1" in capsys.readouterr().out
+    assert main(["convert", str(source), str(tmp_path / "b.ann"), "--to", "brat"]) == 0
+    assert "labels of several words have _" in capsys.readouterr().err
+    annotations = (tmp_path / "b.ann").read_text()
+    assert annotations.startswith('T1\tInvoice_Number 3 6\t7 8\n#1\tAnnotatorNotes T1\t{"label": "Invoice Number"}\n')
+    (tmp_path / "b.ann").write_text(annotations.replace("\tInvoice_Number 3", "\tDate 3"))  # an annotator's change
+    quickly(tmp_path / "b.ann", tmp_path / "c.jsonl", "jsonl")
+    assert [json.loads(line)["entities"][0]["label"] for line in (tmp_path / "c.jsonl").read_text().splitlines()] == [
+        "Date",
+        "Invoice_Number",
+    ]
+
+
+def test_columns_separated_by_blanks_hold_no_label_of_several_words(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("7 B-X\n\n")
+    unit = quickly(tmp_path / "a", tmp_path / "a.jsonl", "jsonl").read_text().replace('"X"', '"X Y"')
+    (tmp_path / "a.jsonl").write_text(unit)
+    with pytest.raises(DataError, match=r"a.jsonl:1: found label 'B-X Y', which columns separated by blanks cannot"):
+        quickly(tmp_path / "a.jsonl", tmp_path / "b", "iob2")
+    assert not (tmp_path / "b").exists()
