@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.tagger.decoding import predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
@@ -67,6 +68,9 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
 
 class Tagger:
     """A trained tagger. It keeps no state between sentences: a sentence's entities depend on nothing beside it.
+
+    Any number of threads may use one at once, and get what one thread gets, to the bit. It may be used after a fork,
+    where torch then computes in one thread, and pickled.
 
     Use :meth:`load`; then :meth:`tag` for texts and :meth:`tag_tokens` for tokenised sentences.
     """
@@ -196,6 +200,7 @@ class Tagger:
         return Document(" ".join(unit), [tokens] if tokens else [], scheme=self._scheme)
 
     def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
+        begin_as_usual()
         options = self.model.options
         layers: Iterable[np.ndarray | None] = [None] * len(sentences)
         if self.elmo is not None:
