@@ -157,7 +157,10 @@ class CharacterCnn(TokenEncoder):
         with threads_for_now(1):  # several would cut the numbers anywhere, and torch computes the ends in another way
             activation(vectors)
         for carry, transform in arranged.highways:
-            gate, changed = _product(carry.bias, vectors, carry.matrix), _product(transform.bias, vectors, transform.matrix)
+            gate, changed = (
+                _product(carry.bias, vectors, carry.matrix),
+                _product(transform.bias, vectors, transform.matrix),
+            )
             with threads_for_now(1):
                 vectors = torch.lerp(vectors, changed.relu_(), gate.sigmoid_())
         if arranged.projection is None:
@@ -181,7 +184,7 @@ class CharacterCnn(TokenEncoder):
         columns, room = longest + widest, rows.shape[1]
         if columns > room:
             rows = functional.pad(rows, (0, columns - room), value=self.padding_id)
-        embedded = self.characters(rows[:, :columns])  # (n, columns, e)
+        embedded: Tensor = self.characters(rows[:, :columns])  # (n, columns, e)
         e = embedded.shape[2]
         return embedded.flatten(1).unfold(1, widest * e, e).reshape(-1, widest * e)
 

@@ -23,6 +23,7 @@ from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.hdf5 import open_hdf5, read_array
+from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence
 from ner_elmo.text.vocabulary import Vocabulary
 
 Layers = Literal["all", "mean", "top"] | Sequence[int]
@@ -116,8 +117,8 @@ class TypeVectors:
 class Elmo:
     """A frozen biLM that turns tokenised sentences into vectors.
 
-    Any number of threads may use one at once, and get the vectors that one thread gets, to the bit. It may be used after
-    a fork, where torch then computes in one thread, and pickled; a copy begins with an empty cache.
+    Any number of threads may use one at once, and get the vectors that one thread gets, to the bit. It may be used
+    after a fork, where torch then computes in one thread, and pickled; a copy begins with an empty cache.
 
     Attributes:
         path: the biLM's folder.
@@ -182,10 +183,19 @@ class Elmo:
 
         Yields:
             float32 arrays ``(layers, tokens, dim)``; ``(tokens, dim)`` for ``mean`` and ``top``. Boundaries left out.
+
+        Raises:
+            UsageError: there are no such layers.
+            WrongTypeError: a sentence is no list of tokens, once the vectors of those before it are given out.
         """
         wanted = self._layer_numbers(layers)
-        for chunk in in_chunks(sentences, self.read_ahead_tokens, BOUNDARIES):
+        return self._embed(checked_iterable(sentences, "lists of tokens"), wanted, layers)
+
+    def _embed(self, sentences: Iterable[Sequence[str]], wanted: list[int], layers: Layers) -> Iterator[np.ndarray]:
+        checked = UntilError(sentences, checked_sentence)
+        for chunk in in_chunks(checked, self.read_ahead_tokens, BOUNDARIES):
             yield from self._embed_chunk(chunk, wanted, layers)
+        checked.raise_error()
 
     def _layer_numbers(self, layers: Layers) -> list[int]:
         if layers in ("all", "mean"):
@@ -199,7 +209,7 @@ class Elmo:
                 raise UsageError(f"--layers {layer}: this biLM has layers 0 to {self.n_layers - 1}")
         return list(layers)
 
-    def _embed_chunk(self, chunk: list[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
+    def _embed_chunk(self, chunk: Sequence[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
         results: list[np.ndarray | None] = [None] * len(chunk)
         for group in by_length(chunk, self.batch_tokens):
             group.reverse()  # the longest first

@@ -48,7 +48,7 @@ def test_the_type_cache_is_bounded_and_harmless(elmo: Elmo, monkeypatch: pytest.
     monkeypatch.setattr(elmo, "read_ahead_tokens", 12)
     for found, expected in zip(elmo.embed(sentences), wanted, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
-        assert elmo._types._used <= 16 + 5  # and the vocabulary's five
+        assert elmo._types._table.used <= 16 + 5  # and the vocabulary's five
 
 
 def test_sentences_are_streamed(elmo: Elmo, monkeypatch: pytest.MonkeyPatch) -> None:
