@@ -22,10 +22,18 @@ class ModelError(NerElmoError):
     exit_status = 1
 
 
+class CannotWriteError(NerElmoError, OSError):
+    """An output cannot be written: no space, no permission, a file where a folder should be."""
+
+
 class UsageError(NerElmoError):
     """The command was wrong: an unknown value, a missing input, an output that exists already."""
 
     exit_status = 2
+
+
+class WrongTypeError(UsageError, TypeError):
+    """A Python program handed in something of another type; the message says where, and what was expected."""
 
 
 class DataError(NerElmoError):
@@ -43,7 +51,8 @@ def describe_os_error(error: OSError) -> str:
         errno.EROFS: "name a place that may be written to",
         errno.ENAMETOOLONG: "choose a shorter name",
     }.get(error.errno or 0, "")
-    where = f"{error.filename}: " if error.filename else ""
+    name = str(error.filename or "")
+    where = f"{name if len(name) <= 200 else name[:50] + '...'}: " if name else ""
     return f"{where}{reason[:200]}{f'; {hint}' if hint else ''}"
 
 

@@ -65,6 +65,8 @@ class BiLm(nn.Module):
         Raises:
             UsageError: torch has no 8-bit products on this processor.
         """
+        if next(self.parameters()).device.type == "cpu":
+            self.token_encoder.prepare_for_inference()
         if precision == "int8":
             for stack in (self.forward_lstm, self.backward_lstm):
                 stack.quantise()

@@ -6,6 +6,7 @@ Kim et al. 2016 (character-aware language models) with the sizes of Jozefowicz e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ner_elmo.bilm.options import CharCnnOptions
+from ner_elmo.nn.cell import LANES
+from ner_elmo.nn.ordered_sums import MANY_ROWS, add_up, in_order, in_parts
+from ner_elmo.nn.thread_count import threads_for_now
 from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID, char_ids
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -51,6 +55,9 @@ class TokenEncoder(nn.Module):
     This is the one place where it is decided how a token becomes the network's input.
     """
 
+    def prepare_for_inference(self) -> None:
+        """Arrange the weights for a CPU as inference reads them; they must not change any more."""
+
     def rows_of(self, tokens: Sequence[str], vocabulary: Vocabulary | None = None) -> Tensor:
         """A row for each token ``(n, ...)`` int64, on the CPU; the weights are not touched, so that any thread may ask.
 
@@ -87,6 +94,7 @@ class CharacterCnn(TokenEncoder):
         self.projection = (
             nn.Linear(options.n_filters, projection_dim) if options.n_filters != projection_dim else nn.Identity()
         )
+        self._arranged: _Arranged | None = None
 
     def reset_parameters(self) -> None:
         """The initial values of bilm-tf (docs/elmo-format.md §9)."""
@@ -110,7 +118,15 @@ class CharacterCnn(TokenEncoder):
         """The bytes of each token as raw character ids ``(n, max_characters)`` (:mod:`ner_elmo.text.characters`)."""
         return torch.from_numpy(char_ids(tokens, self.options.max_characters_per_token))
 
+    def prepare_for_inference(self) -> None:
+        with torch.no_grad():
+            self._arranged = _arrange(self)
+
     def forward(self, rows: Tensor) -> Tensor:
+        """The token vectors, in float32 on a CPU; once prepared, a token's are the same in any company, to the bit."""
+        if self._arranged is not None and len(rows) < MANY_ROWS:
+            more = rows[:1].expand(MANY_ROWS - len(rows), -1)
+            return self(torch.cat([rows, more]))[: len(rows)]  # type: ignore[no-any-return]
         lengths = (rows != self.padding_id).sum(1)
         if len(rows) < 2 * MIN_GROUP:
             return self._encode(rows, int(lengths.max()))
@@ -121,34 +137,68 @@ class CharacterCnn(TokenEncoder):
         return vectors[order.argsort()]
 
     def _encode(self, rows: Tensor, longest: int) -> Tensor:
+        if self._arranged is not None and not torch.is_grad_enabled():
+            return self._encode_in_order(rows, longest, self._arranged)
         features = self._features(rows, longest)
         vectors = torch.relu(features) if self.options.activation == "relu" else torch.tanh(features)
         for highway in self.highways:
             vectors = highway(vectors)
         return self.projection(vectors)  # type: ignore[no-any-return]
 
+    def _encode_in_order(self, rows: Tensor, longest: int, arranged: _Arranged) -> Tensor:
+        """The same, by sums that have one order however many rows there are."""
+        windows = self._windows(rows, longest)
+        sums = _product(None, windows, arranged.kernel).view(len(rows), longest + 1, -1)
+        beyond = self._beyond(rows.shape[1], longest + 1, sums.device)
+        if beyond is not None:
+            sums[:, :, : beyond.shape[1]].masked_fill_(beyond, -torch.inf)
+        vectors = _maximum(sums) + arranged.biases
+        activation = torch.relu_ if self.options.activation == "relu" else torch.tanh_
+        with threads_for_now(1):  # several would cut the numbers anywhere, and torch computes the ends in another way
+            activation(vectors)
+        for carry, transform in arranged.highways:
+            gate, changed = (
+                _product(carry.bias, vectors, carry.matrix),
+                _product(transform.bias, vectors, transform.matrix),
+            )
+            with threads_for_now(1):
+                vectors = torch.lerp(vectors, changed.relu_(), gate.sigmoid_())
+        if arranged.projection is None:
+            return vectors[:, : self.options.n_filters]
+        return _product(arranged.projection.bias, vectors, arranged.projection.matrix)
+
     def _features(self, rows: Tensor, longest: int) -> Tensor:
-        """The maximum of each filter over its windows ``(n, n_filters)``, by one matrix product for all filters.
+        """The maximum of each filter over its windows ``(n, n_filters)``, by one matrix product for all filters."""
+        sums = self._windows(rows, longest) @ self.kernel()
+        sums = sums.view(len(rows), longest + 1, -1)  # (n, longest + 1, n_filters)
+        beyond = self._beyond(rows.shape[1], longest + 1, sums.device)
+        return _maximum(sums if beyond is None else sums.masked_fill(beyond, -torch.inf)) + self.biases()
+
+    def _windows(self, rows: Tensor, longest: int) -> Tensor:
+        """What the filters see ``(n · (longest + 1), widest · e)``.
 
         A window is as wide as the widest filter; the weights of narrower ones are zero at its end. The last window
         begins after the longest token: it holds padding alone, as all windows after it would.
         """
-        widest = max(width for width, _ in self.options.filters)
+        widest = self._widest
         columns, room = longest + widest, rows.shape[1]
         if columns > room:
             rows = functional.pad(rows, (0, columns - room), value=self.padding_id)
-        embedded = self.characters(rows[:, :columns])  # (n, columns, e)
+        embedded: Tensor = self.characters(rows[:, :columns])  # (n, columns, e)
         e = embedded.shape[2]
-        windows = embedded.flatten(1).unfold(1, widest * e, e)  # (n, longest + 1, widest · e)
-        sums = windows.reshape(-1, widest * e) @ self._kernel(widest)
-        sums = sums.view(len(rows), longest + 1, -1)  # (n, longest + 1, n_filters)
-        if columns > room:  # a filter has no window that would reach beyond the row
-            sums = sums.masked_fill(self._beyond(room, longest + 1, sums.device), -torch.inf)
-        biases = torch.cat([convolution.bias for convolution in self.convolutions])  # type: ignore[misc]
-        return _maximum(sums) + biases
+        return embedded.flatten(1).unfold(1, widest * e, e).reshape(-1, widest * e)
 
-    def _kernel(self, widest: int) -> Tensor:
+    @property
+    def _widest(self) -> int:
+        return max(width for width, _ in self.options.filters)
+
+    def biases(self) -> Tensor:
+        """Of all filters ``(n_filters,)``."""
+        return torch.cat([convolution.bias for convolution in self.convolutions])  # type: ignore[misc]
+
+    def kernel(self) -> Tensor:
         """The weights of all filters ``(widest · e, n_filters)``."""
+        widest = self._widest
         parts = []
         for convolution in self.convolutions:
             weight: Tensor = convolution.weight  # type: ignore[assignment]  # (count, e, width)
@@ -156,10 +206,52 @@ class CharacterCnn(TokenEncoder):
             parts.append(padded.permute(2, 1, 0).flatten(0, 1))
         return torch.cat(parts, dim=1)
 
-    def _beyond(self, room: int, n_windows: int, device: torch.device) -> Tensor:
-        """Which windows ``(n_windows, n_filters)`` would reach beyond a row of ``room`` characters."""
+    def _beyond(self, room: int, n_windows: int, device: torch.device) -> Tensor | None:
+        """Which windows ``(n_windows, n_filters)`` would reach beyond a row of ``room`` characters, where a filter has
+        none; None if all are within."""
+        if n_windows - 1 + self._widest <= room:
+            return None
         widths = torch.tensor([width for width, count in self.options.filters for _ in range(count)], device=device)
         return torch.arange(n_windows, device=device).unsqueeze(1) + widths > room
+
+
+class _Linear(NamedTuple):
+    matrix: Tensor  # (inputs, outputs)
+    bias: Tensor
+
+
+class _Arranged(NamedTuple):
+    """A character CNN as inference reads it: filters added, of zeros, up to a multiple of ``LANES``."""
+
+    kernel: Tensor
+    biases: Tensor
+    highways: list[tuple[_Linear, _Linear]]  # carry and transform
+    projection: _Linear | None
+
+
+def _arrange(encoder: CharacterCnn) -> _Arranged:
+    added = -encoder.options.n_filters % LANES
+
+    def linear(layer: nn.Linear, added_outputs: int) -> _Linear:
+        matrix = functional.pad(layer.weight.t(), (0, added_outputs, 0, added))
+        return _Linear(matrix.contiguous(), functional.pad(layer.bias, (0, added_outputs)))
+
+    highways = [highway for highway in encoder.highways if isinstance(highway, Highway)]
+    projection = encoder.projection
+    return _Arranged(
+        functional.pad(encoder.kernel(), (0, added)),
+        functional.pad(encoder.biases(), (0, added)),
+        [(linear(highway.carry, added), linear(highway.transform, added)) for highway in highways],
+        linear(projection, 0) if isinstance(projection, nn.Linear) else None,
+    )
+
+
+def _product(bias: Tensor | None, rows: Tensor, matrix: Tensor) -> Tensor:
+    """``bias + rows @ matrix``, each sum added up in one order."""
+    out = rows.new_empty(len(rows), matrix.shape[1])
+    with in_order(len(rows)):
+        add_up(bias, in_parts(rows, matrix), out)
+    return out
 
 
 def _maximum(windows: Tensor) -> Tensor:

@@ -10,9 +10,11 @@ import typer
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 from ner_elmo.settings import Source, build
+from ner_elmo.text.files import is_folder, is_stream, is_there
 from ner_elmo.text.formats.conll import Reading
 
 NAME = "convert"
+BRAT_FILES = (".txt", ".ann", ".units.jsonl")
 MODEL_FORMATS = ("float16", "float32", "bilm-tf")
 
 
@@ -60,7 +62,10 @@ def command(
     for file in files_of(target) if to == "brat" else (target, sidecar_of(target)):
         if str(target) != "-":
             flags.refuse_existing(file, force)
-    if to != "brat" and target.is_dir():
+    flags.refuse_same(source, target)
+    if to == "brat":
+        flags.refuse_foreign(target, lambda name: name.endswith(BRAT_FILES), "BRAT's")
+    elif is_folder(target):
         raise UsageError(f"{target}: is a directory; expected the name of a file")
     reading = build(Reading, [Source("", given)])
     for line in convert(Job(path, target, to, reading)):
@@ -70,8 +75,14 @@ def command(
 
 
 def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
-    flags.refuse_existing(target, force)
     from ner_elmo.bilm.files.conversion import convert_bilm, write_published_pair
+    from ner_elmo.bilm.files.directory import BILM_FILES
+
+    flags.refuse_existing(target, force)
+    flags.refuse_same(source, target)
+    if is_stream(target) or (is_there(target) and not target.is_dir()):
+        raise UsageError(f"{target}: is no directory; a model is written as one, choose another name")
+    flags.refuse_foreign(target, BILM_FILES.__contains__, "a model's")
 
     if to == "bilm-tf":
         limits = write_published_pair(source, target)

@@ -49,6 +49,7 @@ def command(
     for path in inputs:
         if str(path) != STANDARD_STREAM:
             require_file(path, "text file")
+            flags.refuse_same(path, output)
     torch_device = flags.set_up_torch(device, threads)
     elmo = Elmo.load(bilm, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     with replace_file(output) as temporary:

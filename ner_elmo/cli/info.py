@@ -24,9 +24,10 @@ def command(
     from ner_elmo.bilm.files.directory import describe_options, find_bilm, load_options
     from ner_elmo.tagger import store
     from ner_elmo.tagger.tagger import find_model
+    from ner_elmo.text.files import is_there
 
     facts: dict[str, Any] = {}
-    path = model if model.exists() else find_model(str(model))
+    path = model if is_there(model) else find_model(str(model))
     if (path / store.INFO).is_file():
         facts["tagger"] = store.read_info(path)
         store.verify_files(path, facts["tagger"]["files"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -18,13 +20,16 @@ from ner_elmo.cli import (
     info,
     perplexity,
     pretrain,
+    show,
     suggest,
     tag,
     train_tagger,
 )
 from ner_elmo.cli.panels import PanelledCommand
+from ner_elmo.cli.streams import flush_standard_output, give_up_standard_output, open_standard_streams
 from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory
 from ner_elmo.runs.launch import is_first
+from ner_elmo.text.files import MOST_SHOWN, shown_name
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -63,8 +68,10 @@ for _command in (pretrain, perplexity, train_tagger, evaluate, tag, suggest, emb
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status (see ``docs/design.md`` §5)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    open_standard_streams()
     try:
         status = app(args=arguments or ["--help"], prog_name="ner-elmo", standalone_mode=False)
+        flush_standard_output()
         return status if isinstance(status, int) else 0
     except _CommandLineError as error:
         if _first_says(error):
@@ -77,25 +84,42 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         if _first_says(error):
             return error.exit_status
-        print(f"ner-elmo: {error}", file=sys.stderr)
+        _say(str(error), arguments)
         return error.exit_status
     except KeyboardInterrupt:
         print("ner-elmo: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing more to say, and nobody to say it to.
-        sys.stderr.close()
+        give_up_standard_output()
         return 1
     except OSError as error:
         if "--debug" in arguments:
             raise
-        print(f"ner-elmo: {describe_os_error(error)}", file=sys.stderr)
+        if error.errno == errno.ENAMETOOLONG and error.filename and str(error.filename) in arguments:
+            _say(
+                f"{shown_name(error.filename)}: no such file (to tag text itself: echo TEXT | ner-elmo tag -)",
+                arguments,
+            )
+            return 2
+        if error.filename is None:  # no file of ours: those are named where they are written
+            give_up_standard_output()
+            _say(f"standard output: cannot be written ({error.strerror or error})", arguments)
+            return 1
+        _say(describe_os_error(error), arguments)
         return 1
     except (MemoryError, RuntimeError) as error:
         if "--debug" in arguments or not is_out_of_memory(error):
             raise
-        print("ner-elmo: out of memory; try a smaller --batch-tokens, or a smaller model", file=sys.stderr)
+        _say("out of memory; try a smaller --batch-tokens, or a smaller model", arguments)
         return 1
+
+
+def _say(message: str, arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if "\n" in argument or len(argument) > MOST_SHOWN:  # a text where a name should be
+            message = message.replace(argument, shown_name(argument))
+    print(f"ner-elmo: {show.printable(message)}", file=sys.stderr)
 
 
 def _first_says(error: Exception) -> bool:

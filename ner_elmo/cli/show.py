@@ -71,9 +71,9 @@ class Progress(AbstractContextManager["Progress"]):
     def line(self, message: str) -> None:
         """A line above the bar, or on its own."""
         if self._bar is not None:
-            self._bar.console.print(message, highlight=False, markup=False)
+            self._bar.console.print(printable(message), highlight=False, markup=False)
         else:
-            print(message, file=sys.stderr, flush=True)
+            print(printable(message), file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -138,7 +138,14 @@ class Display(AbstractContextManager["Display"]):
 def note(message: str) -> None:
     """A line for the person at the terminal, on standard error; of several processes the first says it."""
     if launch.is_first():
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
+
+
+def printable(message: str) -> str:
+    """The message without anything that a terminal would obey; names of files and quoted data may hold that."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "surrogatepass").decode() for c in message
+    )
 
 
 def print_json(value: Any) -> None:

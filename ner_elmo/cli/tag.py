@@ -84,6 +84,8 @@ def command(
     for path in inputs:
         if path != "-":
             require_file(path, "text file")
+            if output is not None:
+                flags.refuse_same(path, output)
     if output is not None and str(output) != "-":
         flags.refuse_existing(output, force)
         if output.is_dir() and format != "brat":

@@ -6,7 +6,7 @@ No state passes from one sentence to another: a sentence has the same vectors wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,9 +18,12 @@ from ner_elmo.bilm.files.directory import BilmFiles, BilmPlace, find_bilm, load_
 from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
+from ner_elmo.nn.forking import Lock
+from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.hdf5 import open_hdf5, read_array
+from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence
 from ner_elmo.text.vocabulary import Vocabulary
 
 Layers = Literal["all", "mean", "top"] | Sequence[int]
@@ -35,8 +38,21 @@ TYPE_CACHE_BYTES = 256 << 20
 CNN_ROWS = 1024  # tokens through the character CNN at a time
 
 
+class _Table:
+    """Rows of vectors, of which the first ``used`` are filled, and where each token's stands."""
+
+    def __init__(self, index: dict[str, int], rows: Tensor) -> None:
+        self.index = index
+        self.rows = rows
+        self.used = len(rows)
+
+
 class TypeVectors:
-    """Context-free vectors of tokens, each distinct token computed once; bounded, and emptied when it is full."""
+    """Context-free vectors of tokens, each distinct token computed once; bounded, and emptied when it is full.
+
+    Any number of threads may ask at once. A row that was handed out never changes: what is new is written behind it, or
+    into another table.
+    """
 
     def __init__(self, model: BiLm, vocabulary: Vocabulary | None, known: np.ndarray | None) -> None:
         self._model = model
@@ -51,34 +67,47 @@ class TypeVectors:
             if known is not None and vocabulary
             else {}
         )
-        self._forget()
+        self._lock = Lock()
+        self._table = self._empty()
 
-    def _forget(self) -> None:
-        self._index = dict(self._known_index)
-        self._rows = self._known.to(self._device)
-        self._used = len(self._rows)
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy begins with the vocabulary's rows alone."""
+        return self.__dict__ | {"_table": self._empty()}
+
+    def _empty(self) -> _Table:
+        return _Table(dict(self._known_index), self._known.to(self._device))
 
     def rows_of(self, sentences: Sequence[Sequence[str]]) -> tuple[Tensor, list[list[int]]]:
         """A table of vectors ``(rows, projection_dim)`` and, for each sentence, the rows of its tokens in it."""
-        new = list(dict.fromkeys(t for tokens in sentences for t in tokens if t not in self._index))
-        if new and self._used - len(self._known) + len(new) > self._most:
-            self._forget()
-            new = list(dict.fromkeys(t for tokens in sentences for t in tokens if t not in self._index))
-        if new:
-            self._add(new)
-        return self._rows, [[self._index[token] for token in tokens] for tokens in sentences]
+        with self._lock:
+            new = self._new(sentences)
+            if new and self._table.used - len(self._known) + len(new) > self._most:
+                self._table = self._empty()
+                new = self._new(sentences)
+            if new:
+                self._add(new)
+            index = self._table.index
+            return self._table.rows, [[index[token] for token in tokens] for tokens in sentences]
+
+    def _new(self, sentences: Sequence[Sequence[str]]) -> list[str]:
+        """The tokens that are not in the table."""
+        index = self._table.index
+        return list(dict.fromkeys(token for tokens in sentences for token in tokens if token not in index))
 
     def _add(self, tokens: list[str]) -> None:
-        if self._used + len(tokens) > len(self._rows):
-            size = max(self._used + len(tokens), 2 * self._used, 4096)
-            rows = self._rows.new_empty(size, self._rows.shape[1])
-            rows[: self._used] = self._rows[: self._used]
-            self._rows = rows
+        table = self._table
+        if table.used + len(tokens) > len(table.rows):
+            size = max(table.used + len(tokens), 2 * table.used, 4096)
+            rows = table.rows.new_empty(size, table.rows.shape[1])
+            rows[: table.used] = table.rows[: table.used]
+            table.rows = rows
         for start in range(0, len(tokens), CNN_ROWS):
             part = tokens[start : start + CNN_ROWS]
-            self._rows[self._used : self._used + len(part)] = self._encode(part)
-            self._index.update(zip(part, range(self._used, self._used + len(part)), strict=True))
-            self._used += len(part)
+            begin, end = table.used, table.used + len(part)
+            table.rows[begin:end] = self._encode(part)
+            # In this order: a fork between the two lines would lose rows, in the other it would give them away twice.
+            table.used = end
+            table.index.update(zip(part, range(begin, end), strict=True))
 
     def _encode(self, tokens: list[str]) -> Tensor:
         encoder = self._model.token_encoder
@@ -87,6 +116,9 @@ class TypeVectors:
 
 class Elmo:
     """A frozen biLM that turns tokenised sentences into vectors.
+
+    Any number of threads may use one at once, and get the vectors that one thread gets, to the bit. It may be used
+    after a fork, where torch then computes in one thread, and pickled; a copy begins with an empty cache.
 
     Attributes:
         path: the biLM's folder.
@@ -115,7 +147,7 @@ class Elmo:
         if files.many_langs is not None:
             self._boundaries = (many_langs.BEGIN_SENTENCE, many_langs.END_SENTENCE)
         self._types = TypeVectors(model, *_known_types(model, files))
-        self._starts: Starts | None = None
+        self._starts = self._states_behind_the_boundaries()
 
     @classmethod
     def load(
@@ -151,10 +183,19 @@ class Elmo:
 
         Yields:
             float32 arrays ``(layers, tokens, dim)``; ``(tokens, dim)`` for ``mean`` and ``top``. Boundaries left out.
+
+        Raises:
+            UsageError: there are no such layers.
+            WrongTypeError: a sentence is no list of tokens, once the vectors of those before it are given out.
         """
         wanted = self._layer_numbers(layers)
-        for chunk in in_chunks(sentences, self.read_ahead_tokens, BOUNDARIES):
+        return self._embed(checked_iterable(sentences, "lists of tokens"), wanted, layers)
+
+    def _embed(self, sentences: Iterable[Sequence[str]], wanted: list[int], layers: Layers) -> Iterator[np.ndarray]:
+        checked = UntilError(sentences, checked_sentence)
+        for chunk in in_chunks(checked, self.read_ahead_tokens, BOUNDARIES):
             yield from self._embed_chunk(chunk, wanted, layers)
+        checked.raise_error()
 
     def _layer_numbers(self, layers: Layers) -> list[int]:
         if layers in ("all", "mean"):
@@ -168,10 +209,11 @@ class Elmo:
                 raise UsageError(f"--layers {layer}: this biLM has layers 0 to {self.n_layers - 1}")
         return list(layers)
 
-    def _embed_chunk(self, chunk: list[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
+    def _embed_chunk(self, chunk: Sequence[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
         results: list[np.ndarray | None] = [None] * len(chunk)
         for group in by_length(chunk, self.batch_tokens):
             group.reverse()  # the longest first
+            begin_as_usual()
             with torch.inference_mode():
                 encoded = self._encode([chunk[i] for i in group], max(wanted))
                 if layers == "mean":
@@ -188,15 +230,18 @@ class Elmo:
                 start = end
         return results  # type: ignore[return-value]
 
+    def _states_behind_the_boundaries(self) -> Starts:
+        """With which every sentence begins. They are never changed."""
+        with torch.inference_mode():
+            table, ((begin, end),) = self._types.rows_of([self._boundaries])
+            return self.model.starts(table[begin : begin + 1], table[end : end + 1])
+
     def _encode(self, sentences: Sequence[Sequence[str]], n_layers: int) -> Tensor:
         """The token layer and ``n_layers`` above it of sentences of falling lengths, one after the other:
         ``(1 + n_layers, positions, dim)``.
 
         Nobody sees the vectors of the boundaries, and the states behind them are the same for all sentences.
         """
-        if self._starts is None:
-            table, ((begin, end),) = self._types.rows_of([self._boundaries])
-            self._starts = self.model.starts(table[begin : begin + 1], table[end : end + 1])
         table, rows = self._types.rows_of(sentences)
         index = torch.tensor([row for sentence in rows for row in sentence], device=self.device, dtype=torch.long)
         distinct, which = torch.unique(index, return_inverse=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ner_elmo.nn.cell import Arranged, Clips, update_cell
+from ner_elmo.nn.forking import Lock
 from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
 
 
@@ -129,9 +130,17 @@ def _steps(
     return torch.stack(outputs, dim=1)
 
 
-@cache
+_compiling = Lock()
+
+
 def _compiled_steps() -> Callable[..., Tensor]:
     """:func:`_steps` compiled, a seventh faster; itself where this torch no longer does that."""
+    with _compiling:
+        return _compile_steps()
+
+
+@cache
+def _compile_steps() -> Callable[..., Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch means to drop it one day

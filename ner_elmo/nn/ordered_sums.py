@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ner_elmo.nn.thread_count import threads_for_now
+
 # Products of float32 over no more terms add up from the first to the last, if a thread has ``MANY_ROWS`` rows at least
 # (seen with MKL on processors of Intel and AMD); with more terms or fewer rows in an order that depends on the machine
 # and on the rows. So longer sums are made of such products, one after the other.
@@ -29,11 +31,8 @@ def in_order(n_rows: int) -> Iterator[None]:
     if n_threads == 1 or n_rows >= ROWS_A_THREAD * n_threads:
         yield
         return
-    torch.set_num_threads(1)
-    try:
+    with threads_for_now(1):
         yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 def in_parts(rows: Tensor, matrix: Tensor) -> Products:

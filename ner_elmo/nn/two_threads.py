@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import torch
 
+from ner_elmo.nn.thread_count import threads_for_now
+
 T = TypeVar("T")
 
 
@@ -27,10 +29,6 @@ def at_once(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
         with torch.inference_mode(is_inference), torch.set_grad_enabled(keeps_gradients):
             return second()
 
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            other = pool.submit(beside)
-            torch.set_num_threads(n_threads - n_threads // 2)
-            return first(), other.result()
-    finally:
-        torch.set_num_threads(n_threads)
+    with threads_for_now(n_threads - n_threads // 2), ThreadPoolExecutor(1) as pool:
+        other = pool.submit(beside)
+        return first(), other.result()

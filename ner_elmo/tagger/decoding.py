@@ -77,7 +77,8 @@ def emission_batches(
     """Batches of sentences of similar length: their indices, emissions ``(batch, time, tags)`` and mask
     ``(batch, time)``. The model reads them without dropout."""
     was_training = model.training
-    model.eval()
+    if was_training:  # one that is not is left alone: other threads may be using it
+        model.eval()
     try:
         for indices in batches_by_length([len(example.tokens) for example in examples], batch_tokens):
             batch = collate([examples[index] for index in indices]).to(device)
@@ -85,7 +86,8 @@ def emission_batches(
                 emissions = model(batch)
             yield indices, emissions, batch.mask
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
 
 
 def decode(model: TaggerModel, emissions: Tensor, mask: Tensor) -> list[list[Span]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
@@ -18,6 +19,8 @@ from ner_elmo.tagger.network.options import MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token
+from ner_elmo.text.files import is_folder, is_there, shown_name
+from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import sentences as split_sentences
 
@@ -50,23 +53,26 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
     """
     wanted = DEFAULT_MODEL if path_or_name is None else path_or_name
     path = Path(wanted)
-    if path.is_dir():
+    if is_folder(path):
         return path
-    if path.exists():
+    if is_there(path):
         raise UsageError(f"{path}: is a file; expected a tagger directory or the name of a model that ships")
     package = Path(__file__).resolve().parents[1]
     homes = [package / "models", package.parent / "models"]
     if path.name == str(wanted):
         for home in homes:
-            if (home / path.name / INFO).is_file():
+            if is_there(home / path.name / INFO):
                 return home / path.name
     names = sorted({file.parent.name for home in homes for file in home.glob(f"*/{INFO}")})
     shipped = f"the models that ship are {', '.join(names)}" if names else "no model ships with this copy"
-    raise UsageError(f"{wanted}: no such tagger directory; {shipped}")
+    raise UsageError(f"{shown_name(wanted)}: no such tagger directory; {shipped}")
 
 
 class Tagger:
     """A trained tagger. It keeps no state between sentences: a sentence's entities depend on nothing beside it.
+
+    Any number of threads may use one at once, and get what one thread gets, to the bit. It may be used after a fork,
+    where torch then computes in one thread, and pickled.
 
     Use :meth:`load`; then :meth:`tag` for texts and :meth:`tag_tokens` for tokenised sentences.
     """
@@ -134,25 +140,39 @@ class Tagger:
         A list of tokens is one sentence, whose text is the tokens joined by blanks. With ``tokenized``, texts are not
         tokenised: a line is a sentence, and blanks separate its tokens. Without ``scores``, entities have None for
         their probability, which takes time to compute.
+
+        Raises:
+            WrongTypeError: it is neither, at once; or one of many is not, once the documents before it are given out.
         """
         if isinstance(text, str):
             return self._documents([text], tokenized, scores)[0]
-        return self._tag_many(text, tokenized, scores)
+        return self._tag_many(checked_iterable(text, "a str, or many texts or lists of tokens"), tokenized, scores)
 
     def _tag_many(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
-        for chunk in self._chunks(units):
+        checked = UntilError(units, checked_unit)
+        for chunk in self._chunks(checked):
             yield from self._documents(chunk, tokenized, scores)
+        checked.raise_error()
 
     def tag_each(
         self, units: Iterable[Unit], *, tokenized: bool = False, scores: bool = True
     ) -> Iterator[Document | Failure]:
-        """As :meth:`tag` for many units, but one that fails does not end the others: it becomes a :class:`Failure`."""
-        for chunk in self._chunks(units):
+        """As :meth:`tag` for many units, but one that fails does not end the others: it becomes a :class:`Failure`.
+
+        Raises:
+            WrongTypeError: as :meth:`tag`.
+        """
+        return self._tag_each(checked_iterable(units, "many texts or lists of tokens"), tokenized, scores)
+
+    def _tag_each(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document | Failure]:
+        checked = UntilError(units, checked_unit)
+        for chunk in self._chunks(checked):
             try:
                 yield from self._documents(chunk, tokenized, scores)
             except (NerElmoError, MemoryError, RuntimeError, ValueError):
                 for unit in chunk:
                     yield self._document_or_failure(unit, tokenized, scores)
+        checked.raise_error()
 
     def _document_or_failure(self, unit: Unit, tokenized: bool, scores: bool) -> Document | Failure:
         try:
@@ -163,9 +183,18 @@ class Tagger:
 
     def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
         """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
-        ``scores``)."""
-        for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
+        ``scores``).
+
+        Raises:
+            WrongTypeError: a sentence is no list of tokens, once those before it are done.
+        """
+        return self._tag_tokens(checked_iterable(sentences, "lists of tokens"), scores)
+
+    def _tag_tokens(self, sentences: Iterable[Sequence[str]], scores: bool) -> Iterator[list[FoundSpan]]:
+        checked = UntilError(sentences, checked_sentence)
+        for chunk in in_chunks(checked, CHUNK_BATCHES * self.batch_tokens):
             yield from self._predict(chunk, scores)
+        checked.raise_error()
 
     def _chunks(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
         """Units whose documents are held at once. A single one may be a book, so their sentences are cut again."""
@@ -199,9 +228,11 @@ class Tagger:
         """The most probable reading of tokenised sentences, each with its probability among all readings: lazily and in
         order."""
         for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
+            begin_as_usual()
             yield from predict_readings(self.model, self._examples(chunk), self.device, self.batch_tokens)
 
     def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
+        begin_as_usual()
         examples = self._examples(sentences)
         if not scores:
             unscored = predict(self.model, examples, self.device, self.batch_tokens)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
+import glob
 import gzip
 import hashlib
 import io
@@ -23,7 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
-from ner_elmo.errors import DataError, NerElmoError, UsageError
+from ner_elmo.errors import CannotWriteError, DataError, NerElmoError, UsageError
 
 STANDARD_STREAM = "-"
 RETURNS_INSIDE = (
@@ -53,9 +55,47 @@ def text_problem(text: str) -> str:
     return ""
 
 
+MOST_SHOWN = 200  # characters of a name, in messages
+
+
 def display_name(path: str | Path) -> str:
     """The name to print for ``path`` in messages."""
-    return "<stdin>" if str(path) == STANDARD_STREAM else str(path)
+    return "<stdin>" if str(path) == STANDARD_STREAM else shown_name(path)
+
+
+def shown_name(path: str | Path) -> str:
+    """A name that is safe to print on one line: no control characters, no bytes that are not text, not too long."""
+    name = str(path)
+    name = name if len(name) <= MOST_SHOWN else name[: MOST_SHOWN // 4] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a name stands for anything; one that the system cannot have stands for nothing."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, a part of it a file, a NUL in it
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Likewise, for a folder."""
+    return is_there(path) and path.is_dir()
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what stands there is written to as it is, and never replaced: a pipe, a device, an open file's name."""
+    if not is_there(path) or is_folder(path):
+        return False
+    return not path.is_file() or path.absolute().parts[:2] in (("/", "dev"), ("/", "proc"))
+
+
+def cannot_write(path: str | Path, error: OSError) -> CannotWriteError:
+    """The error that says that ``path`` cannot be written, and why."""
+    reason = error.strerror or (str(error).splitlines() or ["unknown reason"])[0][:200]
+    found = CannotWriteError(f"{shown_name(path)}: cannot be written ({reason})")
+    found.errno = error.errno
+    return found
 
 
 def has_returns_inside(line: str) -> bool:
@@ -70,13 +110,19 @@ def require_file(path: str | Path, what: str = "file") -> Path:
         UsageError: it does not exist, is a folder, or may not be read.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UsageError(f"{path}: is a directory; expected a {what}")
-    if not path.exists():
-        raise UsageError(f"{path}: no such {what}")
+    if is_folder(path):
+        raise UsageError(f"{shown_name(path)}: is a directory; expected a {what}")
+    if not is_there(path):
+        hint = " (to tag text itself: echo TEXT | ner-elmo tag -)" if looks_like_text(path) else ""
+        raise UsageError(f"{shown_name(path)}: no such {what}{hint}")
     if not os.access(path, os.R_OK):
-        raise UsageError(f"{path}: permission denied")
+        raise UsageError(f"{shown_name(path)}: permission denied")
     return path
+
+
+def looks_like_text(name: str | Path) -> bool:
+    """Whether what should be the name of a file seems to be a text: it has several words or lines, or is too long."""
+    return len(str(name)) > MOST_SHOWN or len(str(name).split()) > 1
 
 
 def _open_zstd(path: Path) -> BinaryIO:
@@ -341,18 +387,56 @@ def _decode_lines(
 
 @contextlib.contextmanager
 def replace_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` to write to; rename it to ``path`` only if the block succeeds."""
+    """Give a temporary name beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
+
+    A link stays, and what it points to is replaced. What is no file (a pipe, a device) receives the bytes instead.
+
+    Raises:
+        CannotWriteError: the system refuses, or the disk is full.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
+    target = path.resolve() if path.is_symlink() else path
+    with _refusals_named(path):
+        is_replaced = not is_stream(path)
+        folder = target.parent if is_replaced else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        prefix = f".{target.name[:100]}." if is_replaced else "ner-elmo."
+        handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
+        os.close(handle)
     try:
-        yield Path(temporary)
-        _permissions_as_usual(Path(temporary))
-        os.replace(temporary, path)
+        with _refusals_named(path):
+            yield Path(temporary)
+            if is_replaced:
+                _permissions_as_usual(Path(temporary))
+                os.replace(temporary, target)
+            else:
+                with open(temporary, "rb") as written, open(path, "wb") as stream:
+                    shutil.copyfileobj(written, stream)
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+# What the system says of a place that cannot be written to, whatever was written there.
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+@contextlib.contextmanager
+def _refusals_named(path: Path) -> Iterator[None]:
+    """Within the block an error of the system's becomes one that names ``path``, if it is about writing there."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # its reader has gone, which is no error
+    except NerElmoError:
+        raise
+    except OSError as error:
+        about = "" if error.filename is None else os.path.dirname(os.path.abspath(os.fsdecode(error.filename)))
+        folder = os.path.abspath(path.parent)
+        if error.errno not in _REFUSALS and not (about and f"{folder}/".startswith(f"{about}/")) and about != folder:
+            raise
+        raise cannot_write(path, error) from None
 
 
 def _permissions_as_usual(path: Path) -> None:
@@ -363,35 +447,71 @@ def _permissions_as_usual(path: Path) -> None:
 
 @contextlib.contextmanager
 def replace_directory(path: str | Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``path`` to fill; it takes the place of ``path`` only if the block succeeds."""
+    """Give a temporary folder beside ``path`` to fill; it takes the place of ``path`` only if the block succeeds.
+
+    If the program is ended just while the two change places, the old folder is put back when ``path`` is written next.
+
+    Raises:
+        CannotWriteError: the system refuses, or the disk is full.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    path = path.resolve() if path.is_symlink() else path
+    with _refusals_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put_back(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if path.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            os.replace(path, retired / path.name)
-            os.replace(temporary, path)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, path)
+        with _refusals_named(path):
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o777 & ~umask)
+            if path.exists():
+                retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+                os.replace(path, retired / path.name)
+                try:
+                    os.replace(temporary, path)
+                except OSError:
+                    os.replace(retired / path.name, path)
+                    raise
+                finally:
+                    shutil.rmtree(retired, ignore_errors=True)
+            else:
+                os.replace(temporary, path)
     finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_back(path: Path) -> None:
+    """Put back the folder that a program which was ended had moved away from ``path`` in order to replace it."""
+    if is_there(path) or not is_folder(path.parent):
+        return
+    for retired in path.parent.glob(f".{glob.escape(path.name)}.*.old"):
+        if (retired / path.name).is_dir():
+            os.replace(retired / path.name, path)
+            retired.rmdir()
+            return
 
 
 @contextlib.contextmanager
 def output_stream(path: str | Path | None) -> Iterator[IO[str]]:
-    """Standard output for ``None`` or ``-``; otherwise a UTF-8 file that appears only once it is complete."""
+    """Standard output for ``None`` or ``-``; a pipe or device as it is; otherwise a UTF-8 file that appears only once
+    it is complete.
+
+    Raises:
+        CannotWriteError: the system refuses, or the disk is full.
+    """
     if path is None or str(path) == STANDARD_STREAM:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
         yield sys.stdout
         sys.stdout.flush()
+    elif is_stream(Path(path)):
+        with (
+            _refusals_named(Path(path)),
+            open(path, "w", encoding="utf-8", newline="\n") as stream,
+        ):
+            yield stream
     else:
         with replace_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as stream:
             yield stream

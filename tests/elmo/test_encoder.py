@@ -44,11 +44,11 @@ def test_the_type_cache_is_bounded_and_harmless(elmo: Elmo, monkeypatch: pytest.
     sentences = [[f"t{n}", f"t{n + 1}"] for n in range(0, 200, 2)]
     wanted = [next(elmo.embed([sentence])) for sentence in sentences]
     elmo._types._most = 16
-    elmo._types._forget()
+    elmo._types._table = elmo._types._empty()
     monkeypatch.setattr(elmo, "read_ahead_tokens", 12)
     for found, expected in zip(elmo.embed(sentences), wanted, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
-        assert elmo._types._used <= 16 + 5  # and the vocabulary's five
+        assert elmo._types._table.used <= 16 + 5  # and the vocabulary's five
 
 
 def test_sentences_are_streamed(elmo: Elmo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,3 +92,24 @@ def test_the_published_shape_alone_and_in_batches(goldens: Path) -> None:
         (single,) = elmo.embed([sentence])
         np.testing.assert_allclose(single, a, atol=1e-6, rtol=0)
         np.testing.assert_allclose(b, a, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_fresh_encoders_give_the_same_bits_alone_and_in_batches(repository: Path, threads: int) -> None:
+    """New tokens share their calls of the character CNN with others: with none, with a few, with a hundred."""
+    rng = random.Random(5)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    sentences = [
+        ["".join(rng.choices(letters, k=rng.randint(1, 16))) for _ in range(rng.choice([1, 2, 3, 5, 9, 25]))]
+        for _ in range(100)
+    ]
+    elmo = Elmo.load(repository / "models" / "en")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        together = list(elmo.embed(sentences))
+        for tokens, expected in zip(sentences, together, strict=True):
+            elmo._types._table = elmo._types._empty()
+            assert np.array_equal(next(elmo.embed([tokens])), expected)
+    finally:
+        torch.set_num_threads(before)

@@ -24,7 +24,7 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.text.files import replace_directory, sha256_of_file
+from ner_elmo.text.files import is_there, replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
 from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
@@ -32,6 +32,7 @@ FORMAT_VERSION = 1
 _UNPACKED = {".hdf5", ".json", ".txt", ".pkl", ".dic"}  # what model archives are made of
 OPTIONS, WEIGHTS, VOCABULARY, INFO = "options.json", "weights.hdf5", "vocab.txt", "bilm.json"
 VOCABULARY_VECTORS, SOFTMAX = "vocab_embedding.hdf5", "softmax.hdf5"
+BILM_FILES = frozenset((OPTIONS, WEIGHTS, VOCABULARY, INFO, VOCABULARY_VECTORS, SOFTMAX))
 # What a model without bilm.json is taken to be: the published ones were trained on tokenised English, state carried.
 DEFAULT_INFO: dict[str, Any] = {
     "format_version": FORMAT_VERSION,
@@ -105,8 +106,8 @@ def find_bilm(place: BilmPlace) -> BilmFiles:
     if isinstance(place, BilmFiles):
         return place
     path = Path(place)
-    if not path.exists():
-        raise UsageError(f"{path}: no such file or directory; expected a biLM (see docs/design.md §4)")
+    if not is_there(path):
+        raise UsageError(f"{shown_name(path)}: no such file or directory; expected a biLM (see docs/design.md §4)")
     if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
         return dataclasses.replace(find_bilm(unpack(path)), root=path)
     if path.is_file():

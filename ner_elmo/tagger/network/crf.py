@@ -5,12 +5,12 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``tags`` tags.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torchcrf import CRF
 
 from ner_elmo.tagger.network.lattice import LogPartition, Transitions, messages_after, messages_before
@@ -41,7 +41,7 @@ class ConstrainedCrf(nn.Module):
         super().__init__()
         self.tag_set = list(tag_set)
         self.scheme = scheme
-        self.crf = _Decoder(len(self.tag_set), batch_first=True)
+        self.crf = CRF(len(self.tag_set), batch_first=True)
         starts = [_penalty(None, tag, scheme) for tag in self.tag_set]
         ends = [_penalty(tag, None, scheme) for tag in self.tag_set]
         moves = [[_penalty(previous, tag, scheme) for tag in self.tag_set] for previous in self.tag_set]
@@ -86,9 +86,7 @@ class ConstrainedCrf(nn.Module):
         real = mask.any(dim=1)
         if not real.any():
             return [[] for _ in emissions]
-        starts, ends, moves = self._transitions(emissions.dtype)
-        legal = {"start_transitions": starts, "end_transitions": ends, "transitions": moves}
-        sequences = iter(functional_call(self.crf, legal, (_bounded(emissions[real]), mask[real])))
+        sequences = iter(self._legal_crf().decode(_bounded(emissions[real]), mask[real]))
         return [next(sequences) if is_real else [] for is_real in real.tolist()]
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
@@ -218,6 +216,13 @@ class ConstrainedCrf(nn.Module):
             torch.tensor(goes_on, device=device),
         )
 
+    def _legal_crf(self) -> CRF:
+        """A pytorch-crf of its own with the penalties added: other threads may be using ``self.crf``."""
+        legal = copy.deepcopy(self.crf)
+        starts, ends, moves = self._transitions(self.crf.transitions.dtype)
+        legal.start_transitions.data, legal.end_transitions.data, legal.transitions.data = starts, ends, moves
+        return legal
+
     def _transitions(self, dtype: torch.dtype) -> Transitions:
         """pytorch-crf's parameters with the penalties added."""
         return Transitions(
@@ -233,13 +238,6 @@ class _Messages(NamedTuple):
     after: Tensor
     log_z: Tensor  # (batch,)
     lengths: Tensor  # (batch,)
-
-
-class _Decoder(CRF):  # type: ignore[misc]
-    """pytorch-crf whose ``forward`` decodes, since ``functional_call`` reaches nothing else."""
-
-    def forward(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
-        return self.decode(emissions, mask)  # type: ignore[no-any-return]
 
 
 def _penalty(previous: str | None, current: str | None, scheme: str) -> float:

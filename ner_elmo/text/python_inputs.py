@@ -1,0 +1,82 @@
+"""What callers in Python hand in: checked one by one, with its position, before anything is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from ner_elmo.errors import WrongTypeError
+
+T = TypeVar("T")
+
+
+class UntilError(Generic[T]):
+    """The items of an iterable up to one that cannot be had or is of a wrong type; :meth:`raise_error` says so later.
+
+    So what comes before it can be computed in batches and handed out first.
+    """
+
+    def __init__(self, items: Iterable[Any], check: Callable[[Any, int], T]) -> None:
+        self._items = items
+        self._check = check
+        self._error: Exception | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        try:
+            for number, item in enumerate(self._items):
+                yield self._check(item, number)
+        except Exception as error:
+            self._error = error
+
+    def raise_error(self) -> None:
+        """Raise what ended the items, if that was no proper end."""
+        if self._error is not None:
+            raise self._error
+
+
+def checked_iterable(value: Any, expected: str) -> Iterable[Any]:
+    """``value``, which must be an iterable of items, and not one item by itself.
+
+    Raises:
+        WrongTypeError: it is not.
+    """
+    if isinstance(value, str | bytes | bytearray) or not hasattr(value, "__iter__"):
+        raise WrongTypeError(f"found {_named(value)}, expected {expected}")
+    return value  # type: ignore[no-any-return]
+
+
+def checked_unit(unit: Any, number: int) -> str | list[str]:
+    """A text or a list of tokens.
+
+    Raises:
+        WrongTypeError: it is neither.
+    """
+    if isinstance(unit, str):
+        return unit
+    return _tokens(unit, f"text {number}", "a str or a list of tokens")
+
+
+def checked_sentence(sentence: Any, number: int) -> list[str]:
+    """A list of tokens.
+
+    Raises:
+        WrongTypeError: it is none.
+    """
+    return _tokens(sentence, f"sentence {number}", "a list of tokens")
+
+
+def _tokens(value: Any, where: str, expected: str) -> list[str]:
+    is_list = isinstance(value, Collection) and not isinstance(
+        value, str | bytes | bytearray | Mapping | set | frozenset
+    )
+    if not is_list or getattr(value, "ndim", 1) != 1:
+        raise WrongTypeError(f"{where}: found {_named(value)}, expected {expected}")
+    tokens = value if isinstance(value, list) else list(value)
+    for place, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise WrongTypeError(f"{where}, token {place}: found {_named(token)}, expected a str")
+    return tokens
+
+
+def _named(value: Any) -> str:
+    return "a str" if isinstance(value, str) else type(value).__name__
