@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 
+from ner_elmo.bilm.files.directory import known_kind, shipped_models
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.tagger.decoding import predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import MEAN_MIX
-from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
+from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger, read_info
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token
+from ner_elmo.text.repair import repaired_sentences
+from ner_elmo.text.suitability import complaint, look_of_units, trained_for
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
-from ner_elmo.text.tokenizer import sentences as split_sentences
+from ner_elmo.text.tokenizer import resolved
 
 if TYPE_CHECKING:
     from ner_elmo.elmo.encoder import Elmo
@@ -54,15 +57,22 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
         return path
     if path.exists():
         raise UsageError(f"{path}: is a file; expected a tagger directory or the name of a model that ships")
-    package = Path(__file__).resolve().parents[1]
-    homes = [package / "models", package.parent / "models"]
-    if path.name == str(wanted):
-        for home in homes:
-            if (home / path.name / INFO).is_file():
-                return home / path.name
-    names = sorted({file.parent.name for home in homes for file in home.glob(f"*/{INFO}")})
-    shipped = f"the models that ship are {', '.join(names)}" if names else "no model ships with this copy"
-    raise UsageError(f"{wanted}: no such tagger directory; {shipped}")
+    shipped = shipped_models()
+    if str(wanted) in shipped:
+        return shipped[str(wanted)]
+    names = sorted(shipped)
+    known = f"the models that ship are {', '.join(names)}" if names else "no model ships with this copy"
+    raise UsageError(f"{wanted}: no such tagger directory; {known}")
+
+
+def languages_of_shipped() -> dict[str, str | None]:
+    """The models that ship, each with the language it was trained for."""
+    found: dict[str, str | None] = {}
+    for name, folder in shipped_models().items():
+        text = read_info(folder).get("text") or {}
+        language, scripts = trained_for(text)
+        found[name] = language or ("zh" if "Han" in scripts or text.get("tokens") == "characters" else None)
+    return found
 
 
 class Tagger:
@@ -80,6 +90,7 @@ class Tagger:
         device: torch.device | str = "cpu",
         batch_tokens: int | None = None,
         temperature: float = 1.0,
+        trained_on: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         self.words = words
@@ -88,6 +99,9 @@ class Tagger:
         self.device = device
         self.batch_tokens = batch_tokens or BATCH_TOKENS
         self.temperature = temperature
+        self.trained_on = dict(trained_on or {"tokens": text})
+        self.dehyphenate = False
+        self.fold_long_s = False
 
     @classmethod
     def load(
@@ -96,24 +110,37 @@ class Tagger:
         device: torch.device | str = "cpu",
         precision: str = "fp32",
         batch_tokens: int | None = None,
+        text: str | None = None,
     ) -> Tagger:
         """Load a tagger directory, or a model that ships by its name (``en`` without any).
 
         Args:
             precision: how the biLM computes (the tagger above it stays in float32).
             batch_tokens: tokens computed together, padding included.
+            text: how raw text is read, in place of the model's own kind: a kind of text or a language's code.
 
         Raises:
-            UsageError: there is no such tagger.
+            UsageError: there is no such tagger, or no such kind of text.
             ModelError: one of its files is missing or damaged; the message names it.
         """
-        stored: StoredTagger = load_tagger(find_model(path_or_name))
+        kind = None if text is None else resolved(text)
+        folder = find_model(path_or_name)
+        stored: StoredTagger = load_tagger(folder)
+        if kind is None:
+            kind = known_kind(stored.text, folder / INFO)
         elmo = None
         if stored.bilm is not None:
             from ner_elmo.elmo.encoder import Elmo
 
             elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
-        return cls(stored.model, stored.words, stored.text, elmo, device, batch_tokens, stored.temperature)
+        trained_on = stored.info.get("text") or {}
+        return cls(stored.model, stored.words, kind, elmo, device, batch_tokens, stored.temperature, trained_on)
+
+    def complaints(self, units: Sequence[str]) -> list[str]:
+        """What in some first units does not look like what the model was trained for, a line each."""
+        look, n_letters = look_of_units(units)
+        found = complaint(self.trained_on, look, languages_of_shipped(), n_letters)
+        return [] if found is None else [found]
 
     @property
     def labels(self) -> list[str]:
@@ -187,7 +214,8 @@ class Tagger:
 
     def _read(self, unit: Unit, tokenized: bool) -> Document:
         if isinstance(unit, str):
-            sentences = split_sentences(unit, "whitespace" if tokenized else self.text)
+            kind = "whitespace" if tokenized else self.text
+            sentences = repaired_sentences(unit, kind, self.dehyphenate, self.fold_long_s)
             return Document(unit, sentences, scheme=self._scheme)
         tokens, start = [], 0
         for form in unit:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from ner_elmo.errors import UsageError
-from ner_elmo.settings import check, setting
+from ner_elmo.settings import SettingError, check, setting
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
+from ner_elmo.text.tokenizer import resolved
 
 DOCUMENT_START = "-DOCSTART-"
 COMMENT = "comment"
@@ -66,7 +67,7 @@ class Reading:
     )
     text: str | None = setting(
         None,
-        help="tokenizer for raw text: en-1, characters, whitespace",
+        help="tokenizer for raw text: a language's code (de, fr, ar, ja and others), en-1, characters, whitespace",
         by_default="by its look",
         panel=DATA,
         may_change=True,
@@ -74,8 +75,19 @@ class Reading:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.text == "auto":
-            object.__setattr__(self, "text", None)  # frozen for others
+        object.__setattr__(self, "text", resolved_text(self.text))  # frozen for others
+
+
+def resolved_text(name: str | None) -> str | None:
+    """The kind of text that the setting ``text`` means; None where nothing is said.
+
+    Raises:
+        SettingError: there is no such kind, or its package is missing.
+    """
+    try:
+        return None if name in (None, "auto") else resolved(str(name))
+    except UsageError as error:
+        raise SettingError("text", str(error)) from None
 
 
 @dataclass(slots=True)

@@ -218,7 +218,9 @@ def _joins(text: str, tokens: Sequence[Token]) -> bool:
 
 def _look(job: Job) -> str:
     quiet = replace(job, notices=[], warnings=[])
-    return jsonl.look_of(unit.value["text"] for unit in islice(_units(quiet), 1000))
+    return jsonl.look_of(
+        [jsonl.document_of(u.value) for u in islice(_units(quiet), 1000) if not jsonl.is_failed(u.value)]
+    )
 
 
 def _to_segmentation(job: Job) -> None:
