@@ -63,14 +63,14 @@ def command(
         show.note(f"{output}: {lines:,} lines, {tokens:,} tokens")
 
 
-def _sentences(inputs: Iterable[Path], encoding: str, kind: str | None) -> Iterator[str]:
+def _sentences(inputs: Iterable[Path], encoding: str, kind: str | None) -> Iterator[str | list[str]]:
     """The lines as they are, one tokenised sentence each; with ``kind``, the sentences of raw text, tokenised."""
     for path in inputs:
         for line in read_lines(path, encoding):
             if kind is None:
                 yield line
             else:
-                yield from map(" ".join, sentence_forms(line, kind))
+                yield from sentence_forms(line, kind)
 
 
 def parse_layers(value: str) -> Layers:

@@ -45,7 +45,7 @@ Text = Annotated[
     str | None,
     typer.Option(
         "--text",
-        help="how raw text becomes sentences: a language's code (de, fr, ar, ja and others), en-1, characters, whitespace",
+        help="kind of raw text: a language's code (de, fr, ar, ja and others), en-1, characters, whitespace",
         show_default=False,
     ),
 ]

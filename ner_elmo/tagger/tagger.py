@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import known_kind, shipped_models
+from ner_elmo.bilm.files.directory import known_kind, shipped_languages, shipped_models, text_of
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.tagger.decoding import predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import MEAN_MIX
-from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger, read_info
+from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.repair import repaired_sentences
-from ner_elmo.text.suitability import complaint, look_of_units, trained_for
+from ner_elmo.text.suitability import complaint, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import resolved
 
@@ -63,16 +63,6 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
     names = sorted(shipped)
     known = f"the models that ship are {', '.join(names)}" if names else "no model ships with this copy"
     raise UsageError(f"{wanted}: no such tagger directory; {known}")
-
-
-def languages_of_shipped() -> dict[str, str | None]:
-    """The models that ship, each with the language it was trained for."""
-    found: dict[str, str | None] = {}
-    for name, folder in shipped_models().items():
-        text = read_info(folder).get("text") or {}
-        language, scripts = trained_for(text)
-        found[name] = language or ("zh" if "Han" in scripts or text.get("tokens") == "characters" else None)
-    return found
 
 
 class Tagger:
@@ -134,12 +124,14 @@ class Tagger:
 
             elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
         trained_on = stored.info.get("text") or {}
+        if "script" not in trained_on and stored.bilm is not None:  # of before it was recorded: as its biLM
+            trained_on = {**text_of(stored.bilm), **trained_on}
         return cls(stored.model, stored.words, kind, elmo, device, batch_tokens, stored.temperature, trained_on)
 
     def complaints(self, units: Sequence[str]) -> list[str]:
         """What in some first units does not look like what the model was trained for, a line each."""
         look, n_letters = look_of_units(units)
-        found = complaint(self.trained_on, look, languages_of_shipped(), n_letters)
+        found = complaint(self.trained_on, look, shipped_languages(), n_letters)
         return [] if found is None else [found]
 
     @property

@@ -235,8 +235,8 @@ def _refuse_binary(beginning: bytes, name: str, encoding: str) -> None:
         n_nul = beginning.count(0)
         what = f"{n_nul:,} NUL characters" if 2 * n_nul > n_control else f"{n_control:,} control characters"
         raise DataError(
-            f"{name}:1: found {what} in the first {len(beginning):,} bytes, so it is not {encoding} text; expected text; name the "
-            "file's encoding with --encoding (utf-16?)"
+            f"{name}:1: found {what} in the first {len(beginning):,} bytes, so it is not {encoding} "
+            "text; expected text; name the file's encoding with --encoding (utf-16?)"
         )
 
 

@@ -38,22 +38,14 @@ def complaint(
     language, scripts = trained_for(text)
     if look.script is None or n_letters < _LETTERS_LEAST:
         return None
-    what = None
-    han_like = {"Han", "Kana", "Hangul"}
-    related = look.script in scripts or (
-        look.script in han_like and bool(scripts & han_like) and look.language == language
-    )
-    if scripts and not related and look.share > 0.5:
-        what = (
-            f"{look.share:.0%} of its letters are {look.script}, the model was trained for {_named(language, scripts)}"
-        )
+    if scripts and look.share > 0.5 and look.script not in scripts:
+        what = f"{look.share:.0%} of its letters are {look.script}, not {_named(language, scripts)}"
     elif language and look.language and not are_near(look.language, language) and look.words >= _WORDS_LEAST:
-        what = f"it looks to be in language {look.language!r}, the model was trained for {language!r}"
-    if what is None:
+        what = f"it looks to be in language {look.language!r}, not {language!r}"
+    else:
         return None
-    fitting = [
-        name for name, code in (shipped or {}).items() if code and look.language and are_near(code, look.language)
-    ]
+    known = (shipped or {}).items()
+    fitting = [name for name, code in known if code and look.language and are_near(code, look.language)]
     advice = f"the model {fitting[0]} would fit" if fitting else "no model that ships fits"
     return f"the text does not look like what this model was trained for: {what}; {advice}"
 
@@ -71,8 +63,8 @@ def complaint_of_words(sentences: Sequence[Sequence[str]], known: Collection[str
     if unseen <= _UNSEEN_MOST * n_tokens:
         return None
     return (
-        f"the text does not look like what this model was trained for: {unseen / n_tokens:.0%} of its tokens are not among "
-        "the words that it knows"
+        f"the text does not look like what this model was trained for: {unseen / n_tokens:.0%} of its tokens are not "
+        "among the words that it knows"
     )
 
 

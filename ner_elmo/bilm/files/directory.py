@@ -111,6 +111,19 @@ def shipped_models() -> dict[str, Path]:
     return found
 
 
+def shipped_languages() -> dict[str, str | None]:
+    """The models that ship, each with the language it was trained for, if its biLM says so."""
+    return {name: text_of(folder / "bilm").get("language") for name, folder in shipped_models().items()}
+
+
+def text_of(folder: Path) -> dict[str, Any]:
+    """What ``bilm.json`` in ``folder`` says of the model's text; nothing where there is none to read."""
+    try:
+        return dict(json.loads((folder / INFO).read_text(encoding="utf-8")).get("text") or {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
 def known_kind(kind: str, info: Path) -> str:
     """The kind of text that a model records, if this program has it.
 
@@ -125,10 +138,10 @@ def known_kind(kind: str, info: Path) -> str:
 
 
 def find_bilm(place: BilmPlace) -> BilmFiles:
-    """Open a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
-    beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there); a directory
-    of ELMoForManyLangs; the name of a model that ships; a zip of any directory (NLPL's repository has ``model.hdf5`` in it). An opened one is handed
-    back as it is.
+    """Open a biLM: its directory, the name of a model that ships, a run or tagger directory that holds ``bilm/``, or a
+    weights file with its options beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only
+    JSON file there); a directory of ELMoForManyLangs; a zip of any directory (NLPL's repository has ``model.hdf5`` in
+    it). An opened one is handed back as it is.
 
     Raises:
         UsageError: nothing of the kind is there; the message says what was looked for.

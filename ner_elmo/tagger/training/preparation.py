@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import BilmFiles, find_bilm
+from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, shipped_languages
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, UsageError
@@ -38,6 +38,7 @@ from ner_elmo.text.formats.jsonl import guess_text_kind, is_jsonl
 from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.look import BLANKS_LEAST, kind_of_tokens, share_of_blanks
+from ner_elmo.text.suitability import complaint, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, tag_set
 from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
@@ -113,6 +114,7 @@ def prepare(
     text = choose_text(read_as or config.text, None if elmo is None else elmo.text, tokens["train"])
     text_kind(text)
     _warn_about_blanks(text, tokens["train"], report)
+    _warn_about_text(bilm, tokens["train"], report)
     protocol = protocol_of(config, corpora, parts, elmo)
     if config.train_with_dev:
         _warn_about_dev(len(parts.get("dev", [])), config, report)
@@ -266,6 +268,15 @@ def choose_text(wanted: str | None, bilm_text: str | None, sentences: Sequence[S
         return str(bilm_text)
     kind = kind_of_tokens(sentences, bilm_text == "characters-words")
     return bilm_text if bilm_text == "characters-words" and not kind.startswith("characters") else kind
+
+
+def _warn_about_text(bilm: BilmFiles | None, sentences: Sequence[Sequence[str]], report: Report) -> None:
+    """Say it where the training sentences do not look like the biLM's text."""
+    if bilm is None:
+        return
+    look, n_letters = look_of_units([" ".join(sentence) for sentence in sentences[:2000]])
+    if line := complaint(bilm.info.get("text") or {}, look, shipped_languages(), n_letters):
+        warning(report, line.replace("this model", "the biLM"))
 
 
 def _warn_about_blanks(kind: str, sentences: Sequence[Sequence[str]], report: Report) -> None:
