@@ -188,7 +188,7 @@ class _Words:
         tokens: list[Token] = []
         for match in self.pattern.finditer(text):
             start, end = match.span()
-            if cuts and match.lastgroup == "word" and (cut := self._cut(match[0])):
+            if cuts and match.lastgroup in ("word", "special") and (cut := self._cut(match[0])):
                 tokens.append(Token(start, start + cut, _word_form(text[start : start + cut])))
                 start += cut
             form = text[start:end]
@@ -282,6 +282,8 @@ def _ordinal(rules: LanguageRules) -> str:
 _PIECE = 20_000  # characters that sentencex gets at once: its time grows with the square of what quotes enclose
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _NEVER_MISSED = frozenset("។៕༎༏།။")  # ends that sentencex does not know, or not always
+_WIDE_ENDS = frozenset("。！？")  # which sentencex passes over before digits
+_SAID = re.compile(r"[^，。！？“「]{0,6}?[说說道问問答喊叫]")  # after a quotation: who said it
 _CLOSERS = frozenset("\"'”’»›)]}）」』】》〉")
 # After a quotation these go on with the sentence in Japanese.
 _PARTICLES = ("と", "っ", "な", "の", "は", "が", "を", "に", "で", "も", "、", "，")
@@ -305,7 +307,8 @@ class _Splitter:
         sentences: list[list[Token]] = []
         start = at = 0
         n_bounds = len(bounds)
-        n_missed = _NEVER_MISSED.intersection(text)
+        never_missed = _NEVER_MISSED | _WIDE_ENDS if self.code in BY_CHARACTER else _NEVER_MISSED
+        has_them = not never_missed.isdisjoint(text)
         for i in range(1, len(tokens)):
             token = tokens[i]
             ends = False
@@ -314,7 +317,7 @@ class _Splitter:
                 at += 1
             if not ends:
                 form = tokens[i - 1].form
-                ends = (bool(n_missed) and form in _NEVER_MISSED and token.form not in _CLOSERS) or (
+                ends = (has_them and form in never_missed and token.form not in _CLOSERS | never_missed) or (
                     form in self.trailing and token.form[:1].isupper() and token.start > tokens[i - 1].end
                 )
             if ends:
@@ -349,8 +352,8 @@ class _Splitter:
             return tokens[i].form.startswith(_PARTICLES)
         opener = {"”": "“", "」": "「", "』": "『", "’": "‘"}.get(tokens[i - 1].form)
         at = text.rfind(opener, 0, tokens[i - 1].start) if opener else -1
-        # 他说：“好。”然后走了。 But “好。”他说 begins with the quotation: what comes after it says whose it is.
-        return at > 0 and text[at - 1] in "：，、:,"
+        # 他说：“好。”然后走了。 “我不去。”李四说。
+        return (at > 0 and text[at - 1] in "：，、:,") or _SAID.match(text, tokens[i].start) is not None
 
     def _bounds(self, text: str) -> list[tuple[int, bool]]:
         """Where sentences end: a place in the text, and whether a paragraph ends there."""

@@ -16,7 +16,7 @@ _LEADING = {
     " ggf inkl exkl zzgl Bf Hbf Str lat engl frz griech dt",
     "fr": "M MM Mme Mlle Mmes Mlles Dr Pr Me Mgr St Ste p pp n no vol art chap fig éd env cf av ap bd Cie tél",
     "es": "Sr Sra Srta Sres Dr Dra D Dña Prof Ud Uds Vd St Sto Sta Gral Cnel Lic Ing Arq Av Avda p pp pág págs núm art"
-    " cap vol ed tel Excmo Fco Ma",
+    " cap vol ed tel Excmo Fco Ma Hnos Cd Pbro Lcdo Mtro",
     "it": "Sig Sigg Dott Prof Ing Avv Arch Geom On Sen S p pp pag pagg n art cap vol ed tel",
     "pt": "Sr Sra Srs Dr Dra Prof Profa Eng Gen Cel Cap D Exmo Av R p pp pág págs núm art cap vol ed tel",
     "ca": "Sr Sra Dr Dra Prof St Sta Av pàg núm art cap vol ed tel",
@@ -41,6 +41,7 @@ _LEADING = {
     "hu": "dr prof ifj id Szt özv br gr sz pl kb u ún",
     "tr": "Dr Prof Doç Av Sn Sok Cad Mah No s bkz vb yy",
     "el": "κ κα κκ δρ καθ αγ σελ αρ οδ βλ π λ",
+    "ar": "د أ م ص ج ه ق ت",
     "hi": "डॉ श्री पं प्रो मो कु सं नं रु",
     "mr": "डॉ श्री पं प्रो सौ कु सं नं रु",
     "ne": "डा श्री पं प्रा कु सं नं रु",
@@ -119,7 +120,7 @@ _CLITICS = {
 _WHOLE = {
     "fr": "rendez-vous garde-à-vous quelqu'un aujourd'hui presqu'île chez-vous chez-nous sauve-qui-peut",
     "ca": "",
-    "it": "",
+    "it": "po' mo' be' va' fa' sta' da' di' ca' de'",
 }
 # Signs within a word, besides those that all languages have.
 _WITHIN = {"sv": ":", "fi": ":", "he": '"״׳', "yi": '"״׳', "ca": "·•"}
