@@ -4,7 +4,10 @@ Each file of ``benchmarks/gold`` is a text in one language, written for this, a 
 easily. ``|`` stands between tokens that have no blank between them. Sentences are joined by a blank (Chinese and
 Japanese: by nothing), so that every sentence end must be found. Where tokens are characters only sentences count.
 
-    python benchmarks/tokenizers.py [--seconds 1] [LANGUAGE ...]
+The rules were mended on these texts, so that they say which cases are read right. Those in ``benchmarks/gold/unseen``
+were written afterwards and looked at once: no rule was changed for them (``--unseen``).
+
+    python benchmarks/tokenizers.py [--unseen] [--seconds 1] [LANGUAGE ...]
 """
 
 from __future__ import annotations
@@ -34,9 +37,9 @@ class Score(NamedTuple):
     recall: float
 
 
-def read_gold(language: str) -> Gold:
+def read_gold(language: str, folder: Path = GOLD) -> Gold:
     """The gold text of a language."""
-    lines = (GOLD / f"{language}.txt").read_text(encoding="utf-8").splitlines()
+    lines = (folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()
     between = "" if language in ("zh", "ja") else " "
     text, sentence_spans, token_spans = "", set(), set()
     for line in lines:
@@ -57,9 +60,9 @@ def score(found: set[Span], gold: set[Span]) -> Score:
     return Score(right / max(1, len(found)), right / max(1, len(gold)))
 
 
-def scores(language: str) -> tuple[Score, Score | None]:
+def scores(language: str, folder: Path = GOLD) -> tuple[Score, Score | None]:
     """Of sentences, and of tokens (None where these are characters)."""
-    gold = read_gold(language)
+    gold = read_gold(language, folder)
     found = sentences(gold.text, resolved(language))
     of_sentences = score({(sentence[0].start, sentence[-1].end) for sentence in found}, gold.sentences)
     if language in BY_CHARACTER:
@@ -78,13 +81,15 @@ def speed(language: str, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("languages", nargs="*", default=sorted(path.stem for path in GOLD.glob("*.txt")))
+    parser.add_argument("languages", nargs="*")
+    parser.add_argument("--unseen", action="store_true")
     parser.add_argument("--seconds", type=float, default=1.0)
     arguments = parser.parse_args()
     print("| language | kind | sentences: precision | recall | tokens: precision | recall | tokens/s |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for language in arguments.languages:
-        of_sentences, of_tokens = scores(language)
+    folder = GOLD / "unseen" if arguments.unseen else GOLD
+    for language in arguments.languages or sorted(path.stem for path in folder.glob("*.txt")):
+        of_sentences, of_tokens = scores(language, folder)
         tokens = f"{of_tokens.precision:.3f} | {of_tokens.recall:.3f}" if of_tokens else "by character | "
         rate = f"{speed(language, arguments.seconds):,.0f}"
         kind = resolved(language)
