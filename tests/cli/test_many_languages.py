@@ -32,7 +32,7 @@ def test_from_raw_text_to_tagged_text(language: str, tmp_path: Path, capsys: pyt
     assert json.loads((tagger / "tagger.json").read_text(encoding="utf-8"))["text"]["tokens"] == resolved(language)
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "dev.jsonl"), "-m", str(tagger), "--json", *MACHINE[2:]]) == 0
-    assert json.loads(capsys.readouterr().out)["f1"] > 0.8
+    assert json.loads(capsys.readouterr().out)["f1"] > 0.6
     arguments = ["-m", str(tagger), "-f", "jsonl", "-o", str(out), *MACHINE]
     assert main(["tag", str(tmp_path / "new.txt"), *arguments]) == 0
     assert "does not look like" not in capsys.readouterr().err

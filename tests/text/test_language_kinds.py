@@ -87,9 +87,9 @@ def test_names_are_exact_and_others_are_refused_with_what_to_do() -> None:
     assert (language_of(kind), language_of("en-1"), language_of("characters")) == ("fr", "en", None)
     with pytest.raises(UsageError, match=r"needs sentencex 0\.6\.1, found .*pip install 'sentencex==0\.6\.1'"):
         text_kind("fr-sentencex0.6.1-1")
-    with pytest.raises(UsageError, match="needs rules 99 of this program, .* try a newer ner-elmo"):
+    with pytest.raises(UsageError, match=r"needs rules 99 of this program, .* try a newer ner-elmo"):
         text_kind(kind.rsplit("-", 1)[0] + "-99")
-    with pytest.raises(UsageError, match="unknown kind of text 'klingon'.* a language's code such as de"):
+    with pytest.raises(UsageError, match=r"unknown kind of text 'klingon'.* a language's code such as de"):
         resolved("klingon")
 
 
@@ -98,7 +98,7 @@ def test_blanks_are_tokens_where_data_has_them() -> None:
 
 
 def test_unclosed_quotes_and_long_texts_cost_no_more_than_their_length() -> None:
-    text = "«„( \" " * 20_000 + "a. B. " * 2_000 + "wort " * 20_000
+    text = '«„( " ' * 20_000 + "a. B. " * 2_000 + "wort " * 20_000
     started = time.process_time()
     assert [t for s in sentences(text, resolved("de")) for t in s] == tokenize(text, resolved("de"))
     assert time.process_time() - started < 5
