@@ -62,7 +62,7 @@ def command(
     for file in files_of(target) if to == "brat" else (target, sidecar_of(target)):
         if str(target) != "-":
             flags.refuse_existing(file, force)
-    flags.refuse_same(source, target)
+    flags.refuse_same(path, target)
     if to == "brat":
         flags.refuse_foreign(target, lambda name: name.endswith(BRAT_FILES), "BRAT's")
     elif is_folder(target):

@@ -11,6 +11,7 @@ import typer
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 from ner_elmo.text.files import STANDARD_STREAM, read_lines, replace_file, require_file
+from ner_elmo.text.tokenizer import resolved, sentence_forms
 
 if TYPE_CHECKING:
     from ner_elmo.elmo.encoder import Layers
@@ -28,6 +29,7 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", help="HDF5 file to write")],
     layers: Annotated[str, typer.Option("--layers", help="all, mean, top, or numbers such as 0,1")] = "all",
     precision: flags.Precision = "fp32",
+    text: flags.Text = None,
     encoding: flags.Encoding = "utf-8",
     device: flags.Device = "auto",
     threads: flags.Threads = None,
@@ -39,12 +41,14 @@ def command(
     """Write the vectors of every line: a float32 dataset a line, named by its number from 0.
 
     Its shape is (layers, tokens, 2 · projection_dim), or (tokens, 2 · projection_dim) for mean and top. A blank line
-    keeps its number and has 0 tokens. sentence_to_index maps each line to its number.
+    keeps its number and has 0 tokens. sentence_to_index maps each line to its number. With --text the input is raw
+    text, and each of its sentences takes the place of a line.
     """
     from ner_elmo.elmo.dump import write_embeddings
     from ner_elmo.elmo.encoder import Elmo
 
     wanted = parse_layers(layers)
+    kind = None if text is None else resolved(text)
     flags.refuse_existing(output, force)
     for path in inputs:
         if str(path) != STANDARD_STREAM:
@@ -53,16 +57,21 @@ def command(
     torch_device = flags.set_up_torch(device, threads)
     elmo = Elmo.load(bilm, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     with replace_file(output) as temporary:
-        lines, tokens = write_embeddings(elmo, _all_lines(inputs, encoding), temporary, wanted, show.note)
+        lines, tokens = write_embeddings(elmo, _sentences(inputs, encoding, kind), temporary, wanted, show.note)
     if as_json:
         show.print_json({"output": str(output), "lines": lines, "tokens": tokens, "layers": layers})
     else:
         show.note(f"{output}: {lines:,} lines, {tokens:,} tokens")
 
 
-def _all_lines(inputs: Iterable[Path], encoding: str) -> Iterator[str]:
+def _sentences(inputs: Iterable[Path], encoding: str, kind: str | None) -> Iterator[str | list[str]]:
+    """The lines as they are, one tokenised sentence each; with ``kind``, the sentences of raw text, tokenised."""
     for path in inputs:
-        yield from read_lines(path, encoding)
+        for line in read_lines(path, encoding):
+            if kind is None:
+                yield line
+            else:
+                yield from sentence_forms(line, kind)
 
 
 def parse_layers(value: str) -> Layers:

@@ -42,6 +42,14 @@ Precision = Annotated[
     str, typer.Option("--precision", help="how the biLM computes: fp32, or int8 (CPU; faster, not exact)")
 ]
 Encoding = Annotated[str, typer.Option("--encoding", help="character encoding of the input files")]
+Text = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        help="kind of raw text: a language's code (de, fr, ar, ja and others), en-1, characters, whitespace",
+        show_default=False,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="replace an output that exists")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on standard output and nothing else")]
 RunDirectory = Annotated[Path | None, typer.Option("--output", "-o", help="run directory to write", show_default=False)]

@@ -22,6 +22,7 @@ def command(
             help="a sentence is read from the state that the one before left, or from zero [default: as in training]",
         ),
     ] = None,
+    text_kind: flags.Text = None,
     encoding: flags.Encoding = "utf-8",
     device: flags.Device = "auto",
     threads: flags.Threads = None,
@@ -38,10 +39,16 @@ def command(
     from ner_elmo.bilm.data.corpus import find_files, read_sentences
     from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
     from ner_elmo.bilm.perplexity import DEFAULT_BATCH_TOKENS, held_out_perplexity
+    from ner_elmo.text.files import require_text
+    from ner_elmo.text.tokenizer import resolved
 
     paths = find_files(text)
+    kind = None if text_kind is None else resolved(text_kind)
     chosen = flags.set_up_torch(device, threads)
     files = find_bilm(bilm)
+    kind = kind or files.checked_tokenizer()
+    for path in paths:
+        require_text(path, encoding)
     model = load_bilm(files)
     vocabulary = load_vocabulary(files)
     softmax = load_softmax(files, vocabulary, model.options.lstm.projection_dim)
@@ -49,7 +56,7 @@ def command(
         model.to(chosen),
         softmax.to(chosen),
         vocabulary,
-        read_sentences(paths, files.tokenizer, encoding),
+        read_sentences(paths, kind, encoding),
         batch_tokens or DEFAULT_BATCH_TOKENS,
         files.info.get("state") == "carried" if carry_state is None else carry_state,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 
 if TYPE_CHECKING:
-    from ner_elmo.tagger.tagger import Failure
+    from ner_elmo.tagger.tagger import Failure, Tagger
     from ner_elmo.text.documents import Document
 
 NAME = "tag"
@@ -39,6 +40,11 @@ def command(
     tokenized: Annotated[
         bool, typer.Option("--tokenized", help="a line is a sentence, blanks separate its tokens")
     ] = False,
+    text: flags.Text = None,
+    dehyphenate: Annotated[
+        bool, typer.Option("--dehyphenate", help="join words that are parted at a line's end (with --unit paragraph)")
+    ] = False,
+    fold_long_s: Annotated[bool, typer.Option("--fold-long-s", help="read the long s of old print as s")] = False,
     unit: Annotated[str, typer.Option("--unit", help="what becomes one document: line, paragraph or file")] = "line",
     min_score: Annotated[
         float, typer.Option("--min-score", min=0.0, max=1.0, help="leave out entities less probable than this")
@@ -81,6 +87,10 @@ def command(
         )
     if unit not in _UNITS:
         raise UsageError(f"--unit {unit}: unknown; expected one of {', '.join(_UNITS)}")
+    if dehyphenate and unit == "line":
+        raise UsageError("--dehyphenate joins the ends of lines; expected --unit paragraph or --unit file with it")
+    if tokenized and (text is not None or dehyphenate):
+        raise UsageError(f"--tokenized reads tokens as they are; drop it or {'--text' if text else '--dehyphenate'}")
     for path in inputs:
         if path != "-":
             require_file(path, "text file")
@@ -98,8 +108,9 @@ def command(
 
     if model is None:
         show.note(f"no -m: using the model that ships, {find_model(None).name}")
-    tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
-    units = _shown(read_units(inputs, unit, encoding))
+    tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens, text=text)
+    tagger.dehyphenate, tagger.fold_long_s = dehyphenate, fold_long_s
+    units = _shown(_looked_at(read_units(inputs, unit, encoding), tagger, unit))
     results = tagger.tag_each(units, tokenized=tokenized, scores=not no_scores)
     n_failed = 0
     if format not in FORMATS:
@@ -171,6 +182,38 @@ def read_units(inputs: Iterable[str], unit: str, encoding: str) -> Iterator[str]
                 yield from _unless_blank(lines)
                 lines = []
         yield from _unless_blank(lines)
+
+
+_LOOKED_AT = 200  # units
+_LOOKED_AT_CHARACTERS = 20_000
+_WRAPPED_LINES_LEAST = 20
+_WRAPPED_MOST = 0.5  # of the lines
+
+
+def _looked_at(units: Iterator[str], tagger: Tagger, unit: str) -> Iterator[str]:
+    """The same units; the first ones are looked at, and what speaks against tagging them so is said."""
+    first: list[str] = []
+    size = 0
+    for text in units:
+        first.append(text)
+        size += len(text)
+        if len(first) >= _LOOKED_AT or size >= _LOOKED_AT_CHARACTERS:
+            break
+    for line in tagger.complaints(first):
+        show.note(line)
+    if unit == "line" and _is_wrapped(first):
+        show.note("most lines end in the middle of a sentence; --unit paragraph reads them together")
+    yield from chain(first, units)
+
+
+def _is_wrapped(lines: list[str]) -> bool:
+    """Whether most lines end without the end of a sentence and go on with a small letter."""
+    if len(lines) < _WRAPPED_LINES_LEAST:
+        return False
+    goes_on = sum(
+        one.rstrip()[-1:] not in ".!?:;\"'”’»)…。।؟" and other.lstrip()[:1].islower() for one, other in pairwise(lines)
+    )
+    return goes_on > _WRAPPED_MOST * (len(lines) - 1)
 
 
 def _unless_blank(lines: list[str]) -> Iterator[str]:

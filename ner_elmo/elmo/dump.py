@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -15,14 +15,18 @@ MOST_SENTENCES_MAPPED = 1_000_000
 
 
 def write_embeddings(
-    elmo: Elmo, lines: Iterable[str], path: Path, layers: Layers = "all", note: Callable[[str], None] = lambda _: None
+    elmo: Elmo,
+    lines: Iterable[str | Sequence[str]],
+    path: Path,
+    layers: Layers = "all",
+    note: Callable[[str], None] = lambda _: None,
 ) -> tuple[int, int]:
     """Write a float32 dataset for each line, named by its number from 0, and ``sentence_to_index``.
 
     That is one JSON object as a string, from each line, without the white space around it, to its number.
 
     Args:
-        lines: tokens separated by white space; a blank line gives a dataset of 0 tokens.
+        lines: tokens separated by white space, or lists of them; a blank line gives a dataset of 0 tokens.
         note: is told when there are too many lines for ``sentence_to_index``.
 
     Returns:
@@ -35,11 +39,11 @@ def write_embeddings(
         nonlocal index
         for number, line in enumerate(lines):
             if index is not None:
-                index.setdefault(line.strip(), number)
+                index.setdefault(line.strip() if isinstance(line, str) else " ".join(line), number)
                 if number >= MOST_SENTENCES_MAPPED:
                     index = None
                     note(f"more than {MOST_SENTENCES_MAPPED:,} lines: sentence_to_index is left out")
-            yield line.split()
+            yield line.split() if isinstance(line, str) else list(line)
 
     with h5py.File(path, "w") as file:
         for n_lines, vectors in enumerate(elmo.embed(sentences(), layers), start=1):

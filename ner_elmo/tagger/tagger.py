@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 
+from ner_elmo.bilm.files.directory import known_kind, shipped_languages, shipped_models, text_of
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
@@ -21,8 +22,10 @@ from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.files import is_folder, is_there, shown_name
 from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
+from ner_elmo.text.repair import repaired_sentences
+from ner_elmo.text.suitability import complaint, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
-from ner_elmo.text.tokenizer import sentences as split_sentences
+from ner_elmo.text.tokenizer import resolved
 
 if TYPE_CHECKING:
     from ner_elmo.elmo.encoder import Elmo
@@ -57,15 +60,12 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
         return path
     if is_there(path):
         raise UsageError(f"{path}: is a file; expected a tagger directory or the name of a model that ships")
-    package = Path(__file__).resolve().parents[1]
-    homes = [package / "models", package.parent / "models"]
-    if path.name == str(wanted):
-        for home in homes:
-            if is_there(home / path.name / INFO):
-                return home / path.name
-    names = sorted({file.parent.name for home in homes for file in home.glob(f"*/{INFO}")})
-    shipped = f"the models that ship are {', '.join(names)}" if names else "no model ships with this copy"
-    raise UsageError(f"{shown_name(wanted)}: no such tagger directory; {shipped}")
+    shipped = shipped_models()
+    if str(wanted) in shipped:
+        return shipped[str(wanted)]
+    names = sorted(shipped)
+    known = f"the models that ship are {', '.join(names)}" if names else "no model ships with this copy"
+    raise UsageError(f"{shown_name(wanted)}: no such tagger directory; {known}")
 
 
 class Tagger:
@@ -86,6 +86,7 @@ class Tagger:
         device: torch.device | str = "cpu",
         batch_tokens: int | None = None,
         temperature: float = 1.0,
+        trained_on: Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         self.words = words
@@ -94,6 +95,9 @@ class Tagger:
         self.device = device
         self.batch_tokens = batch_tokens or BATCH_TOKENS
         self.temperature = temperature
+        self.trained_on = dict(trained_on or {"tokens": text})
+        self.dehyphenate = False
+        self.fold_long_s = False
 
     @classmethod
     def load(
@@ -102,24 +106,39 @@ class Tagger:
         device: torch.device | str = "cpu",
         precision: str = "fp32",
         batch_tokens: int | None = None,
+        text: str | None = None,
     ) -> Tagger:
         """Load a tagger directory, or a model that ships by its name (``en`` without any).
 
         Args:
             precision: how the biLM computes (the tagger above it stays in float32).
             batch_tokens: tokens computed together, padding included.
+            text: how raw text is read, in place of the model's own kind: a kind of text or a language's code.
 
         Raises:
-            UsageError: there is no such tagger.
+            UsageError: there is no such tagger, or no such kind of text.
             ModelError: one of its files is missing or damaged; the message names it.
         """
-        stored: StoredTagger = load_tagger(find_model(path_or_name))
+        kind = None if text is None else resolved(text)
+        folder = find_model(path_or_name)
+        stored: StoredTagger = load_tagger(folder)
+        if kind is None:
+            kind = known_kind(stored.text, folder / INFO)
         elmo = None
         if stored.bilm is not None:
             from ner_elmo.elmo.encoder import Elmo
 
             elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
-        return cls(stored.model, stored.words, stored.text, elmo, device, batch_tokens, stored.temperature)
+        trained_on = stored.info.get("text") or {}
+        if "script" not in trained_on and stored.bilm is not None:  # of before it was recorded: as its biLM
+            trained_on = {**text_of(stored.bilm), **trained_on}
+        return cls(stored.model, stored.words, kind, elmo, device, batch_tokens, stored.temperature, trained_on)
+
+    def complaints(self, units: Sequence[str]) -> list[str]:
+        """What in some first units does not look like what the model was trained for, a line each."""
+        look, n_letters = look_of_units(units)
+        found = complaint(self.trained_on, look, shipped_languages(), n_letters)
+        return [] if found is None else [found]
 
     @property
     def labels(self) -> list[str]:
@@ -216,7 +235,8 @@ class Tagger:
 
     def _read(self, unit: Unit, tokenized: bool) -> Document:
         if isinstance(unit, str):
-            sentences = split_sentences(unit, "whitespace" if tokenized else self.text)
+            kind = "whitespace" if tokenized else self.text
+            sentences = repaired_sentences(unit, kind, self.dehyphenate, self.fold_long_s)
             return Document(unit, sentences, scheme=self._scheme)
         tokens, start = [], 0
         for form in unit:

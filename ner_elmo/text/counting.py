@@ -177,7 +177,7 @@ def _blocks(files: Sequence[Path], encoding: str, most_characters: Sequence[int]
     for number, file in enumerate(files):
         lines: list[str] = []
         size, left = 0, most_characters[number] if most_characters else None
-        for line in read_lines(file, encoding):
+        for line in read_lines(file, encoding, is_looked_at=True):
             lines.append(line)
             size += len(line) + 1
             if size >= BLOCK_CHARACTERS or (left is not None and size >= left):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain, islice
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ner_elmo.text.files import read_lines
+from ner_elmo.text.language_kinds import BY_CHARACTER, language_of
+from ner_elmo.text.languages import are_near, look_at, scripts_of
 from ner_elmo.text.tokenizer import sentence_forms
 
 SAMPLE_LINES = 4_000  # of all files together
@@ -73,7 +76,9 @@ def examine(
     )
     checks: list[Callable[[Sample], str | None]] = [
         lambda sample: decoding_problem(sample, encoding),
+        lambda sample: layout_problem(sample, text),
         lambda sample: tokenization_problem(sample, text),
+        lambda sample: language_problem(sample, kind),
         lambda sample: cut_problem(sample, kind, max_characters),
     ]
     for check in checks:  # a wrong encoding explains wrong tokens, and unsplit text cut ones: only the first is told
@@ -88,7 +93,7 @@ def read_samples(files: Sequence[Path], encoding: str = "utf-8") -> Iterator[Sam
     chosen = files[:: -(-len(files) // _FILES_MOST)]
     n_lines = max(_LEAST_LINES, SAMPLE_LINES // len(chosen))
     for file in chosen:
-        with closing(read_lines(file, encoding)) as lines:  # type: ignore[type-var]
+        with closing(read_lines(file, encoding, is_looked_at=True)) as lines:  # type: ignore[type-var]
             yield Sample(str(file), [line[:_LINE_MOST] for line in islice(lines, n_lines)])
 
 
@@ -138,9 +143,88 @@ def misread_pieces(line: str) -> Iterator[str]:
             yield from (run[0] for run in _WESTERN_IN_A_ROW.finditer(piece))
 
 
+# A tag as labelled columns have it at the end of a line.
+_TAG = re.compile(r"(?:O|[BIESMLU]-\S+)\Z")
+_COLUMNS_LEAST = 0.9  # of lines
+_ONE_WORD_LEAST = 0.9  # of lines
+_LINES_LEAST = 20
+_SINGLE_LINE_TOKENS = 500
+
+
+def layout_problem(sample: Sample, text: str) -> str | None:
+    """Something else than a text of sentences in lines: one word a line, labelled columns, JSON, a single line."""
+    lines = [line for line in sample.lines if line.strip()]
+    if len(lines) == 1 and (
+        len(lines[0]) >= _LINE_MOST or (text == "tokenized" and _n_words(lines[0]) >= _SINGLE_LINE_TOKENS)
+    ):
+        return (
+            f"{sample.name}: found a single line ({_n_words(lines[0]):,} words in its first "
+            f"{len(lines[0]):,} characters), expected a sentence or a paragraph a line"
+        )
+    if len(lines) < _LINES_LEAST:
+        return None
+    if sum(line.lstrip()[:1] in "{[" and line.rstrip()[-1:] in "}]," for line in lines) > _COLUMNS_LEAST * len(lines):
+        return f"{sample.name}: nearly every line is JSON, such as {lines[0][:40]!r}; expected text, a sentence a line"
+    plain = [line for line in lines if not line.startswith("#")]
+    tagged = sum(_TAG.search(line) is not None and 2 <= len(line.split()) <= 12 for line in plain)
+    tabs = Counter(line.count("\t") for line in plain)
+    most_tabs, n_lines = tabs.most_common(1)[0] if plain else (0, 0)
+    short = sum(_n_words(line.split("\t")[0]) <= 1 for line in plain)
+    is_table = most_tabs and n_lines >= _COLUMNS_LEAST * len(plain) and short >= _COLUMNS_LEAST * len(plain)
+    if plain and (is_table or tagged > _COLUMNS_LEAST * len(plain)):
+        return (
+            f"{sample.name}: nearly every line is a token with its columns, such as {plain[0][:40]!r}: labelled data? "
+            "expected one sentence a line"
+        )
+    single = [line for line in plain if _n_words(line) == 1 and len(line.strip()) <= 40]
+    if len(single) > _ONE_WORD_LEAST * len(plain) and not _is_unspaced(plain):
+        return (
+            f"{sample.name}: nearly every line has one token, such as {single[0].strip()!r}: a file of one word "
+            "a line? expected one sentence a line"
+        )
+    return None
+
+
+def _n_words(line: str) -> int:
+    return len(line.split())
+
+
+def _is_unspaced(lines: Sequence[str]) -> bool:
+    """Whether lines are of a script without blanks, and too long to be words: a sentence each, of one token."""
+    look = look_at(lines)
+    return look.script in ("Han", "Kana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan") and (
+        sum(len(line.strip()) for line in lines) > _WORD_LENGTH * len(lines)
+    )
+
+
+_WORD_LENGTH = 5  # characters: the mean length of lines of one word is below, that of short sentences above
+_WORDS_LEAST = 100  # below which the language of a text is not judged by its small words
+
+
+def language_problem(sample: Sample, kind: str) -> str | None:
+    """A text in another script or language than the rules that were asked for."""
+    code = language_of(kind)
+    if code is None:
+        return None
+    look = look_at(sample.lines)
+    wrong_script = look.script is not None and look.share > 0.5 and look.script not in scripts_of(code)
+    if wrong_script and look.script in ("Han", "Kana") and {"Han", "Kana"} & scripts_of(code):
+        wrong_script = False
+    other = look.language if look.language is not None and not are_near(look.language, code) else None
+    if not wrong_script and (other is None or look.words < _WORDS_LEAST):
+        return None
+    what = (
+        f"{look.share:.0%} of its letters are {look.script}"
+        if wrong_script
+        else f"its small words are those of {other}"
+    )
+    advice = f"; try --text {look.language}" if look.language else ""
+    return f"{sample.name}: {what}, but the rules asked for are those of {code} ({kind}){advice}"
+
+
 def tokenization_problem(sample: Sample, text: str) -> str | None:
     """Punctuation on words, or no blanks between the words, where ``text`` says that there would be."""
-    if text == "characters":
+    if text == "characters" or text.startswith(("characters", "zh-words")) or language_of(text) in BY_CHARACTER:
         return None
     tokens = [token for line in sample.lines for token in line.split()]
     n_characters = sum(map(len, tokens))
@@ -148,16 +232,28 @@ def tokenization_problem(sample: Sample, text: str) -> str | None:
     if unspaced > UNSPACED_MOST * n_characters:
         return (
             f"{sample.name}: looks untokenised: {unspaced / n_characters:.0%} of its characters stand in long runs of "
-            "a script that is written without blanks; try --text characters, or put blanks between the words"
+            "a script that is written without blanks; "
+            f"try --text {_unspaced_text(sample)}, or put blanks between the words"
         )
     punctuated = [token for token in tokens if _PUNCTUATED.search(token)]
     if text == "tokenized" and len(tokens) >= _TOKENS_LEAST and len(punctuated) > PUNCTUATED_MOST * len(tokens):
         examples = ", ".join(map(repr, dict.fromkeys(token[-20:] for token in punctuated[:2])))
         return (
             f"{sample.name}: looks untokenised: {len(punctuated) / len(tokens):.1%} of its tokens end in punctuation, "
-            f"such as {examples}; try --text raw, which splits sentences and tokens"
+            f"such as {examples}; try --text raw, which splits sentences and tokens{_of_language(sample)}"
         )
     return None
+
+
+def _unspaced_text(sample: Sample) -> str:
+    language = look_at(sample.lines).language
+    return "characters" if language in (None, "zh", "en") else f"characters or --text {language}"
+
+
+def _of_language(sample: Sample) -> str:
+    """What to add where the text looks to be in another language than English."""
+    language = look_at(sample.lines).language
+    return f" by English rules, or --text {language} for those of this text" if language not in (None, "en") else ""
 
 
 def cut_problem(sample: Sample, kind: str, max_characters: int | None) -> str | None:

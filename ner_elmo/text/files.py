@@ -1,4 +1,4 @@
-"""Text files as users have them: plain, gzip, xz or zstandard, UTF-8 or not, standard input as ``-``.
+"""Text files as users have them: plain or compressed, UTF-8 or not, standard input as ``-``.
 
 A line ends at LF or CRLF and nowhere else (not at U+2028, form feeds and the like, which are ordinary characters). A
 file with carriage returns and no LF at all is refused.
@@ -6,6 +6,7 @@ file with carriage returns and no LF at all is refused.
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import contextlib
 import errno
@@ -19,6 +20,7 @@ import os
 import shutil
 import sys
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -150,6 +152,23 @@ def _zstd_blocks(path: Path, decompressor: Callable[[], Any]) -> Iterator[bytes]
         raise EOFError("it ends in the middle of a frame")
 
 
+def _open_zip(path: Path) -> BinaryIO:
+    """The one text of a zip.
+
+    Raises:
+        DataError: it holds another number of files.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+        names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        names = [name for name in names if not name.startswith("__MACOSX/")]
+        if len(names) != 1:
+            raise DataError(f"{path}:1: found a zip of {len(names):,} files, expected one text in it; unpack it")
+        return io.BufferedReader(archive.open(names[0]))  # type: ignore[type-var]
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise DataError(f"{path}:1: found a damaged or locked zip ({error}), expected one text in it") from None
+
+
 class _Blocks(io.RawIOBase):
     """Blocks of bytes as a stream."""
 
@@ -173,20 +192,54 @@ class _Blocks(io.RawIOBase):
         return n_bytes
 
 
-_OPENERS: dict[str, Callable[[Path], object]] = {".gz": gzip.GzipFile, ".xz": lzma.LZMAFile, ".zst": _open_zstd}
+_OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.GzipFile,
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+    ".zst": _open_zstd,
+    ".zip": _open_zip,
+}
+_MAGIC = {
+    b"\x1f\x8b": ".gz",
+    b"BZh": ".bz2",
+    b"\xfd7zXZ\x00": ".xz",
+    b"\x28\xb5\x2f\xfd": ".zst",
+    b"PK\x03\x04": ".zip",
+}
+_BLOCK_MAGIC = (b"1AY&SY", b"\x17rE8P\x90")  # the fifth byte of .bz2 on: a text may begin with BZh
+# What a file may be that holds no text, by what it begins with.
+_NO_TEXT = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"%PDF-": "a PDF file",
+    b"\xd0\xcf\x11\xe0": "a file of an old office program",
+    b"\x89HDF": "an HDF5 file",
+    b"PK\x05\x06": "an empty zip archive",
+}
+_TAR = slice(257, 262)
+_BEGINNING = 4096
 
 
 def open_bytes(path: str | Path) -> BinaryIO:
-    """Open ``path`` for reading bytes, decompressed by its suffix (``.gz``, ``.xz``, ``.zst``); ``-`` is stdin.
+    """Open ``path`` for reading bytes, decompressed by what it begins with, or else by its suffix (``.gz``, ``.bz2``,
+    ``.xz``, ``.zst``, ``.zip`` of one text); ``-`` is stdin.
 
     Raises:
         UsageError: the file is missing, a folder, or unreadable.
+        DataError: it is an archive of several files, or holds no text at all.
     """
     if str(path) == STANDARD_STREAM:
-        return _standard_input()
+        return _open_standard_input()
     file = require_file(path)
-    opener = _OPENERS.get(file.suffix.lower())
-    return opener(file) if opener else open(file, "rb")  # type: ignore[return-value]
+    try:
+        with open(file, "rb") as stream:
+            beginning = stream.read(512)
+    except OSError as error:
+        raise NerElmoError(f"{path}: cannot be read ({error.strerror or error})") from None
+    packed = _packed_as(beginning)
+    _refuse_archive(beginning, str(path))
+    opener = _OPENERS.get(packed or file.suffix.lower())
+    return opener(file) if opener else open(file, "rb")
 
 
 class _Peeked(NamedTuple):
@@ -224,9 +277,6 @@ def _standard_input() -> BinaryIO:
     return io.BufferedReader(_Blocks(STANDARD_STREAM, chain([beginning] if beginning else [], rest)))
 
 
-_MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\x00": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
-
-
 def open_by_content(path: str | Path) -> BinaryIO:
     """Open ``path`` for reading bytes, decompressed by what it begins with, whatever its name is.
 
@@ -235,11 +285,76 @@ def open_by_content(path: str | Path) -> BinaryIO:
     """
     file = require_file(path)
     with open(file, "rb") as stream:
-        beginning = stream.read(8)
+        packed = _packed_as(stream.read(512))
+    return _OPENERS[packed](file) if packed else open(file, "rb")
+
+
+def require_text(path: str | Path, encoding: str) -> None:
+    """Look at the beginning of a file whose readers do not.
+
+    Raises:
+        UsageError: it cannot be opened.
+        DataError: it looks to be no text in ``encoding``.
+    """
+    for _ in read_lines(path, encoding):
+        break
+
+
+def _open_standard_input() -> BinaryIO:
+    """Standard input, decompressed where that needs no second look at it."""
+    stream = _standard_input()
+    beginning = _look_ahead(stream)
+    packed = _packed_as(beginning)
+    name = display_name(STANDARD_STREAM)
+    _refuse_archive(beginning, name)
+    if packed == ".gz":
+        return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]
+    if packed == ".bz2":
+        return bz2.BZ2File(stream)  # type: ignore[return-value]
+    if packed == ".xz":
+        return lzma.LZMAFile(stream)  # type: ignore[return-value]
+    if packed:
+        raise DataError(f"{name}:1: found a {packed} file, expected text; decompress it first, or name the file")
+    return stream
+
+
+def _packed_as(beginning: bytes) -> str | None:
+    """The suffix that a compressed file's beginning speaks for."""
     for magic, suffix in _MAGIC.items():
+        if beginning.startswith(magic) and (suffix != ".bz2" or beginning[4:10] in _BLOCK_MAGIC):
+            return suffix
+    return None
+
+
+def _look_ahead(stream: Any) -> bytes:
+    """The beginning of a stream that can be looked at without being read; nothing of others."""
+    return bytes(stream.peek(_BEGINNING)[:_BEGINNING]) if hasattr(stream, "peek") else b""
+
+
+def _refuse_archive(beginning: bytes, name: str) -> None:
+    """Raise a DataError for a file that is no text whatever its encoding."""
+    what = "a tar archive" if beginning[_TAR] == b"ustar" else None
+    for magic, called in _NO_TEXT.items():
         if beginning.startswith(magic):
-            return _OPENERS[suffix](file)  # type: ignore[return-value]
-    return open(file, "rb")
+            what = called
+    if what:
+        raise DataError(f"{name}:1: found {what}, expected text; unpack it, and name the texts in it")
+
+
+def _refuse_binary(beginning: bytes, name: str, encoding: str) -> None:
+    """Raise a DataError for text in another encoding than ``encoding``, which it happens to decode in."""
+    n_control = len(beginning) - len(beginning.translate(None, _CONTROL))
+    if n_control >= _CONTROL_LEAST and n_control > _CONTROL_MOST * len(beginning):
+        n_nul = beginning.count(0)
+        what = f"{n_nul:,} NUL characters" if 2 * n_nul > n_control else f"{n_control:,} control characters"
+        raise DataError(
+            f"{name}:1: found {what} in the first {len(beginning):,} bytes, so it is not {encoding} "
+            "text; expected text; name the file's encoding with --encoding (utf-16?)"
+        )
+
+
+_CONTROL = bytes([*range(0x09), *range(0x0E, 0x1B), *range(0x1C, 0x20)])
+_CONTROL_LEAST, _CONTROL_MOST = 16, 0.15
 
 
 @contextlib.contextmanager
@@ -275,15 +390,25 @@ def characters_in_file(path: str | Path, encoding: str = "utf-8") -> int:
 
 def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
     """How many of the first bytes of a file were read, and what they decompress to."""
-    suffix = path.suffix.lower()
+    suffix = _packed_as(data[:512]) or path.suffix.lower()
     if suffix not in _OPENERS:
         return len(data), data
+    if suffix == ".zip":
+        with _open_zip(path) as stream, zipfile.ZipFile(path) as archive:
+            text = stream.read(1 << 22)
+            sizes = max(entry.file_size for entry in archive.infolist())
+            return round(path.stat().st_size * len(text) / max(1, sizes)), text
     if suffix == ".zst":
         _open_zstd(path).close()  # says what is missing, if it is
         decompressor: Any = sys.modules["zstandard"].ZstdDecompressor().decompressobj()
+    elif suffix == ".gz":
+        decompressor = zlib.decompressobj(wbits=31)
     else:
-        decompressor = zlib.decompressobj(wbits=31) if suffix == ".gz" else lzma.LZMADecompressor()
-    text = decompressor.decompress(data)
+        decompressor = bz2.BZ2Decompressor() if suffix == ".bz2" else lzma.LZMADecompressor()
+    try:
+        text = decompressor.decompress(data)
+    except OSError as error:  # of bz2, which has no error of its own
+        raise EOFError(str(error)) from None
     return len(data) - len(decompressor.unused_data), text
 
 
@@ -310,13 +435,15 @@ def read_lines(
     encoding: str = "utf-8",
     on_undecodable: Callable[[int, str], None] | None = None,
     open_stream: Callable[[str | Path], BinaryIO] = open_bytes,
+    is_looked_at: bool = False,
 ) -> Iterator[str]:
     """Yield the lines of a text file without their line ends, one at a time, in constant memory.
 
     A byte-order mark at the start is dropped. ``encoding`` is any codec that extends ASCII line ends (UTF-8,
     ISO-8859-1, GB18030 ...), or UTF-16/32, which are decoded as a stream. With ``on_undecodable``, a line that does
     not decode is yielded with U+FFFD for what does not, after a call with its number and what was found (not for
-    UTF-16/32, where the next line's place is lost). ``open_stream`` opens the file.
+    UTF-16/32, where the next line's place is lost). ``open_stream`` opens the file. Text full of control characters,
+    as UTF-16 is when it is read as UTF-8, is refused, unless it ``is_looked_at`` elsewhere.
 
     Raises:
         UsageError: the file cannot be opened or the encoding is unknown.
@@ -334,6 +461,10 @@ def read_lines(
     stream = open_stream(path)
     number = 0
     try:
+        beginning = _look_ahead(stream)
+        _refuse_archive(beginning, name)
+        if not is_looked_at and not codec.name.startswith(("utf-16", "utf-32")):
+            _refuse_binary(beginning, name, encoding)
         if codec.name.startswith(("utf-16", "utf-32")):
             lines: Iterable[str] = io.TextIOWrapper(stream, encoding=codec.name, newline="\n")
         else:
@@ -353,6 +484,10 @@ def read_lines(
             f"{name}:{number + 1}: found a damaged compressed file ({error}), expected it to go on"
         ) from None
     except OSError as error:
+        if error.errno is None:  # bz2 has no error of its own
+            raise DataError(
+                f"{name}:{number + 1}: found a damaged compressed file ({error}), expected it to go on"
+            ) from None
         raise NerElmoError(f"{name}: cannot be read ({error.strerror or error})") from None
     finally:
         if stream is not sys.stdin.buffer:
@@ -361,7 +496,7 @@ def read_lines(
 
 def _damage() -> tuple[type[Exception], ...]:
     """What the readers of compressed files raise for damaged ones."""
-    errors: tuple[type[Exception], ...] = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile)
+    errors: tuple[type[Exception], ...] = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
     if "zstandard" in sys.modules:
         errors += (sys.modules["zstandard"].ZstdError,)
     return errors

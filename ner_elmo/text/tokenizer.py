@@ -1,7 +1,8 @@
 """Raw text to sentences of tokens, each with its exact place in the text.
 
-A kind of text (:data:`TEXT_KINDS`) is a rule for tokens and a rule for sentence ends. A model records the kind it was
-trained on by name, so the rules behind a name never change; better English rules will be ``en-2``.
+A kind of text (:data:`TEXT_KINDS`, and those of :mod:`ner_elmo.text.language_kinds`) is a rule for tokens and a rule
+for sentence ends. A model records the kind it was trained on by name, so the rules behind a name never change; better
+English rules will be ``en-2``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from ner_elmo.errors import UsageError
 from ner_elmo.text.documents import Token
+from ner_elmo.text.language_kinds import language_kind, newest_kind
 
 
 class TextKind(NamedTuple):
@@ -27,7 +29,7 @@ def tokenize(text: str, kind: str) -> list[Token]:
     """The tokens of ``text`` in order, not split into sentences.
 
     Raises:
-        UsageError: ``kind`` is not one of :data:`TEXT_KINDS`.
+        UsageError: ``kind`` is not a kind of text.
     """
     return text_kind(kind).tokenize(text)
 
@@ -36,7 +38,7 @@ def sentences(text: str, kind: str) -> list[list[Token]]:
     """The sentences of ``text``, each a non-empty list of tokens whose spans refer to ``text``.
 
     Raises:
-        UsageError: ``kind`` is not one of :data:`TEXT_KINDS`.
+        UsageError: ``kind`` is not a kind of text.
     """
     tokenize, split = text_kind(kind)
     return split(text, tokenize(text))
@@ -46,7 +48,7 @@ def sentence_forms(line: str, kind: str) -> Iterator[list[str]]:
     """The forms of the tokens of each sentence of a line: what a language model is trained on.
 
     Raises:
-        UsageError: ``kind`` is not one of :data:`TEXT_KINDS`.
+        UsageError: ``kind`` is not a kind of text.
     """
     if kind == "whitespace":
         if tokens := line.split():
@@ -57,15 +59,32 @@ def sentence_forms(line: str, kind: str) -> Iterator[list[str]]:
 
 
 def text_kind(name: str) -> TextKind:
-    """The entry of :data:`TEXT_KINDS` called ``name``.
+    """The kind of text called ``name``.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or it needs a package that is not there, or another version of it.
     """
-    try:
+    if name in TEXT_KINDS:
         return TEXT_KINDS[name]
-    except KeyError:
-        raise UsageError(f"unknown kind of text {name!r}; expected one of {', '.join(TEXT_KINDS)}") from None
+    if (kind := language_kind(name)) is not None:
+        return TextKind(*kind)
+    raise UsageError(f"unknown kind of text {name!r}; expected {EXPECTED}")
+
+
+def resolved(name: str) -> str:
+    """The kind of text that ``--text`` means: a kind's own name, or a language's code for its newest kind.
+
+    Raises:
+        UsageError: it is neither, or it needs a package that is not there.
+    """
+    if name in TEXT_KINDS:
+        return name
+    if name.lower() in ("en", "en-us", "en-gb"):
+        return "en-1"
+    if (kind := newest_kind(name)) is not None:
+        return kind
+    text_kind(name)
+    return name
 
 
 # White space and single characters ------------------------------------------------------------------------------------
@@ -99,6 +118,19 @@ def _split_chinese(text: str, tokens: list[Token]) -> list[list[Token]]:
         return ended and form not in _CHINESE_CLOSERS and form not in _CHINESE_ENDS
 
     return _split_before(tokens, starts)
+
+
+_LINE = re.compile(r"\S(?:[^\n]*\S)?")
+_CHARACTER_OR_BLANK = re.compile(r"[^\s]|[ \u00a0\u3000]")
+
+
+def _with_blanks(text: str) -> list[Token]:
+    """Characters and the blanks between them, as data has them in which blanks are tokens; none at a line's edges."""
+    return [
+        Token(match.start(), match.end(), match[0])
+        for line in _LINE.finditer(text)
+        for match in _CHARACTER_OR_BLANK.finditer(text, line.start(), line.end())
+    ]
 
 
 def _split_before(tokens: list[Token], starts: Callable[[int], bool]) -> list[list[Token]]:
@@ -290,9 +322,15 @@ def _may_follow(end: str, first: str) -> bool:
     return first[:1].isupper() or first[:1].isdigit()
 
 
+EXPECTED = (
+    "one of whitespace, characters, characters-words, characters-blanks, en-1, zh-words, or a language's code such as "
+    "de, fr, ar, ru, hi, ja, zh, th"
+)
+
 TEXT_KINDS: dict[str, TextKind] = {
     "whitespace": TextKind(_matches(re.compile(r"\S+")), _split_at_lines),
     "characters": TextKind(_matches(re.compile(r"\S")), _split_chinese),
     "characters-words": TextKind(_matches(_LATIN_RUN_OR_CHARACTER), _split_chinese),
+    "characters-blanks": TextKind(_with_blanks, _split_at_lines),
     "en-1": TextKind(_tokenize_english, _split_english),
 }

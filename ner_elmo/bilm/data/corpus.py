@@ -12,7 +12,7 @@ from ner_elmo.bilm.data.interleave import interleaved
 from ner_elmo.errors import UsageError
 from ner_elmo.text.files import STANDARD_STREAM, display_name, read_lines, require_file
 from ner_elmo.text.heldout import Split
-from ner_elmo.text.tokenizer import sentence_forms
+from ner_elmo.text.tokenizer import resolved, sentence_forms
 
 Sentence = Sequence[str]
 
@@ -23,6 +23,15 @@ HELDOUT_MOST = 50_000  # lines
 
 # --text on the command line, and the name of the tokenizer that ``bilm.json`` records.
 TOKENIZER_OF_TEXT = {"tokenized": "whitespace", "raw": "en-1", "characters": "characters-words"}
+
+
+def tokenizer_of(text: str) -> str:
+    """The kind of text that ``--text`` of pretraining means: its own three names, or any kind's or language's.
+
+    Raises:
+        UsageError: there is no such kind, or its package is missing.
+    """
+    return TOKENIZER_OF_TEXT.get(text) or resolved(text)
 
 
 def find_files(paths: Iterable[str | Path]) -> list[Path]:
@@ -50,7 +59,7 @@ def find_files(paths: Iterable[str | Path]) -> list[Path]:
 def read_sentences(paths: Iterable[str | Path], tokenizer: str, encoding: str = "utf-8") -> Iterator[list[str]]:
     """Yield the tokens of each sentence that holds any, file after file, in constant memory."""
     for path in paths:
-        for line in read_lines(path, encoding):
+        for line in read_lines(path, encoding, is_looked_at=True):
             yield from sentence_forms(line, tokenizer)
 
 

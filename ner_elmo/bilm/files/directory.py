@@ -26,6 +26,7 @@ from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.text.files import is_there, replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
+from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FORMAT_VERSION = 1
@@ -78,6 +79,14 @@ class BilmFiles:
         """The tokenizer that the model's text went through: ``whitespace`` where it came tokenised."""
         return str(self.info.get("text", {}).get("tokens", "whitespace"))
 
+    def checked_tokenizer(self) -> str:
+        """The same, if this program has it.
+
+        Raises:
+            ModelError: it has not, with what to do.
+        """
+        return known_kind(self.tokenizer, self.root / INFO)
+
 
 BilmPlace = str | Path | BilmFiles
 
@@ -93,11 +102,47 @@ def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
     return int(own) + int(before.get("tokens_seen_in_all") or before.get("tokens_seen") or 0)
 
 
+def shipped_models() -> dict[str, Path]:
+    """The models that come with the program, by their names."""
+    package = Path(__file__).resolve().parents[2]
+    found: dict[str, Path] = {}
+    for home in (package / "models", package.parent / "models"):
+        for file in home.glob("*/tagger.json"):
+            found.setdefault(file.parent.name, file.parent)
+    return found
+
+
+def shipped_languages() -> dict[str, str | None]:
+    """The models that ship, each with the language it was trained for, if its biLM says so."""
+    return {name: text_of(folder / "bilm").get("language") for name, folder in shipped_models().items()}
+
+
+def text_of(folder: Path) -> dict[str, Any]:
+    """What ``bilm.json`` in ``folder`` says of the model's text; nothing where there is none to read."""
+    try:
+        return dict(json.loads((folder / INFO).read_text(encoding="utf-8")).get("text") or {})
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def known_kind(kind: str, info: Path) -> str:
+    """The kind of text that a model records, if this program has it.
+
+    Raises:
+        ModelError: it has not, with what to do.
+    """
+    try:
+        text_kind(kind)
+    except UsageError as error:
+        raise ModelError(f"{info}: {error}; or name another kind with --text") from None
+    return kind
+
+
 def find_bilm(place: BilmPlace) -> BilmFiles:
-    """Open a biLM: its directory, a run or tagger directory that holds ``bilm/``, or a weights file with its options
-    beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only JSON file there); a directory
-    of ELMoForManyLangs; a zip of any directory (NLPL's repository has ``model.hdf5`` in it). An opened one is handed
-    back as it is.
+    """Open a biLM: its directory, the name of a model that ships, a run or tagger directory that holds ``bilm/``, or a
+    weights file with its options beside it (``X_weights.hdf5`` and ``X_options.json``, or ``options.json``, or the only
+    JSON file there); a directory of ELMoForManyLangs; a zip of any directory (NLPL's repository has ``model.hdf5`` in
+    it). An opened one is handed back as it is.
 
     Raises:
         UsageError: nothing of the kind is there; the message says what was looked for.
@@ -107,7 +152,13 @@ def find_bilm(place: BilmPlace) -> BilmFiles:
         return place
     path = Path(place)
     if not is_there(path):
-        raise UsageError(f"{shown_name(path)}: no such file or directory; expected a biLM (see docs/design.md §4)")
+        shipped = shipped_models()
+        if str(place) not in shipped:
+            names = f", or a model that ships: {', '.join(sorted(shipped))}" if shipped else ""
+            raise UsageError(
+                f"{shown_name(path)}: no such file or directory; expected a biLM (see docs/design.md §4){names}"
+            )
+        path = shipped[str(place)]
     if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
         return dataclasses.replace(find_bilm(unpack(path)), root=path)
     if path.is_file():

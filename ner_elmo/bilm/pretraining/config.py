@@ -12,6 +12,8 @@ from ner_elmo.bilm.options import SIZES, BilmOptions, options_to_json, parse_opt
 from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.settings import SettingError, Source, build, check, read_values, setting
 from ner_elmo.text.files import encoding_problem, text_problem
+from ner_elmo.text.language_kinds import newest_kind
+from ner_elmo.text.tokenizer import resolved
 
 # Of each optimizer: learning rate, most gradient norm, steps of warm-up, share of the tokens over which the rate falls.
 # ``adagrad`` has those of bilm-tf, at a constant rate.
@@ -20,6 +22,8 @@ OF_OPTIMIZER = ("learning_rate", "clip_norm", "warmup_steps", "decay_share")
 WEIGHT_DECAY = 0.01  # of ``adamw``
 CHECKPOINT_STEPS = 500
 SEED_MOST = 2**32 - 1
+
+OWN_TEXTS = ("tokenized", "raw", "characters")  # names of ``text`` besides those of kinds and languages
 
 # Panels of --help.
 MODEL, GOING_ON, TEXT, TRAINING = "Model", "Going on from a model", "Text", "Training"
@@ -87,10 +91,11 @@ class PretrainConfig:
         None, help="text for perplexity", metavar="FILE", by_default="0.5 % of the corpus", panel=TEXT, may_change=True
     )
     text: str = setting(
-        "tokenized",
-        help="tokenized (a sentence a line, blanks between tokens), raw (split as tag splits English) or characters "
-        "(each Chinese character a token; Latin words and numbers whole)",
-        choices=("tokenized", "raw", "characters"),
+        None,
+        help="tokenized (a sentence a line, blanks between tokens), raw (split as tag splits English), characters "
+        "(each Chinese character a token; Latin words and numbers whole), or raw text of a language by its code: de, "
+        "fr, ar, ru, hi, ja, zh, th and others",
+        by_default="that of --language, else tokenized",
         panel=TEXT,
     )
     encoding: str = setting("utf-8", help="character encoding of the input files", panel=TEXT, problem=encoding_problem)
@@ -107,7 +112,11 @@ class PretrainConfig:
     )
     min_count: int = setting(2, help="occurrences a word needs to be one", at_least=1, panel=TEXT)
     language: str | None = setting(
-        None, help="recorded in the model, such as en", panel=TEXT, may_change=True, problem=text_problem
+        None,
+        help="of the text, such as en or de; recorded in the model",
+        panel=TEXT,
+        may_change=True,
+        problem=text_problem,
     )
     licence: str | None = setting(
         None, help="terms of the text, recorded in the model", panel=TEXT, may_change=True, problem=text_problem
@@ -294,7 +303,25 @@ def _following(config: PretrainConfig) -> dict[str, Any]:
         options, tie = _tied(options), None
     if options is not None and config.dropout is not None:
         options = {**options, "dropout": config.dropout}
+    values |= {"text": _text(config)}
     return values | {"options": options, "size": None, "tie_embeddings": tie}
+
+
+def _text(config: PretrainConfig) -> str:
+    """What ``text`` means: its own names as they are, a language's code as its kind of today; or by the language.
+
+    Raises:
+        SettingError: there is no such kind, or its package is missing.
+    """
+    if config.text is None:
+        kind = newest_kind(config.language) if config.language is not None else None
+        return "tokenized" if config.language is None or kind is None else resolved(config.language)
+    if config.text in OWN_TEXTS:
+        return config.text
+    try:
+        return resolved(config.text)
+    except UsageError as error:
+        raise SettingError("text", f"{error}; or tokenized, raw") from None
 
 
 def _tied(options: dict[str, Any] | None) -> dict[str, Any]:

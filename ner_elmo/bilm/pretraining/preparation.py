@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ner_elmo.bilm.data.corpus import HELDOUT_MOST, TOKENIZER_OF_TEXT, TextSource, describe, find_files, read_sentences
+from ner_elmo.bilm.data.corpus import HELDOUT_MOST, TextSource, describe, find_files, read_sentences, tokenizer_of
 from ner_elmo.bilm.data.running_text import Rows, require_enough_text
 from ner_elmo.bilm.files.directory import BilmFiles, load_vocabulary
 from ner_elmo.bilm.pretraining.adaptation import find_parent, keeps_words, vocabulary_from_parent
@@ -92,7 +92,7 @@ def prepare(
         UsageError: a file is missing.
         DataError: no sentence in the text, or none left to hold out.
     """
-    source = TextSource(tuple(find_files(config.corpus)), TOKENIZER_OF_TEXT[config.text], config.encoding)
+    source = TextSource(tuple(find_files(config.corpus)), tokenizer_of(config.text), config.encoding)
     heldout: list[list[str]] = []
     if config.heldout is None:
         source = source.holding_out()
@@ -163,7 +163,7 @@ def examine_text(config: PretrainConfig, report: Report, force: bool = False) ->
     files = find_files([*config.corpus, *([config.heldout] if config.heldout else [])])
     has_characters = config.options is None or config.bilm_options.char_cnn is not None
     max_characters = (config.bilm_options.max_characters if config.options else 50) if has_characters else None
-    problems = examine(files, config.text, TOKENIZER_OF_TEXT[config.text], config.encoding, max_characters)
+    problems = examine(files, config.text, tokenizer_of(config.text), config.encoding, max_characters)
     if problems and not force:
         more = f" (and {len(problems) - 1} more files)" if len(problems) > 1 else ""
         raise DataError(f"{problems[0]}{more}; --force trains on it as it is")

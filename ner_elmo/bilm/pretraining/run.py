@@ -33,6 +33,8 @@ from ner_elmo.runs.events import Report, note, silent, warning
 from ner_elmo.runs.log import RunLog
 from ner_elmo.runs.quick import even_sample
 from ner_elmo.text.files import write_json
+from ner_elmo.text.language_kinds import language_of
+from ner_elmo.text.languages import look_at
 from ner_elmo.text.vocabulary import write_vocabulary
 
 
@@ -330,8 +332,14 @@ def _parent(path: Path, files: BilmFiles) -> dict[str, Any]:
 
 def _facts(trainer: Trainer, prepared: PreparedText, report: Mapping[str, Any]) -> dict[str, Any]:
     config = trainer.config
+    look = look_at(" ".join(tokens) for tokens in prepared.heldout)
     return {
-        "text": {"tokens": prepared.source.tokenizer, "normalization": None, "language": config.language},
+        "text": {
+            "tokens": prepared.source.tokenizer,
+            "normalization": None,
+            "language": config.language or language_of(prepared.source.tokenizer) or look.language,
+            "script": look.script,
+        },
         "state": "carried" if config.carry_state else "zero",
         "softmax": {
             "tied": trainer.learner.model.options.tied,

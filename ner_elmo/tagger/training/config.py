@@ -14,9 +14,8 @@ from ner_elmo.errors import DataError, UsageError
 from ner_elmo.settings import SettingError, Source, build, check, part_of, read_values, setting
 from ner_elmo.tagger.network.options import BILM_LAYERS, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
 from ner_elmo.text.files import require_file, text_problem
-from ner_elmo.text.formats.conll import DATA, Reading
+from ner_elmo.text.formats.conll import DATA, Reading, resolved_text
 from ner_elmo.text.tag_scheme import canonical_name
-from ner_elmo.text.tokenizer import text_kind
 
 EPOCHS = 50
 SEED_MOST = 2**32 - 1
@@ -180,7 +179,7 @@ class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
 
 def _following(config: TaggerConfig) -> dict[str, Any]:
     """What follows from the other settings, and shorter words written out."""
-    values: dict[str, Any] = {"seed": None, "text": None if config.text == "auto" else config.text}
+    values: dict[str, Any] = {"seed": None, "text": resolved_text(config.text)}
     if config.seed is not None:
         values["seeds"] = (config.seed,)
     if config.epochs is None:
@@ -213,8 +212,6 @@ def _check_together(config: TaggerConfig) -> None:
         raise SettingError("tune_word_vectors", "without --word-vectors FILE there is nothing to leave as it is")
     if not config.seeds:
         raise SettingError("seeds", "found none, expected at least one")
-    if config.text not in (None, "auto"):
-        text_kind(config.text)
     if config.mix in (LEARNED_MIX, MEAN_MIX):
         return
     if not (config.mix.isascii() and config.mix.isdecimal() and len(config.mix) < 4):

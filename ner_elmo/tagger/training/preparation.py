@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import BilmFiles, find_bilm
+from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, shipped_languages
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, UsageError
@@ -32,14 +32,18 @@ from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import MEAN_MIX, NetworkSettings, TaggerOptions
 from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, require_files
 from ner_elmo.tagger.training.protocol import protocol_of
+from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
-from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus
+from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus, look_of_file
 from ner_elmo.text.formats.labels import counted as counted_labels
 from ner_elmo.text.formats.labels import listed
 from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
+from ner_elmo.text.look import BLANKS_LEAST, kind_of_tokens, share_of_blanks
+from ner_elmo.text.suitability import complaint, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, tag_set
+from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
 
 HELDOUT_SHARE = 0.1
@@ -76,7 +80,8 @@ def prepare(
     require_files(config)
     layers, mix = layers_and_mix(config)
     bilm = None if config.bilm is None else find_bilm(config.bilm)
-    corpora = load_corpora(config, bilm)
+    read_as = kind_of_raw_text(config, bilm)
+    corpora = load_corpora(config, bilm, read_as)
     parts = sample(_split(corpora, config, report))
     learned = parts["train"] + (parts.get("dev", []) if config.train_with_dev else [])
     frequencies = Counter(span.label for sentence in learned for span in sentence.spans)
@@ -111,7 +116,10 @@ def prepare(
     examples = {
         part: make_examples(sentences, words, tag_index, scheme, frozen.get(part)) for part, sentences in parts.items()
     }
-    text = choose_text(config.text, None if elmo is None else elmo.text, tokens["train"])
+    text = choose_text(read_as or config.text, None if elmo is None else elmo.text, tokens["train"])
+    text_kind(text)
+    _warn_about_blanks(text, tokens["train"], report)
+    _warn_about_text(bilm, tokens["train"], report)
     protocol = protocol_of(config, corpora, parts, elmo)
     if config.train_with_dev:
         _warn_about_dev(len(parts.get("dev", [])), config, report)
@@ -120,20 +128,36 @@ def prepare(
     return PreparedData(parts, examples, options, words, known, vectors, text, protocol, bilm)
 
 
-def load_corpora(config: TaggerConfig, bilm: BilmFiles | None) -> dict[str, Corpus]:
-    """The files of ``train`` and, if given, ``dev`` and ``test``; what labels without prefixes mean, train decides."""
-    train = load_labelled(config.train, config, config.scheme, bilm)
+def kind_of_raw_text(config: TaggerConfig, bilm: BilmFiles | None) -> str | None:
+    """The kind of text that the training file is read as, if it is raw text: as the tagger will read raw text."""
+    if config.text is not None or config.train == STANDARD_STREAM:
+        return config.text
+    if not is_raw_text(config.train, config.source, config.encoding):
+        return None
+    if bilm is not None and bilm.tokenizer != "whitespace":
+        return bilm.tokenizer
+    return look_of_file(config.train, config.reading())
+
+
+def load_corpora(config: TaggerConfig, bilm: BilmFiles | None, read_as: str | None = None) -> dict[str, Corpus]:
+    """The files of ``train`` and, if given, ``dev`` and ``test``; what labels without prefixes mean, train decides.
+
+    ``read_as``: the kind of text of raw text, as ``train`` has it.
+    """
+    train = load_labelled(config.train, config, config.scheme, bilm, read_as)
     scheme = "io" if config.scheme.lower() == "none" else config.scheme
     scheme = TOKEN if train.scheme == TOKEN else scheme
     others = {"dev": config.dev, "test": config.test}
     return {"train": train} | {
-        part: load_labelled(path, config, scheme, bilm) for part, path in others.items() if path is not None
+        part: load_labelled(path, config, scheme, bilm, read_as) for part, path in others.items() if path is not None
     }
 
 
-def load_labelled(path: str, config: TaggerConfig, scheme: str, bilm: BilmFiles | None) -> Corpus:
+def load_labelled(
+    path: str, config: TaggerConfig, scheme: str, bilm: BilmFiles | None, read_as: str | None = None
+) -> Corpus:
     """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
-    text = config.text
+    text = read_as or config.text
     if text is None and bilm is not None and is_raw_text(path, config.source, config.encoding):
         text = None if bilm.tokenizer == "whitespace" else bilm.tokenizer
     return load_corpus(path, config.reading(scheme=scheme, text=text))
@@ -241,10 +265,6 @@ def _frozen_layers(
     return frozen
 
 
-def _is_latin_word(token: str) -> bool:
-    return len(token) > 1 and token.isascii() and token.isalnum()
-
-
 def choose_text(wanted: str | None, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:
     """The tokenizer for raw text: as ``wanted``, or the biLM's, or by the look of the training tokens.
 
@@ -255,12 +275,28 @@ def choose_text(wanted: str | None, bilm_text: str | None, sentences: Sequence[S
         return wanted
     if bilm_text not in (None, "whitespace", "characters-words"):
         return str(bilm_text)
-    n_tokens = sum(len(sentence) for sentence in sentences)
-    n_single = sum(len(token) == 1 for sentence in sentences for token in sentence)
-    if n_single <= 0.9 * n_tokens:
-        return bilm_text if bilm_text == "characters-words" else "en-1"
-    keeps_words = any(_is_latin_word(token) for sentence in sentences for token in sentence)
-    return "characters-words" if bilm_text == "characters-words" and keeps_words else "characters"
+    kind = kind_of_tokens(sentences, bilm_text == "characters-words")
+    return bilm_text if bilm_text == "characters-words" and not kind.startswith("characters") else kind
+
+
+def _warn_about_text(bilm: BilmFiles | None, sentences: Sequence[Sequence[str]], report: Report) -> None:
+    """Say it where the training sentences do not look like the biLM's text."""
+    if bilm is None:
+        return
+    look, n_letters = look_of_units([" ".join(sentence) for sentence in sentences[:2000]])
+    if line := complaint(bilm.info.get("text") or {}, look, shipped_languages(), n_letters):
+        warning(report, line.replace("this model", "the biLM"))
+
+
+def _warn_about_blanks(kind: str, sentences: Sequence[Sequence[str]], report: Report) -> None:
+    """Say it where training tokens are blanks, which the tokenizer of raw text does not make."""
+    share = share_of_blanks(sentences)
+    if share >= BLANKS_LEAST and kind != "characters-blanks":
+        warning(
+            report,
+            f"{share:.0%} of the training tokens are blanks, which {kind}, the tokenizer for raw text, does not make; "
+            "try --text characters-blanks",
+        )
 
 
 def new_model(prepared: PreparedData, seed: int) -> TaggerModel:

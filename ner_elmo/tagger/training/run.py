@@ -40,6 +40,8 @@ from ner_elmo.tagger.training.run_directory import PREDICTIONS, clear_run, cut_l
 from ner_elmo.tagger.training.seeds import choose_best, reopen
 from ner_elmo.text.files import replace_file
 from ner_elmo.text.formats.conll import write_conll
+from ner_elmo.text.languages import look_at, scripts_of
+from ner_elmo.text.suitability import trained_for
 from ner_elmo.text.tag_scheme import TOKEN, tags
 
 SCHEMA_VERSION = 1
@@ -208,7 +210,7 @@ def _finish(
         "sentences": sentence_counts,
     }
     info = {
-        "text": {"tokens": prepared.text},
+        "text": _text_of(prepared),
         "licence": config.licence,
         "data": prepared.protocol["data"],
         "created_by": f"ner-elmo {__version__}",
@@ -228,3 +230,12 @@ def _without_paths(config: TaggerConfig) -> dict[str, Any]:
     for name in ("train", "dev", "test", "bilm", "word_vectors"):
         values[name] = None if values[name] is None else Path(values[name]).name
     return values
+
+
+def _text_of(prepared: PreparedData) -> dict[str, Any]:
+    """What the tagger reads: the kind of raw text, and the language and script of its training data."""
+    look = look_at(" ".join(sentence.tokens) for sentence in prepared.parts["train"])
+    of_bilm = None if prepared.bilm is None else trained_for(prepared.bilm.info.get("text") or {})[0]
+    # A biLM of another language than the data's does not make the tagger one of that language.
+    language = look.language or (of_bilm if look.script is None or look.script in scripts_of(of_bilm or "en") else None)
+    return {"tokens": prepared.text, "language": language, "script": look.script}

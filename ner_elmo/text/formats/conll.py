@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from ner_elmo.errors import UsageError
-from ner_elmo.settings import check, setting
+from ner_elmo.settings import SettingError, check, setting
 from ner_elmo.text.files import (
     RETURNS_INSIDE,
     STANDARD_STREAM,
@@ -37,6 +37,7 @@ from ner_elmo.text.formats.labels import shortened
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
 from ner_elmo.text.formats.recognition import AUTO, KINDS
 from ner_elmo.text.tag_scheme import scheme_problem
+from ner_elmo.text.tokenizer import resolved
 
 DOCUMENT_START = "-DOCSTART-"
 COMMENT = "comment"
@@ -102,7 +103,7 @@ class Reading:
     )
     text: str | None = setting(
         None,
-        help="tokenizer for raw text: en-1, characters, whitespace",
+        help="tokenizer for raw text: a language's code (de, fr, ar, ja and others), en-1, characters, whitespace",
         by_default="the biLM's or the model's, otherwise by its look",
         panel=DATA,
         may_change=True,
@@ -143,8 +144,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.text == "auto":
-            object.__setattr__(self, "text", None)  # frozen for others
+        object.__setattr__(self, "text", resolved_text(self.text))  # frozen for others
 
     def comment_prefixes(self) -> tuple[str, ...]:
         """What comment lines begin with, as declared.
@@ -159,6 +159,18 @@ class Reading:
         if not all(prefixes):
             raise UsageError("--comments: found nothing, expected what a comment line begins with, such as '# '")
         return prefixes
+
+
+def resolved_text(name: str | None) -> str | None:
+    """The kind of text that the setting ``text`` means; None where nothing is said.
+
+    Raises:
+        SettingError: there is no such kind, or its package is missing.
+    """
+    try:
+        return None if name in (None, "auto") else resolved(str(name))
+    except UsageError as error:
+        raise SettingError("text", str(error)) from None
 
 
 @dataclass(slots=True)

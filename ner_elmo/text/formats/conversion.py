@@ -242,7 +242,9 @@ def _looked_at(job: Job) -> tuple[str, Iterator[Unit]]:
     """The tokenizer for the texts of a file, as named or by the look of its first units, and all units."""
     units = _units(job)
     beginning = list(islice(units, LOOKED_AT))
-    kind = job.reading.text or jsonl.look_of(unit.value["text"] for unit in beginning)
+    kind = job.reading.text or jsonl.look_of(
+        [jsonl.document_of(u.value) for u in beginning if not jsonl.is_failed(u.value)]
+    )
     text_kind(kind)
     return kind, chain(beginning, units)
 

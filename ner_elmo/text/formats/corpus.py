@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -149,13 +149,24 @@ def _open_units(path: str | Path, kind: str, reading: Reading, report: TellProbl
     source = Input(path, reading, _Noting(report))
     units = SOURCES[kind](source)
     beginning = list(islice(units, LOOKED_AT))
-    text = reading.text or jsonl.look_of(unit.value["text"] for unit in beginning)
+    text = reading.text or _look_of(beginning)
     sentences = _unit_sentences(source, chain(beginning, units), text)
     read_as = "" if has_own_tokens(kind) else f"; text read as {text}"
     read_by = "" if kind == "jsonl" else f" ({KINDS[kind]})"
     if reading.scheme == tag_scheme.TOKEN:
         return Source(source.name, tag_scheme.TOKEN, f"as declared{read_by}{read_as}", map(_tag_each_token, sentences))
     return Source(source.name, SPANS, f"entities as such{read_by}{read_as}", sentences)
+
+
+def _look_of(units: Sequence[Unit]) -> str:
+    return jsonl.look_of([jsonl.document_of(unit.value) for unit in units if not jsonl.is_failed(unit.value)])
+
+
+def look_of_file(path: str | Path, reading: Reading) -> str:
+    """The tokenizer for the raw text of a labelled file, by the look of its first units and by their entities."""
+    source = Input(path, reading, lambda problem: None)
+    kind = recognize(path, reading.source, reading.encoding, reading.column)
+    return _look_of(list(islice(SOURCES[kind](source), LOOKED_AT)))
 
 
 def _tag_each_token(located: Located) -> Located:

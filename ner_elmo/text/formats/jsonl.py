@@ -12,7 +12,7 @@ import json
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -22,8 +22,10 @@ from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.files import RETURNS_INSIDE, has_returns_inside, read_lines
 from ner_elmo.text.formats.labels import label_fault
 from ner_elmo.text.formats.problems import Problem, TellProblem
+from ner_elmo.text.language_kinds import BY_CHARACTER, language_of
+from ner_elmo.text.look import kind_by_look, other_kinds
 from ner_elmo.text.tag_scheme import Span
-from ner_elmo.text.tokenizer import text_kind
+from ner_elmo.text.tokenizer import resolved, text_kind
 
 
 class _Found(Exception):  # noqa: N818 - says what was found, and never leaves this file
@@ -356,13 +358,55 @@ def _given_tokens(value: Any, text: str) -> list[list[Token]]:
     return sentences
 
 
-def look_of(texts: Iterator[str]) -> str:
-    """``characters`` if most letters are Chinese characters, otherwise ``en-1``."""
-    letters = chinese = 0
-    for text in texts:
-        letters += sum(map(str.isalpha, text))
-        chinese += sum("\u3400" <= character <= "\u9fff" for character in text)
-    return "characters" if 2 * chinese > letters else "en-1"
+def look_of(documents: Sequence[Document]) -> str:
+    """The kind of text that documents look to need: by their letters and small words.
+
+    Where its tokens cross the bounds of entities, another is taken if its tokens cross none. Single characters, which
+    fit anything, are not: a text of words has errors of its own.
+    """
+    texts = [document.text for document in documents]
+    kind = kind_by_look(texts)
+    if any(document.sentences for document in documents) or not any(_misfits(documents, kind)):
+        return kind
+    for name in other_kinds(kind, texts):
+        if name in ("characters", "characters-words") and kind not in _OF_CHARACTERS and not _is_by_character(kind):
+            continue
+        if not any(_misfits(documents, resolved(name))):
+            return resolved(name)
+    return kind
+
+
+_OF_CHARACTERS = ("characters", "characters-words")
+
+
+def _is_by_character(kind: str) -> bool:
+    return language_of(kind) in BY_CHARACTER
+
+
+def _misfits(documents: Iterable[Document], kind: str) -> Iterator[Entity]:
+    """The entities that begin or end inside a token."""
+    for document in documents:
+        tokens = [token for sentence in document.sentences or _split(document.text, kind) for token in sentence]
+        starts, ends = [token.start for token in tokens], [token.end for token in tokens]
+        for entity in document.entities:
+            if _misfit(document, entity, tokens, *_tokens_of(entity, starts, ends)):
+                yield entity
+
+
+def _split(text: str, kind: str) -> list[list[Token]]:
+    tokenize, split = text_kind(kind)
+    return split(text, tokenize(text))
+
+
+def _fitting(document: Document, entity: Entity, kind: str) -> str:
+    """What to say of the kind of text where an entity begins or ends inside a token."""
+    if document.sentences:
+        return ""
+    alone = Document(document.text, entities=[entity])
+    for name in other_kinds(kind, [document.text]):
+        if not any(_misfits([alone], resolved(name))):
+            return f"; the text was read as {kind}, --text {name} would fit"
+    return f"; the text was read as {kind} (--text)"
 
 
 def tokenized(
@@ -377,7 +421,7 @@ def tokenized(
     Raises:
         UsageError: no such kind of text.
     """
-    sentences = document.sentences or text_kind(kind).split(document.text, text_kind(kind).tokenize(document.text))
+    sentences = document.sentences or _split(document.text, kind)
     tokens = [token for sentence in sentences for token in sentence]
     starts, ends = [token.start for token in tokens], [token.end for token in tokens]
     spans: list[Span] = []
@@ -388,6 +432,8 @@ def tokenized(
             report(Problem(line, "widened", f"{fault}; it takes the whole of it (--inside-tokens)", is_error=False))
             spans.append(Span(first, after, entity.label))
         elif fault:
+            if first < after:
+                fault += _fitting(document, entity, kind)
             report(Problem(line, "boundary inside a token", fault))
         else:
             spans.append(Span(first, after, entity.label))

@@ -1,0 +1,385 @@
+"""Raw text of any language: words by Unicode's rules (UAX #29) and the language's own, sentence ends by sentencex.
+
+A kind is called by its language, the library that decides and its exact version, and the number of our rules:
+``fr-sentencex1.0.32-1``. Languages written without blanks between words (Chinese, Japanese, Thai ...), and Korean,
+whose particles have none before them, have a token for each character, Latin words and numbers whole; ``zh-words`` has
+words by jieba.
+
+Words differ from UAX #29 in this: a hyphen does not part a word; an abbreviation, an initial and an ordinal keep their
+stop, an elided article its apostrophe; addresses are whole.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from ner_elmo.errors import UsageError
+from ner_elmo.text.documents import Token
+from ner_elmo.text.language_rules import LanguageRules, rules_of
+from ner_elmo.text.languages import CODES
+
+RULES = 1  # of ours; a change of theirs is another number, since models were trained by the old ones
+JIEBA_RULES = 1
+_CHARACTER_CODES = "zh ja ko th lo km my shn bo dz yue wuu lzh gan hak"
+BY_CHARACTER = frozenset(_CHARACTER_CODES.split())
+
+_NAME = re.compile(r"(?P<code>[a-z]{2,3})-sentencex(?P<version>[0-9][0-9.]*)-(?P<rules>[0-9]+)")
+_WORDS_NAME = re.compile(r"zh-words-jieba(?P<version>[0-9][0-9.]*)-(?P<rules>[0-9]+)")
+
+
+class LanguageKind(NamedTuple):
+    """How text of a language is read: ``tokenize(text)``, and ``split(text, its tokens)`` into sentences."""
+
+    tokenize: Callable[[str], list[Token]]
+    split: Callable[[str, list[Token]], list[list[Token]]]
+
+
+@lru_cache(maxsize=1)
+def _sentencex_version() -> str:
+    return metadata.version("sentencex")
+
+
+@lru_cache(maxsize=1)
+def _jieba_version() -> str:
+    try:
+        return metadata.version("jieba")
+    except metadata.PackageNotFoundError:
+        raise UsageError("--text zh-words: needs the jieba package; try: pip install 'ner-elmo[zh]'") from None
+
+
+def newest_kind(name: str) -> str | None:
+    """The kind that a language's code means today (``fr``, ``zh-words``); None if it is none.
+
+    Raises:
+        UsageError: the package that it needs is not installed.
+    """
+    if name == "zh-words":
+        return f"zh-words-jieba{_jieba_version()}-{JIEBA_RULES}"
+    code = name.lower().replace("_", "-").split("-")[0]
+    # Only a region or script may follow: pt-BR, zh-Hant.
+    is_language = code in CODES and re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z]{2,4}|[-_][0-9]{3})?", name)
+    return f"{code}-sentencex{_sentencex_version()}-{RULES}" if is_language else None
+
+
+def language_of(kind: str) -> str | None:
+    """The code of the language that a kind is for; None for kinds that serve several."""
+    if kind.startswith("zh-words"):
+        return "zh"
+    found = _NAME.fullmatch(kind)
+    return found["code"] if found else "en" if kind.startswith("en-") else None
+
+
+@lru_cache(maxsize=64)
+def language_kind(name: str) -> LanguageKind | None:
+    """The kind called ``name``; None if that is no name of such a kind.
+
+    Raises:
+        UsageError: it needs another version of a package, or of this program.
+    """
+    if found := _WORDS_NAME.fullmatch(name):
+        _require(name, "jieba", found["version"], _jieba_version(), int(found["rules"]), JIEBA_RULES)
+        return LanguageKind(_tokenize_by_jieba, _Splitter("zh"))
+    if (found := _NAME.fullmatch(name)) is None or found["code"] not in CODES:
+        return None
+    _require(name, "sentencex", found["version"], _sentencex_version(), int(found["rules"]), RULES)
+    code = found["code"]
+    return LanguageKind(_characters if code in BY_CHARACTER else _Words(rules_of(code), code), _Splitter(code))
+
+
+def _require(name: str, package: str, version: str, installed: str, rules: int, known: int) -> None:
+    if rules != known:
+        raise UsageError(
+            f"kind of text {name!r}: needs rules {rules} of this program, which has {known}; try "
+            f"{'a newer' if rules > known else 'an older'} ner-elmo"
+        )
+    if version != installed:
+        raise UsageError(
+            f"kind of text {name!r}: needs {package} {version}, found {installed}; try: pip install "
+            f"'{package}=={version}'"
+        )
+
+
+# Characters -----------------------------------------------------------------------------------------------------------
+
+# No part of a form: soft hyphens, zero-width spaces, marks of writing direction. The joiners (U+200C, U+200D) are.
+_INVISIBLE = "\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+_INVISIBLES = re.compile(f"[{_INVISIBLE}]+")
+_JOINERS = "\u200c\u200d"
+_CHANGED = re.compile(f"[{_INVISIBLE}’ʼ‐‑]")
+_APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‐": "-", "‑": "-"})
+# Letters that stand alone in a text of words: Chinese characters, hiragana, scripts without blanks.
+_ALONE = "\u0e00-\u0edf\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff"
+_ALONE += "\uf900-\ufaff\U00020000-\U0003ffff"
+_LATIN = "A-Za-z0-9À-ÖØ-öø-ɏḀ-ỿＡ-Ｚａ-ｚ０-９"
+
+
+@lru_cache(maxsize=1)
+def _marks() -> str:
+    """All combining marks, as the inside of a class of characters."""
+    parts = []
+    start = last = -2
+    for code in [*range(0x300, 0x20000), *range(0xE0100, 0xE01F0), 0x110000]:
+        if code == 0x110000 or unicodedata.category(chr(code)).startswith("M"):
+            if code != last + 1:
+                if start >= 0:
+                    parts.append(f"{chr(start)}-{chr(last)}")
+                start = code
+            last = code
+    return "".join(parts)
+
+
+@lru_cache(maxsize=1)
+def _character_pattern() -> re.Pattern[str]:
+    extend = _marks() + _JOINERS + _INVISIBLE
+    # A sign that kills the vowel in Khmer and Burmese joins the next consonant to its own.
+    return re.compile(
+        rf"[{_LATIN}][{_LATIN}\u0300-\u036f{_INVISIBLE}]*|[^\s{_INVISIBLE}](?:[{extend}]|(?<=[\u17d2\u1039])\w)*"
+    )
+
+
+def _characters(text: str) -> list[Token]:
+    matches = _character_pattern().finditer(text)
+    if _is_plain(text):
+        return [Token(*match.span(), match[0]) for match in matches]
+    return [Token(*match.span(), _form(match[0])) for match in matches]
+
+
+def _tokenize_by_jieba(text: str) -> list[Token]:
+    import logging
+
+    import jieba
+
+    jieba.setLogLevel(logging.WARNING)
+    return [
+        Token(start, end, _form(word))
+        for word, start, end in jieba.tokenize(text)
+        if word.strip() and _INVISIBLES.sub("", word)
+    ]
+
+
+def _form(token: str) -> str:
+    if token.isascii():
+        return token
+    form = _INVISIBLES.sub("", token) or token
+    return unicodedata.normalize("NFC", form)
+
+
+# Words ----------------------------------------------------------------------------------------------------------------
+
+
+class _Words:
+    """The words of a language."""
+
+    def __init__(self, rules: LanguageRules, code: str) -> None:
+        self.rules = rules
+        self.pattern = _word_pattern(rules, code)
+        self.clitic = re.compile(rf"(?<=\w)(?:{rules.clitic})\Z") if rules.clitic else None
+        self.whole = frozenset(rules.whole)
+
+    def __call__(self, text: str) -> list[Token]:
+        cuts = self.clitic is not None
+        if _is_plain(text) and not cuts:
+            return [Token(*match.span(), match[0]) for match in self.pattern.finditer(text)]
+        tokens: list[Token] = []
+        for match in self.pattern.finditer(text):
+            start, end = match.span()
+            if cuts and match.lastgroup in ("word", "special") and (cut := self._cut(match[0])):
+                tokens.append(Token(start, start + cut, _word_form(text[start : start + cut])))
+                start += cut
+            form = text[start:end]
+            tokens.append(Token(start, end, form if form.isascii() else _word_form(form)))
+        return tokens
+
+    def _cut(self, word: str) -> int:
+        """Where a clitic begins; 0 if there is none."""
+        if self.clitic is None or not ("-" in word or "'" in word or "’" in word):
+            return 0
+        found = self.clitic.search(word)
+        return found.start() if found and word.lower().translate(_APOSTROPHES) not in self.whole else 0
+
+
+def _word_form(word: str) -> str:
+    """Its form: apostrophes and hyphens within a word are the plain ones; alone they stay as they are."""
+    form = _form(word)
+    return form.translate(_APOSTROPHES) if len(form) > 1 else form
+
+
+def _is_plain(text: str) -> bool:
+    """Whether every form is as it stands in the text."""
+    return text.isascii() or (not _CHANGED.search(text) and unicodedata.is_normalized("NFC", text))
+
+
+def _word_pattern(rules: LanguageRules, code: str) -> re.Pattern[str]:
+    """One alternative after the other, all bounded or followed by what cannot begin with what they repeat.
+
+    ``word`` and ``special`` (abbreviations, numbers) take plain apostrophes and hyphens in their forms.
+    """
+    domains = f"com|org|net|info|edu|gov|eu|de|fr|{code}"
+    letter, part = rf"[^\W\d_{_ALONE}]", rf"[^\W{_ALONE}]"
+    extend = f"[{_marks()}{_JOINERS}{_INVISIBLE}]"
+    more = rf"(?:{part}*(?:{extend}+{part}*)*)"
+    word = rf"{letter}{more}"
+    within = rf"['’ʼ·‧\-‐‑&{re.escape(rules.within)}]"
+    tail = rf"(?:{within}{part}{more})*"
+    not_word = rf"(?!{part}|{extend})"
+    abbreviations = _any_of([*rules.leading, *rules.trailing])
+    elided = rf"(?P<elided>(?i:{_any_of(rules.elided)})['’ʼ])(?={letter})|" if rules.elided else ""
+    if rules.whole:
+        elided = rf"(?P<whole>(?i:{_any_of(rules.whole).replace(chr(39), '[’' + chr(39) + ']')})){not_word}|" + elided
+    geresh = rf"|(?P<geresh>{letter}{{1,6}}['׳]){not_word}" if code in ("he", "yi") else ""
+    ordinal = _ordinal(rules) if rules.ordinals else ""
+    return re.compile(
+        rf"""
+        (?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?'"“”„»«)\]}}…।。]
+        | [\w.+\-]{{1,64}}@[\w\-]{{1,63}}(?:\.[\w\-]{{1,63}}){{1,8}}
+        | [\#@](?=[^\W\d])[\w]+
+        | [a-z0-9](?:[a-z0-9\-]{{0,40}}[a-z0-9])?(?:\.[a-z0-9\-]{{2,40}})*\.(?:{domains})\b(?![.\w])
+        | {elided}
+        (?P<special>
+            (?:{letter}{extend}{{0,3}}{letter}?{extend}{{0,3}}\.){{2,}}{not_word}
+          | (?:{abbreviations})\.{not_word}
+          | (?=[^\Wa-zа-яα-ω]){letter}{extend}{{0,3}}\.(?=[ \u00a0]{{1,2}}{letter}|-{letter})
+          {ordinal}
+          | \d+(?:[.,:/\-–'’٫٬]\d+)*(?:-?{word}{tail})?
+        ){geresh}
+        | (?P<word>{word}{tail})
+        | _+
+        | [.…]+
+        | -{{2,}}
+        | [^\s{_INVISIBLE}]{extend}*
+        """,
+        re.VERBOSE,
+    )
+
+
+def _any_of(words: list[str] | tuple[str, ...]) -> str:
+    """An alternative of the words, each as it is and with a capital; one that matches nothing, of none."""
+    both = {form for word in words for form in (word, word[:1].upper() + word[1:])}
+    return "|".join(map(re.escape, sorted(both, key=lambda word: (-len(word), word)))) or r"(?!)"
+
+
+def _ordinal(rules: LanguageRules) -> str:
+    """A number with a stop that goes on in the same sentence: before a small letter, or before a month."""
+    months = rf"|(?:{_any_of(tuple(rules.months))})\b" if rules.months else ""
+    plain = rf"| \d{{1,4}}\.(?:\d{{1,2}}\.)?(?=[ \u00a0](?:[a-zà-öø-ÿāăąćčďđēėęěğģīįķłńňőœřśşšťūůűųźżž]{months}))"
+    if not rules.before_ordinals:
+        return plain
+    befores = sorted(rules.before_ordinals)
+    by_length = [
+        rf"(?<=\b(?i:{'|'.join(word for word in befores if len(word) == length)})[ \u00a0])"
+        for length in sorted(set(map(len, befores)))
+    ]
+    return rf"{plain} | (?:{'|'.join(by_length)})\d{{1,3}}\.(?=[ \u00a0]{{1}}[^\W\d_])"
+
+
+# Sentences ------------------------------------------------------------------------------------------------------------
+
+_PIECE = 20_000  # characters that sentencex gets at once: its time grows with the square of what quotes enclose
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_NEVER_MISSED = frozenset("។៕༎༏།။")  # ends that sentencex does not know, or not always
+_WIDE_ENDS = frozenset("。！？")  # which sentencex passes over before digits
+_SAID = re.compile(r"[^，。！？“「]{0,6}?[说說道问問答喊叫]")  # after a quotation: who said it
+_CLOSERS = frozenset("\"'”’»›)]}）」』】》〉")
+# After a quotation these go on with the sentence in Japanese.
+_PARTICLES = ("と", "っ", "な", "の", "は", "が", "を", "に", "で", "も", "、", "，")
+
+
+class _Splitter:
+    """Sentences of a language: where sentencex ends them, less where its abbreviations and ordinals are not ours."""
+
+    def __init__(self, code: str) -> None:
+        rules = rules_of(code)
+        self.code = code
+        self.rules = rules
+        both = [(word, word[:1].upper() + word[1:]) for word in rules.leading]
+        self.leading = frozenset(f"{form}." for forms in both for form in forms)
+        self.trailing = frozenset(f"{word}." for word in rules.trailing) if rules.capitals_begin else frozenset()
+
+    def __call__(self, text: str, tokens: list[Token]) -> list[list[Token]]:
+        if not tokens:
+            return []
+        bounds = self._bounds(text)
+        sentences: list[list[Token]] = []
+        start = at = 0
+        n_bounds = len(bounds)
+        never_missed = _NEVER_MISSED | _WIDE_ENDS if self.code in BY_CHARACTER else _NEVER_MISSED
+        has_them = not never_missed.isdisjoint(text)
+        for i in range(1, len(tokens)):
+            token = tokens[i]
+            ends = False
+            while at < n_bounds and bounds[at][0] <= token.start:
+                ends = ends or (bounds[at][0] >= tokens[i - 1].end and self._holds(text, tokens, i, bounds[at][1]))
+                at += 1
+            if not ends:
+                form = tokens[i - 1].form
+                ends = (has_them and form in never_missed and token.form not in _CLOSERS | never_missed) or (
+                    form in self.trailing and token.form[:1].isupper() and token.start > tokens[i - 1].end
+                )
+            if ends:
+                sentences.append(tokens[start:i])
+                start = i
+        sentences.append(tokens[start:])
+        return sentences
+
+    def _holds(self, text: str, tokens: list[Token], i: int, is_paragraph: bool) -> bool:
+        """Whether a sentence ends before token ``i``, where sentencex says so."""
+        if is_paragraph:
+            return True
+        before, after = tokens[i - 1], tokens[i]
+        form = before.form
+        if len(form) > 1 and form[-1] == ".":
+            if form in self.leading:
+                return False
+            body = form[:-1]
+            if body.isdigit():  # an ordinal, or it would be two tokens
+                return False
+            if len(body) == 1 and body.isupper():  # an initial
+                return False
+            if after.form[:1].islower():
+                return False
+        if form in _CLOSERS and after.start == before.end and self.code in BY_CHARACTER:
+            return not self._goes_on(text, tokens, i)
+        return not (after.form in _CLOSERS and after.start == before.end)
+
+    def _goes_on(self, text: str, tokens: list[Token], i: int) -> bool:
+        """Whether a Japanese or Chinese sentence goes on after a quotation."""
+        if self.code == "ja":
+            return tokens[i].form.startswith(_PARTICLES)
+        opener = {"”": "“", "」": "「", "』": "『", "’": "‘"}.get(tokens[i - 1].form)
+        at = text.rfind(opener, 0, tokens[i - 1].start) if opener else -1
+        # 他说：“好。”然后走了。 “我不去。”李四说。
+        return (at > 0 and text[at - 1] in "：，、:,") or _SAID.match(text, tokens[i].start) is not None
+
+    def _bounds(self, text: str) -> list[tuple[int, bool]]:
+        """Where sentences end: a place in the text, and whether a paragraph ends there."""
+        if len(text) <= _PIECE:
+            return _sentencex(self.code, text, 0)
+        found: list[tuple[int, bool]] = []
+        start = 0
+        while start < len(text):
+            piece = text[start : start + _PIECE]
+            ends = _sentencex(self.code, piece, start)
+            if start + len(piece) < len(text) and len(ends) > 1:
+                ends.pop()  # where the piece ends, or its last sentence, which the next piece sees whole
+                found += ends
+                start = ends[-1][0]
+            else:
+                if start + len(piece) < len(text):
+                    ends.pop()  # one sentence longer than a piece goes on
+                found += ends
+                start += len(piece)
+        return found
+
+
+def _sentencex(code: str, text: str, offset: int) -> list[tuple[int, bool]]:
+    import sentencex
+
+    if not text.isascii() and _SURROGATES.search(text):
+        text = _SURROGATES.sub("\ufffd", text)
+    found: list[dict[str, Any]] = sentencex.get_sentence_boundaries(code, text)
+    return [(offset + part["end_index"], part["is_paragraph_break"]) for part in found]
