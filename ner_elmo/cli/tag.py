@@ -54,7 +54,7 @@ def command(
     With -f jsonl: one object for each non-blank line,
     {"text", "entities": [{"start", "end", "label", "text", "score"}]}, offsets in Unicode code points.
     """
-    from ner_elmo.text.files import output_stream, require_file
+    from ner_elmo.text.files import is_folder, output_stream, require_file
     from ner_elmo.text.formats.writers import FORMATS, OFFSETS
 
     if format not in FORMATS:
@@ -76,7 +76,7 @@ def command(
                 flags.refuse_same(path, output)
     if output is not None and str(output) != "-":
         flags.refuse_existing(output, force)
-        if output.is_dir():
+        if is_folder(output):
             raise UsageError(f"{output}: is a directory; expected the name of a file")
 
     torch_device = flags.set_up_torch(device, threads)
