@@ -28,6 +28,7 @@ STORIES = {
     "cli/test_correct_by_hand.py",
     "cli/test_full_disk.py",
     "cli/test_story.py",
+    "tagger/test_concurrency.py",
     "cli/test_token_tags.py",
     "elmo/test_goldens.py",
     "elmo/test_no_state.py",
