@@ -34,7 +34,7 @@ def command(
     """
     from ner_elmo.pages.page import to_html, to_markdown
     from ner_elmo.tagger.report import comparison, comparison_page
-    from ner_elmo.text.files import output_stream, replace_file
+    from ner_elmo.text.files import is_folder, output_stream, replace_file
 
     if len(reports) < 2:
         raise UsageError("found one report to compare, expected two or more")
@@ -43,7 +43,7 @@ def command(
     for path in (html, output):
         if path is not None:
             flags.refuse_existing(path, force)
-            if path.is_dir():
+            if is_folder(path):
                 raise UsageError(f"{path}: is a directory; expected the name of a file")
     runs = comparison.read_runs(reports)
     found = comparison.compare(runs)

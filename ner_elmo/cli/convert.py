@@ -14,7 +14,6 @@ from ner_elmo.text.files import is_folder, is_stream, is_there
 from ner_elmo.text.formats.conll import Reading
 
 NAME = "convert"
-BRAT_FILES = (".txt", ".ann", ".units.jsonl")
 MODEL_FORMATS = ("float16", "float32", "bilm-tf")
 
 
@@ -64,7 +63,7 @@ def command(
             flags.refuse_existing(file, force)
     flags.refuse_same(path, target)
     if to == "brat":
-        flags.refuse_foreign(target, lambda name: name.endswith(BRAT_FILES), "BRAT's")
+        flags.refuse_foreign(target, lambda name: _is_of_a_pair(target / name), "BRAT's")
     elif is_folder(target):
         raise UsageError(f"{target}: is a directory; expected the name of a file")
     reading = build(Reading, [Source("", given)])
@@ -72,6 +71,15 @@ def command(
         show.note(line)
     if str(target) != "-":
         show.note(f"{target}: written as {to}")
+
+
+def _is_of_a_pair(file: Path) -> bool:
+    """Whether a file is one of X.ann, X.txt and X.units.jsonl, of which there are at least the first two."""
+    stem = file.with_name(file.name.removesuffix(".units.jsonl")) if file.name.endswith(".units.jsonl") else file
+    if stem is file and file.suffix not in (".ann", ".txt"):
+        return False
+    base = stem if stem is not file else file.with_suffix("")
+    return all(base.with_name(base.name + suffix).is_file() for suffix in (".ann", ".txt"))
 
 
 def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:

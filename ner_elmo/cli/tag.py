@@ -70,7 +70,7 @@ def command(
     With -f jsonl: one object for each non-blank line,
     {"text", "entities": [{"start", "end", "label", "text", "score"}]}, offsets in Unicode code points.
     """
-    from ner_elmo.text.files import output_stream, require_file
+    from ner_elmo.text.files import is_folder, output_stream, require_file
     from ner_elmo.text.formats.targets import NOT_STREAMS, TARGETS
     from ner_elmo.text.formats.writers import FORMATS, OFFSETS
 
@@ -98,7 +98,7 @@ def command(
                 flags.refuse_same(path, output)
     if output is not None and str(output) != "-":
         flags.refuse_existing(output, force)
-        if output.is_dir() and format != "brat":
+        if is_folder(output) and format != "brat":
             raise UsageError(f"{output}: is a directory; expected the name of a file")
     if format not in FORMATS and format in NOT_STREAMS and str(output or "-") == "-":
         raise UsageError(f"-f {format}: {NOT_STREAMS[format]}; name it with -o")

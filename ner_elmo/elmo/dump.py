@@ -10,8 +10,10 @@ import h5py
 import numpy as np
 
 from ner_elmo.elmo.encoder import Elmo, Layers
+from ner_elmo.text.files import require_space
 
 MOST_SENTENCES_MAPPED = 1_000_000
+BYTES_OF_INDEX = 32  # for each dataset, of what the HDF5 library has not written yet
 
 
 def write_embeddings(
@@ -31,6 +33,9 @@ def write_embeddings(
 
     Returns:
         Lines and tokens written.
+
+    Raises:
+        OSError: the disk is full.
     """
     index: dict[str, int] | None = {}
     n_tokens = n_lines = 0
@@ -47,9 +52,11 @@ def write_embeddings(
 
     with h5py.File(path, "w") as file:
         for n_lines, vectors in enumerate(elmo.embed(sentences(), layers), start=1):
+            require_space(path, vectors.nbytes + n_lines * BYTES_OF_INDEX)
             file.create_dataset(str(n_lines - 1), data=vectors, dtype=np.float32)
             n_tokens += vectors.shape[-2]
         if index is not None:
             values = json.dumps({sentence: str(number) for sentence, number in index.items()})
+            require_space(path, len(values) + n_lines * BYTES_OF_INDEX)
             file.create_dataset("sentence_to_index", (1,), dtype=h5py.string_dtype("utf-8"))[0] = values
     return n_lines, n_tokens

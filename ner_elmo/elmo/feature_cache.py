@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ner_elmo.bilm.options import BilmOptions
     from ner_elmo.elmo.encoder import Elmo
 
-FORMAT_VERSION = 1  # goes up, too, when the encoder's values change: older files are then no longer found
+FORMAT_VERSION = 2  # goes up, too, when the encoder's values change: older files are then no longer found
 CHUNK_BYTES = 128 << 10
 BLOCK_CHUNKS = 32  # chunks that are written, and checked, together: 4 MiB
 SPARE_BYTES = 256 << 20  # a cache leaves so much of the disk free

@@ -530,8 +530,8 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         CannotWriteError: the system refuses, or the disk is full.
     """
     path = Path(path)
-    target = path.resolve() if path.is_symlink() else path
     with _refusals_named(path):
+        target = path.resolve() if path.is_symlink() else path
         is_replaced = not is_stream(path)
         folder = target.parent if is_replaced else None
         if folder is not None:
@@ -551,6 +551,22 @@ def replace_file(path: str | Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+SPARE_FOR_INDEX = 1 << 20  # bytes that a file may need beside its data when it is closed
+
+
+def require_space(file: str | Path, n_bytes: int) -> None:
+    """Make sure that so many bytes can be added to ``file``, and what the HDF5 library writes when it closes it.
+
+    That library ends the whole program where a disk is full.
+
+    Raises:
+        OSError: the disk has no such space.
+    """
+    free = shutil.disk_usage(Path(file).absolute().parent).free
+    if free < n_bytes + SPARE_FOR_INDEX:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 # What the system says of a place that cannot be written to, whatever was written there.
@@ -590,8 +606,8 @@ def replace_directory(path: str | Path) -> Iterator[Path]:
         CannotWriteError: the system refuses, or the disk is full.
     """
     path = Path(path)
-    path = path.resolve() if path.is_symlink() else path
     with _refusals_named(path):
+        path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         put_back(path)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))

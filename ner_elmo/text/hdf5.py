@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ner_elmo.errors import ModelError
-from ner_elmo.text.files import require_file
+from ner_elmo.text.files import require_file, require_space
 
 # HDF5 filters by their registered numbers: deflate, shuffle, fletcher32. Others would load code from elsewhere.
 _FILTERS = {1, 2, 3}
@@ -94,5 +94,10 @@ def read_array(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.
 
 
 def write_array(file: h5py.File, name: str, array: np.ndarray, dtype: str = "float32") -> None:
-    """One contiguous little-endian dataset."""
+    """One contiguous little-endian dataset.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    require_space(file.filename, array.size * np.dtype(dtype).itemsize)
     file.create_dataset(name, data=np.ascontiguousarray(array), dtype=np.dtype(dtype).newbyteorder("<"))

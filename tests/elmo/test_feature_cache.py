@@ -182,7 +182,7 @@ def text(file: Path) -> None:
 
 def another_key(file: Path) -> None:
     with h5py.File(file, "r+") as opened:
-        opened.attrs["key"] = np.bytes_(opened.attrs["key"].replace(b'"format_version": 1', b'"format_version": 0'))
+        opened.attrs["key"] = np.bytes_(opened.attrs["key"].replace(b'"format_version": 2', b'"format_version": 0'))
 
 
 def no_key(file: Path) -> None:

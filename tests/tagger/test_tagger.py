@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ner_elmo.bilm.files import directory
 from ner_elmo.errors import UsageError
-from ner_elmo.tagger import tagger as prediction
 from ner_elmo.tagger.tagger import Failure, Tagger, find_model
 from ner_elmo.text.documents import Document
 from tests.support.marginals import token_marginals
@@ -154,7 +154,7 @@ def test_finding_a_model(trained: Path, tmp_path: Path, monkeypatch: pytest.Monk
     home = tmp_path / "repository"
     (home / "models" / "xx").mkdir(parents=True)
     (home / "models" / "xx" / "tagger.json").write_text("{}")
-    monkeypatch.setattr(prediction, "__file__", str(home / "ner_elmo" / "tagger" / "tagger.py"))
+    monkeypatch.setattr(directory, "__file__", str(home / "ner_elmo" / "bilm" / "files" / "directory.py"))
     assert find_model("xx") == home / "models" / "xx"
     with pytest.raises(UsageError, match="that ship are xx"):
         find_model("yy")

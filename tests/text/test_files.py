@@ -16,6 +16,7 @@ from ner_elmo.text.files import (
     open_by_content,
     open_bytes,
     output_stream,
+    put_back,
     read_lines,
     replace_directory,
     replace_file,
@@ -128,3 +129,15 @@ def test_lines_that_do_not_decode_may_go_on(tmp_path: Path) -> None:
     assert [number for number, _ in said] == [2]
     with pytest.raises(UsageError, match="unknown encoding 'klingon'; expected a name such as utf-8"):
         list(read_lines(tmp_path / "x", encoding="klingon"))
+
+
+def test_a_folder_that_was_left_half_replaced_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".model.x.old" / "model").mkdir(parents=True)
+    (tmp_path / ".model.x.old" / "model" / "a").write_text("old")
+    put_back(tmp_path / "model")
+    assert (tmp_path / "model" / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    with replace_directory(tmp_path / "model") as folder:
+        (folder / "a").write_text("new")
+    assert (tmp_path / "model" / "a").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -134,7 +134,6 @@ NOT_READ = {
     "utf16be": (COLUMNS.encode("utf-16-be"), "--encoding utf-16-be"),
     "a.tar": (tar(COLUMNS.encode()), "tar archive"),
     "a.tar.gz": (gzip.compress(tar(COLUMNS.encode())), "tar archive"),
-    "packed.conll": (gzip.compress(COLUMNS.encode()), "call it *.gz"),
     "a.pkl": (pickle.dumps([("Lena", "B-PER")]), "pickle"),
     "a.zip": (b"PK\x03\x04rest", "zip"),
     "entities": (b"T1\tPER 0 4\tLena\n", "BRAT"),
