@@ -14,7 +14,7 @@ from ner_elmo.bilm.data.corpus import HELDOUT_MOST, TextSource, describe, find_f
 from ner_elmo.bilm.data.running_text import Rows, require_enough_text
 from ner_elmo.bilm.files.directory import BilmFiles, load_vocabulary
 from ner_elmo.bilm.pretraining.adaptation import find_parent, keeps_words, vocabulary_from_parent
-from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.bilm.pretraining.config import OWN_TEXTS, PretrainConfig
 from ner_elmo.bilm.pretraining.defaults import FREQUENT, advice, settle
 from ner_elmo.errors import DataError
 from ner_elmo.runs.events import Report, note, warning
@@ -93,6 +93,8 @@ def prepare(
         DataError: no sentence in the text, or none left to hold out.
     """
     source = TextSource(tuple(find_files(config.corpus)), tokenizer_of(config.text), config.encoding)
+    if config.text not in OWN_TEXTS:
+        note(report, f"the text is read as {source.tokenizer} (--text tokenized: a sentence a line, as it is)")
     heldout: list[list[str]] = []
     if config.heldout is None:
         source = source.holding_out()
