@@ -27,6 +27,8 @@ STORIES = {
     "bilm/pretraining/test_training_goldens.py",
     "cli/test_correct_by_hand.py",
     "cli/test_full_disk.py",
+    "cli/test_kinds_of_text.py",
+    "cli/test_many_languages.py",
     "cli/test_story.py",
     "cli/test_token_tags.py",
     "elmo/test_goldens.py",

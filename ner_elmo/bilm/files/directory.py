@@ -101,9 +101,8 @@ def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
     return int(own) + int(before.get("tokens_seen_in_all") or before.get("tokens_seen") or 0)
 
 
-def shipped_models() -> dict[str, Path]:
-    """The models that come with the program, by their names."""
-    package = Path(__file__).resolve().parents[2]
+def shipped_models(package: Path = Path(__file__).resolve().parents[2]) -> dict[str, Path]:
+    """The models that come with the program, by their names: those in its package's folder, or beside it."""
     found: dict[str, Path] = {}
     for home in (package / "models", package.parent / "models"):
         for file in home.glob("*/tagger.json"):
