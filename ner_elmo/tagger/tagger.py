@@ -20,7 +20,7 @@ from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.repair import repaired_sentences
-from ner_elmo.text.suitability import complaint, look_of_units
+from ner_elmo.text.suitability import complaint, complaint_of_words, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import resolved
 
@@ -132,6 +132,9 @@ class Tagger:
         """What in some first units does not look like what the model was trained for, a line each."""
         look, n_letters = look_of_units(units)
         found = complaint(self.trained_on, look, shipped_languages(), n_letters)
+        if found is None:
+            forms = [[t.form for t in sentence] for unit in units for sentence in self._read(unit, False).sentences]
+            found = complaint_of_words(forms, set(self.words.words))
         return [] if found is None else [found]
 
     @property
