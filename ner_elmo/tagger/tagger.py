@@ -23,7 +23,7 @@ from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.files import is_folder, is_there, shown_name
 from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
 from ner_elmo.text.repair import repaired_sentences
-from ner_elmo.text.suitability import complaint, look_of_units
+from ner_elmo.text.suitability import complaint, complaint_of_words, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import resolved
 
@@ -60,7 +60,7 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
         return path
     if is_there(path):
         raise UsageError(f"{path}: is a file; expected a tagger directory or the name of a model that ships")
-    shipped = shipped_models()
+    shipped = shipped_models(Path(__file__).resolve().parents[1])
     if str(wanted) in shipped:
         return shipped[str(wanted)]
     names = sorted(shipped)
@@ -138,6 +138,9 @@ class Tagger:
         """What in some first units does not look like what the model was trained for, a line each."""
         look, n_letters = look_of_units(units)
         found = complaint(self.trained_on, look, shipped_languages(), n_letters)
+        if found is None:
+            forms = [[t.form for t in sentence] for unit in units for sentence in self._read(unit, False).sentences]
+            found = complaint_of_words(forms, set(self.words.words))
         return [] if found is None else [found]
 
     @property

@@ -30,6 +30,7 @@ from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 
 FORMAT_VERSION = 1
+_PACKAGE = Path(__file__).resolve().parents[2]
 _UNPACKED = {".hdf5", ".json", ".txt", ".pkl", ".dic"}  # what model archives are made of
 OPTIONS, WEIGHTS, VOCABULARY, INFO = "options.json", "weights.hdf5", "vocab.txt", "bilm.json"
 VOCABULARY_VECTORS, SOFTMAX = "vocab_embedding.hdf5", "softmax.hdf5"
@@ -102,9 +103,8 @@ def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
     return int(own) + int(before.get("tokens_seen_in_all") or before.get("tokens_seen") or 0)
 
 
-def shipped_models() -> dict[str, Path]:
-    """The models that come with the program, by their names."""
-    package = Path(__file__).resolve().parents[2]
+def shipped_models(package: Path = _PACKAGE) -> dict[str, Path]:
+    """The models that come with the program, by their names: those in its package's folder, or beside it."""
     found: dict[str, Path] = {}
     for home in (package / "models", package.parent / "models"):
         for file in home.glob("*/tagger.json"):
