@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ner_elmo.errors import ModelError, NerElmoError
+from ner_elmo.errors import CannotWriteError, ModelError, NerElmoError
 from ner_elmo.runs.events import Report, note, warning
 from ner_elmo.text.files import replace_file
 
@@ -90,9 +90,10 @@ def write_tensors(values: Mapping[str, Any], path: Path) -> None:
     try:
         with replace_file(path) as temporary:
             torch.save(values, temporary)
-    except (OSError, RuntimeError) as error:  # torch's writer makes RuntimeErrors of a full disk, in words of its own
-        reason = getattr(error, "strerror", None)
-        raise NerElmoError(f"{path}: cannot be written{f' ({reason})' if reason else ''}; is the disk full?") from error
+    except CannotWriteError as error:
+        raise NerElmoError(f"{error}; is the disk full?") from error
+    except RuntimeError as error:  # torch's writer makes RuntimeErrors of a full disk, in words of its own
+        raise NerElmoError(f"{path}: cannot be written; is the disk full?") from error
 
 
 def read_tensors(path: Path) -> Values:

@@ -259,7 +259,7 @@ def beginning_of(path: str | Path, size: int = 1 << 16) -> bytes:
         UsageError: the file is missing, a folder, or unreadable.
         DataError: a damaged compressed file.
     """
-    with damage_named(display_name(path)):
+    with damage_named(f"{display_name(path)}:1"):
         if str(path) != STANDARD_STREAM:
             with open_bytes(path) as stream:
                 return stream.read(size)
