@@ -60,7 +60,7 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
         return path
     if is_there(path):
         raise UsageError(f"{path}: is a file; expected a tagger directory or the name of a model that ships")
-    shipped = shipped_models(Path(__file__).resolve().parents[1])
+    shipped = shipped_models()
     if str(wanted) in shipped:
         return shipped[str(wanted)]
     names = sorted(shipped)
