@@ -5,6 +5,7 @@ Kim et al. 2016 (character-aware language models) with the sizes of Jozefowicz e
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ class Highway(nn.Module):
         return torch.lerp(x.to(gate.dtype), torch.relu(self.transform(x)), gate)  # less than float32 if mixed
 
 
-class TokenEncoder(nn.Module):
+class TokenEncoder(nn.Module, abc.ABC):
     """Tokens to context-free vectors, in two steps: a row says all that the network knows of a token
     (:meth:`rows_of`), and ``forward`` makes the rows' vectors ``(n, projection_dim)``.
 
@@ -58,6 +59,7 @@ class TokenEncoder(nn.Module):
     def prepare_for_inference(self) -> None:
         """Arrange the weights for a CPU as inference reads them; they must not change any more."""
 
+    @abc.abstractmethod
     def rows_of(self, tokens: Sequence[str], vocabulary: Vocabulary | None = None) -> Tensor:
         """A row for each token ``(n, ...)`` int64, on the CPU; the weights are not touched, so that any thread may ask.
 
@@ -65,7 +67,6 @@ class TokenEncoder(nn.Module):
             tokens: any, the sentence boundaries included.
             vocabulary: gives word ids to a word table, which needs it; others do not look at it.
         """
-        raise NotImplementedError
 
 
 class CharacterCnn(TokenEncoder):
