@@ -69,6 +69,23 @@ def test_tokens_joined_by_blanks_come_back(tmp_path: Path, name: str, unit: dict
     assert there_and_back(tmp_path, [unit, unit], name) == [unit, unit]
 
 
+@pytest.mark.parametrize("name", ["jsonl", "doccano", "label-studio", "prodigy", "conllu", "docbin", "brat"])
+@given(units=st.lists(tokenized_units(sentences=3), min_size=1, max_size=3))
+@ANYTHING
+def test_a_unit_of_several_sentences_comes_back_as_one(tmp_path: Path, name: str, units: list[dict[str, Any]]) -> None:
+    require(name)
+    assert there_and_back(tmp_path, units, name) == units
+
+
+@pytest.mark.parametrize("name", ["webanno", "hf", "parquet"])
+def test_where_it_does_not_this_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    require(name)
+    unit = {"text": "Ann sees. Bob waits.", "entities": [], "tokens": [[[0, 3], [4, 9]], [[10, 13], [14, 20]]]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(unit) + "\n")
+    assert main(["convert", str(tmp_path / "a.jsonl"), str(tmp_path / NAMES[name]), "--to", name]) == 0
+    assert "has no place for the bounds of units" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["doccano", "label-studio", "prodigy", "docbin", "hf"])
 def test_further_keys_come_back(tmp_path: Path, name: str) -> None:
     require(name)
