@@ -105,6 +105,22 @@ def test_what_has_no_place_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"has no place for {lost}: left out" in capsys.readouterr().err
 
 
+def test_lines_for_doccano_have_the_same_keys(tmp_path: Path) -> None:
+    units = [{"text": "Ann", "entities": [], "id": 3}, {"text": "Bob", "entities": []}, {"text": "Eve", "entities": []}]
+    assert there_and_back(tmp_path, units, "doccano") == units
+    written = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert written[0] == {"text": "Ann", "label": [], "ner_elmo": {"id": 3}}
+    assert [sorted(line) for line in written] == 3 * [["label", "ner_elmo", "text"]]
+    assert there_and_back(tmp_path, units[1:], "doccano") == units[1:]
+    assert json.loads((tmp_path / "x.jsonl").read_text().splitlines()[0]) == {"text": "Bob", "label": []}
+
+
+def test_every_task_for_label_studio_has_an_id(tmp_path: Path) -> None:
+    units = [{"text": "Ann", "entities": []}, {"text": "Bob", "entities": [], "id": 70}]
+    assert there_and_back(tmp_path, units, "label-studio") == units
+    assert [task["id"] for task in json.loads((tmp_path / "x.json").read_text())] == [1, 70]
+
+
 def test_all_places_inside_tokens_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, target = tmp_path / "a.jsonl", tmp_path / "b"
     unit = {"text": "Annabel came", "entities": [{"start": 0, "end": 3, "label": "PER"}]}
