@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,11 +117,12 @@ def _tags_each_token(model: str | None) -> bool:
 
 def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Sequence[Span]], float]:
     """The entities a tagger finds in the tokens of ``gold``, and how many seconds that took."""
-    from ner_elmo.text.formats.labels import listed
+    from ner_elmo.text.formats.labels import listed, listed_if_labels
 
-    unknown = sorted({span.label for sentence in gold for span in sentence.spans} - set(tagger.labels))
+    counts = Counter(span.label for sentence in gold for span in sentence.spans)
+    unknown = {label: number for label, number in counts.items() if label not in tagger.labels}
     if unknown:
-        names, known = listed(unknown), listed(tagger.labels)
+        names, known = listed_if_labels(unknown), listed(tagger.labels)
         show.note(f"warning: labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
     found: list[Sequence[Span]] = [
@@ -140,15 +142,22 @@ def require_same_tokens(gold: Sequence[Corpus], predicted: Corpus) -> None:
     for index, ((name, number, one), other) in enumerate(zip(expected, predicted.sentences, strict=False)):
         if one.tokens != other.tokens:
             raise DataError(
-                f"{predicted.name}:{predicted.lines[index]}: found the sentence {' '.join(other.tokens)[:60]!r} of "
-                f"{len(other.tokens)} tokens, expected sentence {number} of {name}, {' '.join(one.tokens)[:60]!r} of "
-                f"{len(one.tokens)}"
+                f"{predicted.name}:{predicted.lines[index]}: found another sentence ({_difference(one, other)}), "
+                f"expected sentence {number} of {name}"
             )
     if len(expected) != len(predicted.sentences):
         raise DataError(
             f"{predicted.name}:{predicted.lines[-1]}: found {len(predicted.sentences)} sentences, expected as many as "
             f"in the gold standard: {len(expected)}"
         )
+
+
+def _difference(one: LabelledSentence, other: LabelledSentence) -> str:
+    """How the tokens of two sentences differ, without any of their words."""
+    if len(one.tokens) != len(other.tokens):
+        return f"of {len(other.tokens)} tokens instead of {len(one.tokens)}"
+    first = next(n for n, (a, b) in enumerate(zip(one.tokens, other.tokens, strict=True), start=1) if a != b)
+    return f"token {first} is another one"
 
 
 def _show(
