@@ -142,8 +142,10 @@ class _Offsets:
 
     def hint(self, pieces: Sequence[tuple[Any, Any]]) -> str:
         """A phrase where offsets would fit if they counted something else."""
-        ends = [end for _, end in pieces if jsonl.is_offset(end)]
-        if self._places is None and ends and max(ends) <= _WIDTHS["utf16"](self._text):
+        edges = [edge for piece in pieces for edge in piece]
+        if not all(isinstance(edge, int) for edge in edges):
+            return ", as whole numbers"
+        if self._places is None and len(self._text) < max(edges) <= _WIDTHS["utf16"](self._text):
             return " (do they count UTF-16 units? --offsets utf16)"
         return ""
 
