@@ -74,13 +74,18 @@ def test_words_are_not_printed_as_labels() -> None:
     assert not looks_like_words(dict.fromkeys("abcdef", 1))
 
 
+def test_a_sentence_is_not_printed_as_a_label() -> None:
+    fault = label_fault("Jane Doe of 7 Example Street " * 4)
+    assert fault == "found a label of 116 characters, expected at most 60"
+
+
 def test_a_cell_of_a_text_is_not_printed_as_a_tag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a").write_text("1\tVogt\n2\tAnn\n3\tcame\n")
     (tmp_path / "hf.jsonl").write_text('{"tokens": ["1", "2"], "ner_tags": ["Ann", "Vogt"]}\n')
     for name, how in (("a", ["--token-column", "0"]), ("hf.jsonl", [])):
         for command in (["check", tmp_path / name], ["convert", tmp_path / name, "-", "--to", "jsonl"]):
             status, out, error = ner_elmo(capsys, *command, *how)
-            assert (status, "a cell of 3 characters" in out + error) == (3, True)
+            assert (status, "found no tag (a cell of " in out + error) == (3, True)
             assert not {"Ann", "Vogt"} & set(re.findall(r"\w+", out + error))
     assert [as_tag(cell) for cell in ("PER", "B_PER", "b-per")] == ["tag 'PER'", "tag 'B_PER'", "tag 'b-per'"]
 
