@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
+import importlib
 import inspect
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING
 from pathlib import Path
@@ -160,6 +163,7 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
     Raises:
         UsageError: an unknown device, or one that this machine lacks.
     """
+    _load_torch()
     import torch
 
     # What torchrun sets (one thread each) leaves cores idle where there are more cores than processes.
@@ -179,6 +183,19 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
             f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; try --device cpu"
         )
     return chosen
+
+
+def _load_torch() -> None:
+    """Import torch without Python's collector of garbage: it would go through all that is new again and again, and once
+    more at the end, though nearly all of it stays. That is a fifth of the time (``benchmarks/start.py``)."""
+    if "torch" in sys.modules:
+        return
+    gc.disable()
+    try:
+        importlib.import_module("torch")
+    finally:
+        gc.enable()
+    gc.freeze()
 
 
 def available_cores() -> int:
