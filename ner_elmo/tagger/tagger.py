@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -19,7 +18,7 @@ from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
-from ner_elmo.text.documents import Document, Entity, Token
+from ner_elmo.text.documents import Document, Entity, Failure, Record, Token
 from ner_elmo.text.files import is_folder, is_there, shown_name
 from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
 from ner_elmo.text.repair import repaired_sentences
@@ -36,16 +35,8 @@ BATCH_TOKENS = 2048
 CHUNK_BATCHES = 8
 CHUNK_CHARACTERS = 4  # of raw text for each token of a chunk, roughly those of a token and its blank
 
-Unit = str | Sequence[str]
+Unit = str | Sequence[str] | Record
 FoundSpan = tuple[Span, float | None]  # with its probability, if that was asked for
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A unit that could not be tagged, and why."""
-
-    text: str
-    error: str
 
 
 def find_model(path_or_name: str | Path | None = None) -> Path:
@@ -200,8 +191,10 @@ class Tagger:
         try:
             return self._documents([unit], tokenized, scores)[0]
         except (NerElmoError, MemoryError, RuntimeError, ValueError) as error:
-            text = unit if isinstance(unit, str) else " ".join(unit)
-            return Failure(text, str(error) or type(error).__name__)
+            message = str(error) or type(error).__name__
+            if isinstance(unit, Record):
+                return Failure(unit.text, message, unit.origin)
+            return Failure(unit if isinstance(unit, str) else " ".join(unit), message)
 
     def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
         """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
@@ -237,10 +230,11 @@ class Tagger:
         return documents
 
     def _read(self, unit: Unit, tokenized: bool) -> Document:
-        if isinstance(unit, str):
+        if isinstance(unit, str | Record):
+            text, origin = (unit, None) if isinstance(unit, str) else (unit.text, unit.origin)
             kind = "whitespace" if tokenized else self.text
-            sentences = repaired_sentences(unit, kind, self.dehyphenate, self.fold_long_s)
-            return Document(unit, sentences, scheme=self._scheme)
+            sentences = repaired_sentences(text, kind, self.dehyphenate, self.fold_long_s)
+            return Document(text, sentences, scheme=self._scheme, origin=origin)
         tokens, start = [], 0
         for form in unit:
             tokens.append(Token(start, start + len(form), form))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_elmo.text.documents import Document, Entity, Token
-from ner_elmo.text.formats.writers import FORMATS, token_spans, with_offsets
+from ner_elmo.text.formats.writers import FORMATS, Writing, token_spans, with_offsets
 from ner_elmo.text.tag_scheme import Span
 from ner_elmo.text.tokenizer import sentences
 
@@ -26,7 +26,7 @@ def document() -> Document:
 
 def written(name: str, document: Document) -> str:
     stream = io.StringIO()
-    FORMATS[name](document, stream)
+    FORMATS[name]([document], stream, Writing(format=name))
     return stream.getvalue()
 
 
