@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Failure, Record, Token
 from ner_elmo.text.files import is_folder, is_there, shown_name
+from ner_elmo.text.pacing import as_they_come
 from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
 from ner_elmo.text.repair import repaired_sentences
 from ner_elmo.text.suitability import complaint, complaint_of_words, look_of_units
@@ -36,6 +38,7 @@ CHUNK_BATCHES = 8
 CHUNK_CHARACTERS = 4  # of raw text for each token of a chunk, roughly those of a token and its blank
 
 Unit = str | Sequence[str] | Record
+U = TypeVar("U", bound=Sized)
 FoundSpan = tuple[Span, float | None]  # with its probability, if that was asked for
 
 
@@ -163,8 +166,28 @@ class Tagger:
 
     def _tag_many(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
         checked = UntilError(units, checked_unit)
-        for chunk in self._chunks(checked):
+        for chunk in self.chunks(checked):
             yield from self._documents(chunk, tokenized, scores)
+        checked.raise_error()
+
+    def pipe(self, units: Iterable[Unit], *, tokenized: bool = False, scores: bool = True) -> Iterator[Document]:
+        """As :meth:`tag` for many units that come slowly, or one by one: each is answered when it has come, at most
+        0.2 s later, and larger batches are computed only where they come faster than that.
+
+        ``units`` are read by a thread of their own, ahead of what is handed out, but no more than some
+        16 batches: a reader that is slow makes them wait. Close what is returned
+        (:func:`contextlib.closing`) to stop before their end.
+
+        Raises:
+            WrongTypeError: as :meth:`tag`.
+        """
+        return self._pipe(checked_iterable(units, "many texts or lists of tokens"), tokenized, scores)
+
+    def _pipe(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
+        checked = UntilError(units, checked_unit)
+        with closing(as_they_come(checked, self.chunk_characters)) as chunks:
+            for chunk in chunks:
+                yield from self._documents(chunk, tokenized, scores)
         checked.raise_error()
 
     def tag_each(
@@ -179,13 +202,22 @@ class Tagger:
 
     def _tag_each(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document | Failure]:
         checked = UntilError(units, checked_unit)
-        for chunk in self._chunks(checked):
-            try:
-                yield from self._documents(chunk, tokenized, scores)
-            except (NerElmoError, MemoryError, RuntimeError, ValueError):
-                for unit in chunk:
-                    yield self._document_or_failure(unit, tokenized, scores)
+        for chunk in self.chunks(checked):
+            yield from self.tag_chunk(chunk, tokenized=tokenized, scores=scores)
         checked.raise_error()
+
+    def tag_chunk(
+        self, chunk: Sequence[Unit | Failure], *, tokenized: bool = False, scores: bool = True
+    ) -> list[Document | Failure]:
+        """The documents of some units, all computed together; what has failed already stays as it is."""
+        units = [unit for unit in chunk if not isinstance(unit, Failure)]
+        results: list[Document | Failure]
+        try:
+            results = list(self._documents(units, tokenized, scores))
+        except (NerElmoError, MemoryError, RuntimeError, ValueError):
+            results = [self._document_or_failure(unit, tokenized, scores) for unit in units]
+        done = iter(results)
+        return [unit if isinstance(unit, Failure) else next(done) for unit in chunk]
 
     def _document_or_failure(self, unit: Unit, tokenized: bool, scores: bool) -> Document | Failure:
         try:
@@ -211,9 +243,15 @@ class Tagger:
             yield from self._predict(chunk, scores)
         checked.raise_error()
 
-    def _chunks(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
-        """Units whose documents are held at once. A single one may be a book, so their sentences are cut again."""
-        return in_chunks(units, CHUNK_CHARACTERS * CHUNK_BATCHES * self.batch_tokens)
+    @property
+    def chunk_characters(self) -> int:
+        """Of so many characters documents are held at once. A single one may be a book, so their sentences are cut
+        again."""
+        return CHUNK_CHARACTERS * CHUNK_BATCHES * self.batch_tokens
+
+    def chunks(self, units: Iterable[U]) -> Iterator[list[U]]:
+        """Units that are tagged together."""
+        return in_chunks(units, self.chunk_characters)
 
     @property
     def _scheme(self) -> str:

@@ -81,3 +81,7 @@ class Failure:
     text: str
     error: str
     origin: Origin | None = None
+
+    def __len__(self) -> int:
+        """Its characters."""
+        return len(self.text)

@@ -184,9 +184,7 @@ def _write_all_jsonl(documents: Iterable[Document | Failure], stream: IO[str], w
         if isinstance(document, Failure):
             write_failure(document, stream)
         else:
-            write_jsonl(
-                document if writing.offsets == "char" else with_offsets(document, writing.offsets), stream
-            )
+            write_jsonl(document if writing.offsets == "char" else with_offsets(document, writing.offsets), stream)
 
 
 FORMATS: dict[str, Writer] = {
