@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -14,9 +14,10 @@ from ner_elmo.bilm.files.directory import known_kind, shipped_languages, shipped
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
+from ner_elmo.tagger.network.context import document_contexts, in_whole_documents
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.tagger.network.options import MEAN_MIX
+from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Failure, Record, Token
@@ -228,20 +229,42 @@ class Tagger:
                 return Failure(unit.text, message, unit.origin)
             return Failure(unit if isinstance(unit, str) else " ".join(unit), message)
 
-    def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
+    def tag_tokens(
+        self,
+        sentences: Iterable[Sequence[str]],
+        *,
+        scores: bool = True,
+        documents: Iterable[Hashable | None] | None = None,
+    ) -> Iterator[list[FoundSpan]]:
         """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
         ``scores``).
+
+        Args:
+            documents: a number or name of each sentence's document, for a tagger that reads their context; sentences
+                of one stand together. None: a sentence by itself, as are all without this.
 
         Raises:
             WrongTypeError: a sentence is no list of tokens, once those before it are done.
         """
-        return self._tag_tokens(checked_iterable(sentences, "lists of tokens"), scores)
+        return self._tag_tokens(checked_iterable(sentences, "lists of tokens"), scores, documents)
 
-    def _tag_tokens(self, sentences: Iterable[Sequence[str]], scores: bool) -> Iterator[list[FoundSpan]]:
+    def _tag_tokens(
+        self, sentences: Iterable[Sequence[str]], scores: bool, documents: Iterable[Hashable | None] | None
+    ) -> Iterator[list[FoundSpan]]:
         checked = UntilError(sentences, checked_sentence)
-        for chunk in in_chunks(checked, CHUNK_BATCHES * self.batch_tokens):
-            yield from self._predict(chunk, scores)
+        most = CHUNK_BATCHES * self.batch_tokens
+        if self.reads_documents and documents is not None:
+            for group in in_whole_documents(zip(checked, documents, strict=False), most):
+                yield from self._predict([tokens for tokens, _ in group], scores, [number for _, number in group])
+        else:
+            for chunk in in_chunks(checked, most):
+                yield from self._predict(chunk, scores, None)
         checked.raise_error()
+
+    @property
+    def reads_documents(self) -> bool:
+        """Whether what it finds in a sentence depends on the other sentences of its document."""
+        return self.model.options.context == DOCUMENT
 
     @property
     def chunk_characters(self) -> int:
@@ -261,7 +284,8 @@ class Tagger:
     def _documents(self, units: Sequence[Unit], tokenized: bool, scores: bool) -> list[Document]:
         documents = [self._read(unit, tokenized) for unit in units]
         forms = [[token.form for token in sentence] for document in documents for sentence in document.sentences]
-        entities = iter(self.tag_tokens(forms, scores=scores))
+        numbers = [number for number, document in enumerate(documents) for _ in document.sentences]
+        entities = iter(self.tag_tokens(forms, scores=scores, documents=numbers))
         for document in documents:
             for sentence in document.sentences:
                 document.entities += [_entity(document.text, sentence, *scored) for scored in next(entities)]
@@ -284,26 +308,37 @@ class Tagger:
         order."""
         for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
             begin_as_usual()
-            yield from predict_readings(self.model, self._examples(chunk), self.device, self.batch_tokens)
+            examples = self._examples(chunk, None)
+            yield from predict_readings(self.model, examples, self.device, self.batch_tokens)
 
-    def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
+    def _predict(
+        self, sentences: Sequence[Sequence[str]], scores: bool, documents: Sequence[Hashable | None] | None
+    ) -> list[list[FoundSpan]]:
         begin_as_usual()
-        examples = self._examples(sentences)
+        examples = self._examples(sentences, documents)
         if not scores:
             unscored = predict(self.model, examples, self.device, self.batch_tokens)
             return [[(span, None) for span in sentence] for sentence in unscored]
         scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
         return [list(sentence) for sentence in scored]
 
-    def _examples(self, sentences: Sequence[Sequence[str]]) -> list[Example]:
+    def _examples(
+        self, sentences: Sequence[Sequence[str]], documents: Sequence[Hashable | None] | None
+    ) -> list[Example]:
         options = self.model.options
         layers: Iterable[np.ndarray | None] = [None] * len(sentences)
         if self.elmo is not None:
             layers = elmo_layers(self.elmo, sentences, options.elmo_layers, average=options.mix == MEAN_MIX)
-        return [
+        examples = [
             Example(tuple(tokens), self.words.indices(tokens), frozen)
             for tokens, frozen in zip(sentences, layers, strict=True)
         ]
+        if self.reads_documents:
+            numbers = [None] * len(sentences) if documents is None else documents
+            found = document_contexts(sentences, numbers, [example.layers for example in examples])  # type: ignore[misc]
+            for example, context in zip(examples, found, strict=True):
+                example.context = context
+        return examples
 
 
 def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:
