@@ -7,9 +7,9 @@ Japanese: by nothing), so that every sentence end must be found. Where tokens ar
 The rules were mended on these texts, so that they say which cases are read right. Those in ``benchmarks/gold/unseen``
 were written afterwards and looked at once: no rule was changed for them (``--unseen``).
 
-``--ud FOLDER`` scores on treebanks of Universal Dependencies in its place: the files ``LANGUAGE*.conllu`` of a folder, each
-read as one text, its sentences joined in the same way. What counts as a token is the surface word (``du``, not ``de`` and
-``le``). ``--half 1`` takes every other sentence, from the first, ``--half 2`` the others.
+``--ud FOLDER`` scores on treebanks of Universal Dependencies in its place: the files ``LANGUAGE*.conllu`` of a folder,
+each read as one text, its sentences joined in the same way. What counts as a token is the surface word (``du``, not
+``de`` and ``le``). ``--half 1`` takes every other sentence, from the first, ``--half 2`` the others.
 
     python benchmarks/tokenizers.py [--unseen | --ud FOLDER [--half 1|2]] [--seconds 1] [--differences] [LANGUAGE ...]
 """
@@ -50,9 +50,7 @@ def read_gold(language: str, folder: Path = GOLD) -> Gold:
     """Our own gold text of a language."""
     lines = (folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()
     words = ([word.split("|") for word in line.split(" ")] for line in lines)
-    return joined(
-        language, ([(token, token is parts[-1]) for parts in line for token in parts] for line in words)
-    )
+    return joined(language, ([(token, token is parts[-1]) for parts in line for token in parts] for line in words))
 
 
 def read_treebank(language: str, folder: Path, half: int | None = None) -> Gold:
@@ -122,7 +120,7 @@ def scores(gold: Gold, language: str) -> tuple[Score, Score | None]:
 
 
 def differences(gold: Gold, language: str) -> Iterator[str]:
-    """What was found and is not right (``+``), and what is right and was not found (``-``), in the order of the text."""
+    """What was found and is not right (``+``), what is right and was not found (``-``), in the order of the text."""
     pairs = [*zip(found_spans(gold, language), (gold.sentences, gold.tokens), strict=True)]
     for found, right in pairs[: 1 if language in BY_CHARACTER else 2]:
         for start, end in sorted(found ^ right):

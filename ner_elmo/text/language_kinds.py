@@ -14,14 +14,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
 from ner_elmo.errors import UsageError
 from ner_elmo.text.documents import Token
 from ner_elmo.text.language_rules import LanguageRules, rules_of
-from ner_elmo.text.languages import CODES
+from ner_elmo.text.languages import CODES, scripts_of
+from ner_elmo.text.quotations import QUOTED_MOST, without_single_quotes
 
 RULES = 1  # of ours; a change of theirs is another number, since models were trained by the old ones
 JIEBA_RULES = 1
@@ -115,15 +116,16 @@ _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‐": "-", "‑": "-"})
 # Letters that stand alone in a text of words: Chinese characters, hiragana, scripts without blanks.
 _ALONE = "\u0e00-\u0edf\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff"
 _ALONE += "\uf900-\ufaff\U00020000-\U0003ffff"
+_ANY_ALONE = re.compile(f"[{_ALONE}]")
 _LATIN = "A-Za-z0-9À-ÖØ-öø-ɏḀ-ỿＡ-Ｚａ-ｚ０-９"
 
 
-@lru_cache(maxsize=1)
-def _marks() -> str:
-    """All combining marks, as the inside of a class of characters."""
+@lru_cache(maxsize=2)
+def _marks(first: int = 0x300, end: int = 0x20000) -> str:
+    """The combining marks from one code point to before another, as the inside of a class of characters."""
     parts = []
     start = last = -2
-    for code in [*range(0x300, 0x20000), *range(0xE0100, 0xE01F0), 0x110000]:
+    for code in [*range(first, end), *(range(0xE0100, 0xE01F0) if end == 0x20000 else ()), 0x110000]:
         if code == 0x110000 or unicodedata.category(chr(code)).startswith("M"):
             if code != last + 1:
                 if start >= 0:
@@ -177,16 +179,23 @@ class _Words:
 
     def __init__(self, rules: LanguageRules, code: str) -> None:
         self.rules = rules
-        self.pattern = _word_pattern(rules, code)
+        self.code = code
+        self.pattern = _word_pattern(rules, code, alone="")
         self.clitic = re.compile(rf"(?<=\w)(?:{rules.clitic})\Z") if rules.clitic else None
         self.whole = frozenset(rules.whole)
 
+    @cached_property
+    def _mixed(self) -> re.Pattern[str]:
+        """The pattern for text with letters that stand alone; for other text it gives the same, more slowly."""
+        return _word_pattern(self.rules, self.code, alone=_ALONE)
+
     def __call__(self, text: str) -> list[Token]:
         cuts = self.clitic is not None
+        pattern = self.pattern if text.isascii() or not _ANY_ALONE.search(text) else self._mixed
         if _is_plain(text) and not cuts:
-            return [Token(*match.span(), match[0]) for match in self.pattern.finditer(text)]
+            return [Token(*match.span(), match[0]) for match in pattern.finditer(text)]
         tokens: list[Token] = []
-        for match in self.pattern.finditer(text):
+        for match in pattern.finditer(text):
             start, end = match.span()
             if cuts and match.lastgroup in ("word", "special") and (cut := self._cut(match[0])):
                 tokens.append(Token(start, start + cut, _word_form(text[start : start + cut])))
@@ -214,13 +223,19 @@ def _is_plain(text: str) -> bool:
     return text.isascii() or (not _CHANGED.search(text) and unicodedata.is_normalized("NFC", text))
 
 
-def _word_pattern(rules: LanguageRules, code: str) -> re.Pattern[str]:
+_WITHOUT_MARKS = frozenset(["Latin", "Cyrillic", "Greek", "Armenian", "Georgian"])
+
+
+def _word_pattern(rules: LanguageRules, code: str, alone: str) -> re.Pattern[str]:
     """One alternative after the other, all bounded or followed by what cannot begin with what they repeat.
 
-    ``word`` and ``special`` (abbreviations, numbers) take plain apostrophes and hyphens in their forms.
+    The first is the commonest: a word before a blank or a comma, of which no other would make something else. ``word``
+    and ``special`` (abbreviations, numbers) take plain apostrophes and hyphens in their forms.
     """
     domains = f"com|org|net|info|edu|gov|eu|de|fr|{code}"
-    letter, part = rf"[^\W\d_{_ALONE}]", rf"[^\W{_ALONE}]"
+    letter, part = rf"[^\W\d_{alone}]", rf"[^\W{alone}]"
+    # Where most words have marks, they belong to the commonest ones.
+    plain = part if alone or scripts_of(code) <= _WITHOUT_MARKS else rf"[\w{_marks(0x590, 0xE00)}{_JOINERS}]"
     extend = f"[{_marks()}{_JOINERS}{_INVISIBLE}]"
     more = rf"(?:{part}*(?:{extend}+{part}*)*)"
     word = rf"{letter}{more}"
@@ -231,9 +246,7 @@ def _word_pattern(rules: LanguageRules, code: str) -> re.Pattern[str]:
     elided = whole = ""
     if rules.elided:
         # The look ahead is quick, the long alternative is not.
-        elided = (
-            rf"(?={letter}{{1,9}}['’ʼ])(?P<elided>(?i:{_any_of(rules.elided)})['’ʼ])(?={letter}|[\d«“\"])|"
-        )
+        elided = rf"(?={letter}{{1,9}}['’ʼ])(?P<elided>(?i:{_any_of(rules.elided)})['’ʼ])(?={letter}|[\d«“\"])|"
     if rules.whole:
         words = _any_of(rules.whole).replace("'", "[’']")
         whole = rf"(?=\w+['’\-])(?P<whole>(?i:{words})){not_word}|"
@@ -244,7 +257,8 @@ def _word_pattern(rules: LanguageRules, code: str) -> re.Pattern[str]:
     one = rf"{letter}{extend}{{0,3}}\."
     return re.compile(
         rf"""
-        (?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?'"”“„»«)\]}}…।。]
+        (?P<plain>{letter}{plain}*)(?=[ \n,;!?)]|\Z)
+        | (?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?'"”“„»«)\]}}…।。]
         | [\w.+\-]{{1,64}}@[\w\-]{{1,63}}(?:\.[\w\-]{{1,63}}){{1,8}}
         | [\#@](?=[^\W\d])[\w]+
         | (?=[a-z0-9\-]+\.[a-z0-9])
@@ -373,8 +387,8 @@ class _Splitter:
     def _was_missed(self, tokens: list[Token], i: int, n_before: int) -> bool:
         """Whether a sentence ends before token ``i`` although sentencex says nothing.
 
-        That is so before a capital: after an abbreviation that is often the last word, after a unit of a number, after a
-        word that sentencex takes for an abbreviation.
+        That is so before a capital: after an abbreviation that is often the last word, after a unit of a number, after
+        a word that sentencex takes for an abbreviation.
         """
         before, after = tokens[i - 1], tokens[i]
         first = tokens[i + 1] if after.form in _OPENERS and i + 1 < len(tokens) else after
@@ -423,8 +437,9 @@ class _Splitter:
     def _is_announced(text: str, tokens: list[Token], i: int) -> bool:
         """Whether the quotation that ends before token ``i`` follows a colon or comma."""
         opener = _OPENERS_OF.get(tokens[i - 1].form)
-        at = text.rfind(opener, 0, tokens[i - 1].start) if opener else -1
-        return at > 0 and text[:at].rstrip()[-1:] in _ANNOUNCES
+        end = tokens[i - 1].start
+        at = text.rfind(opener, max(0, end - QUOTED_MOST), end) if opener else -1
+        return at > 0 and text[max(0, at - 4) : at].rstrip()[-1:] in _ANNOUNCES
 
     def _bounds(self, text: str) -> list[tuple[int, bool]]:
         """Where sentences end: a place in the text, and whether a paragraph ends there."""
@@ -454,65 +469,6 @@ _ROMAN = re.compile("[IVXLC]+")
 def _is_cut_at(code: str, word: str) -> bool:
     """Whether sentencex takes a word for an abbreviation."""
     return len(_sentencex(code, f"Xaxa lolo {word}. Yaya lili momo.", 0)) == 1
-
-
-_QUOTES = re.compile(r"[\"'`‘’“”„«»‹›()\[\]{}「」『』]")
-_PAIRS = {"“": "”", "„": "“”", "‘": "’", "«": "»", "‹": "›", "(": ")", "[": "]", "{": "}", "「": "」", "『": "』"}
-_CLOSING = frozenset("”’»›)]}」』")
-_QUOTED_MOST = 1_000  # characters; more are no one sentence
-
-
-def without_single_quotes(text: str) -> str:
-    """The text with a blank for each quote or bracket that has no partner: sentencex ends no sentence between two.
-
-    Which straight quote opens is seen by the blank before it. A partner stands in the same paragraph.
-    """
-    alone: list[int] = []
-    opened: list[tuple[int, str]] = []  # places of those that wait, and what would close them
-    last = 0
-    for match in _QUOTES.finditer(text):
-        at, sign = match.start(), match[0]
-        if opened and text.find("\n\n", last, at) >= 0:
-            alone += [place for place, _ in opened]
-            opened.clear()
-        last = at
-        before, after = text[at - 1 : at], text[at + 1 : at + 2]
-        opens = not before or before.isspace() or before in _PAIRS or before in "-–—"
-        if sign in "'’" and before.isalnum() and after.isalnum():
-            continue
-        if sign == "`":
-            alone.append(at)
-            continue
-        depth = _partner(opened, sign)
-        if depth is not None and sign in "\"'" and opens and after.isalnum():  # they do not nest: the first is alone
-            alone += [place for place, _ in opened[depth:]]
-            del opened[depth:]
-            depth = None
-        if depth is not None:
-            alone += [place for place, _ in opened[depth + 1 :]]
-            place = opened[depth][0]
-            del opened[depth:]
-            if at - place > _QUOTED_MOST:
-                alone += [place, at]
-        elif sign in _CLOSING and not (sign in "»›" and opens) or (sign in "\"'" and not opens):
-            alone.append(at)
-        else:
-            opened.append((at, {"»": "«", "›": "‹"}.get(sign) or _PAIRS.get(sign, sign)))
-    alone += [place for place, _ in opened]
-    if not alone:
-        return text
-    letters = list(text)
-    for place in alone:
-        letters[place] = " "
-    return "".join(letters)
-
-
-def _partner(opened: list[tuple[int, str]], sign: str) -> int | None:
-    """Which of the open quotes a sign closes: the last that it can."""
-    for depth in range(len(opened) - 1, -1, -1):
-        if sign in opened[depth][1]:
-            return depth
-    return None
 
 
 def _sentencex(code: str, text: str, offset: int) -> list[tuple[int, bool]]:

@@ -134,9 +134,10 @@ _WORDS = {
     "de": "mich mag Miss ok",
     "es": "no nos bien para sobre entre contra tras auto mar super extra mini micro mega ultra poli homo km kg cm mm",
     "ca": "no nos sobre entre contra mar dir fil super auto ultra extra para km kg cm mm",
-    "it": "via mai no ha fa va so sa se ne mi ti ci vi te me re tu nato mar ore sai fai dai pos post tv cd dvd km kg cm mm"
-    " bar film file fin mica set max spot raid auto files fans long top ama grano fasi pil sms spa dia sia ira nodo targa"
-    " radar laser vip bot pass luna lan iron class tese cime pie arte pin bit pc mod iva soli mile mesa poet lug",
+    "it": "via mai no ha fa va so sa se ne mi ti ci vi te me re tu nato mar ore sai fai dai pos post tv cd dvd km kg"
+    " cm mm bar film file fin mica set max spot raid auto files fans long top ama grano fasi pil sms spa dia sia ira"
+    " nodo targa radar laser vip bot pass luna lan iron class tese cime pie arte pin bit pc mod iva soli mile"
+    " mesa",
     "pt": "vi km kg cm mm",
     "nl": "dat me pas best hand vol top ver it red pan lat",
     "da": "med var da til din del par form nord bio vær sort nat red san rest pass km till lin temp ned tv",
@@ -149,8 +150,8 @@ _WORDS = {
 # Of these sentencex has a list of its own; for the others it has the English one.
 _OWN_ABBREVIATIONS = (
     "ab am an ast av ay ba bg bm ca ce co cs csb cv da es ext fi fr frp fur gl gn ht inh it kab kk kl krc kv lad lez li"
-    " lij lmo ln mdf mg mhr mrj mwl myv nah nap nds nl oc olo os pcd pl pms pt qu ru rue sah scn sg sk smn szl tet tt ty"
-    " tyv udm uk vec vls wa wo xal de lb bar gsw als ksh stq dsb hsb en sco"
+    " lij lmo ln mdf mg mhr mrj mwl myv nah nap nds nl oc olo os pcd pl pms pt qu ru rue sah scn sg sk smn szl tet tt"
+    " ty tyv udm uk vec vls wa wo xal de lb bar gsw als ksh stq dsb hsb en sco"
 )
 # Signs within a word, besides those that all languages have.
 _WITHIN = {"sv": ":", "fi": ":", "he": '"״׳', "yi": '"״׳', "ca": "·•"}
