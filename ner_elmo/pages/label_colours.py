@@ -33,7 +33,7 @@ COLOURS = (
     Colour("#e2d9fb", "#453375", 95),  # violet
     Colour("#bfeae6", "#12504c", 36),  # teal
     Colour("#f9d0cc", "#6e2925", 31),  # red
-    Colour("#dfeeb2", "#425312", 92),  # lime
+    Colour("#dfeeb2", "#3e4f10", 92),  # lime
     Colour("#c9e9fb", "#1b4a66", 96),  # sky
     Colour("#ecd8c3", "#563e27", 91),  # brown
     Colour("#dfe2e7", "#434955", 34),  # grey

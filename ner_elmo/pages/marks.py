@@ -78,7 +78,7 @@ def label_html(entity: Marked) -> str:
     """What stands at the end of a mark: the label, and the probability, which a page shows when it is pointed at and
     reads aloud in any case."""
     said = "" if entity.score is None else f"<span class=p> {percent(entity.score)}</span>"
-    return f"<small>\u2009{shown(entity.label)}{said}</small>"
+    return f"<small>\u00a0{shown(entity.label)}{said}</small>"
 
 
 def percent(score: float) -> str:

@@ -14,9 +14,12 @@
     holder.remove();
     return html;
   });
-  const boxes = [...document.querySelectorAll("#labels input")];
-  const counts = [...document.querySelectorAll("#labels .count")];
-  const names = [...document.querySelectorAll("#labels .chip")].map((chip) => chip.textContent);
+  // The legend by the labels' numbers; it stands in the order of their counts.
+  const legend = [...document.querySelectorAll("#labels li")];
+  legend.sort((a, b) => a.querySelector("input").dataset.l - b.querySelector("input").dataset.l);
+  const boxes = legend.map((row) => row.querySelector("input"));
+  const counts = legend.map((row) => row.querySelector(".count"));
+  const names = legend.map((row) => row.querySelector(".chip").textContent);
   const text = get("text"), places = get("places"), page = get("page"), least = get("least");
   const MOST_PLACES = 100; // listed at a time
   const AROUND = 50; // characters shown on either side of a place
@@ -145,25 +148,28 @@
 
   function* everywhere(found, needle) {
     const holder = document.createElement("template");
+    const parsed = (html) => {
+      holder.innerHTML = html;
+      return holder.content.firstElementChild;
+    };
     for (let part = 0; part < parts.length; part++) {
-      if (needle && !parts[part].replace(MARKUP, "").toLowerCase().includes(needle)) {
-        if (part % 16 === 0) yield null;
-        continue;
-      }
-      holder.innerHTML = parts[part];
-      let file = "";
-      let unitNumber = -1;
-      for (const element of holder.content.children) {
-        if (element.className === "f") file = element.textContent;
-        if (!element.classList.contains("u")) continue;
-        unitNumber += 1;
-        const line = element.querySelector(".n");
-        const place = [file, line ? `line ${line.textContent}` : "", `page ${number(part + 1)}`].filter(Boolean).join(", ");
-        for (const hit of found(element)) yield { part, unit: unitNumber, place, ...hit };
+      let heading = "";
+      let unit = -1;
+      for (const html of parts[part].split(/(?=<p class=u |<h2 class=f )/)) {
+        if (html.startsWith("<h2")) heading = html;
+        if (!html.startsWith("<p")) continue;
+        unit += 1;
+        if (needle && !html.replace(MARKUP, "").toLowerCase().includes(needle)) continue;
+        for (const hit of found(parsed(html))) yield { part, unit, heading, ...hit };
       }
       yield null; // a page is done
     }
   }
+
+  const lineOf = (unit) => {
+    const line = unit.querySelector(".n");
+    return line ? line.textContent : "";
+  };
 
   const hitsOfMarks = (isWanted) => function* (unit) {
     const marks = [...unit.querySelectorAll("mark")];
@@ -172,7 +178,7 @@
       if ("x" in marks[i].dataset) continue;
       plain = plain || plainOf(unit);
       const [start, end] = plain.marks.get(marks[i]);
-      if (isWanted(marks[i], plain.words.slice(start, end))) yield { words: plain.words, start, end, mark: i };
+      if (isWanted(marks[i], plain.words.slice(start, end))) yield { words: plain.words, line: lineOf(unit), start, end, mark: i };
     }
   };
 
@@ -182,7 +188,7 @@
     return function* (unit) {
       const plain = plainOf(unit).words;
       for (const found of plain.matchAll(pattern)) {
-        yield { words: plain, start: found.index, end: found.index + found[0].length, mark: -1 };
+        yield { words: plain, line: lineOf(unit), start: found.index, end: found.index + found[0].length, mark: -1 };
       }
     };
   };
@@ -224,7 +230,10 @@
   const itemOf = (hit) => {
     const item = make("li"), button = make("button");
     button.type = "button";
-    button.append(make("span", hit.place, "place"));
+    const file = document.createElement("template");
+    file.innerHTML = hit.heading;
+    const place = [file.content.textContent.trim(), hit.line && `line ${hit.line}`, `page ${number(hit.part + 1)}`];
+    button.append(make("span", place.filter(Boolean).join(", "), "place"));
     const words = make("span");
     words.dir = "auto";
     const from = Math.max(0, hit.start - AROUND), to = Math.min(hit.words.length, hit.end + AROUND);

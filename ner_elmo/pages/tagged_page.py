@@ -158,10 +158,10 @@ class TaggedPage:
         if not self._numbers:
             yield "<p>No entity was found.</p>\n"
         yield "<fieldset>\n<legend class=vh>Labels whose entities are shown</legend>\n<ul class=legend>\n"
-        for label in self._numbers:
-            times = self._counts.labels[label]
+        for label, times in sorted(self._counts.labels.items(), key=lambda one: (-one[1], one[0])):
             yield (
-                f'<li><label><input type=checkbox checked class=js autocomplete=off><span class="chip '
+                f"<li><label><input type=checkbox checked class=js autocomplete=off data-l={self._numbers[label]}>"
+                f'<span class="chip '
                 f'k{self._colours.number(label)}" dir=auto>{shown(label)}</span></label>'
                 f"<span class=count data-all={times:,}>{times:,}</span></li>\n"
             )
@@ -252,15 +252,16 @@ _LEAST = """<label for=least>Hide entities less probable than <output id=least-s
 <input type=range id=least min=0 max=100 step=1 value=0 autocomplete=off>
 """
 _FILTERS = (
-    "<div class='row js'>\n",
+    "<details open id=tools class=js>\n<summary>Filter and search</summary>\n<div class=row>\n",
     """<label><input type=checkbox id=only autocomplete=off>Hide texts without a shown entity</label>
 <button type=button id=list>List all shown entities</button>
 </div>
 """,
 )
-_SEARCH = """<form id=search role=search class=js>
+_SEARCH = """<form id=search role=search>
 <label for=words>Find words in the text</label><input type=search id=words autocomplete=off><button>Find</button>
 </form>
+</details>
 """
 _VIEW = """<section id=view class=js aria-labelledby=view-title>
 <h2 id=view-title class=vh>Text</h2>

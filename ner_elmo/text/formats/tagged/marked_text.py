@@ -23,9 +23,10 @@ def write_text(documents: Iterable[Document], stream: IO[str], writing: Writing)
         text, done = document.text, 0
         for entity in document.entities:
             start = max(done, entity.start)  # of two that overlap, the second is cut
-            stream.write(made_visible(text[done:start]))
-            stream.write(_bracketed(made_visible(text[start : entity.end]), entity.label, colours))
-            done = max(done, entity.end)
+            if start < entity.end:
+                stream.write(made_visible(text[done:start]))
+                stream.write(_bracketed(made_visible(text[start : entity.end]), entity.label, colours))
+                done = entity.end
         stream.write(f"{made_visible(text[done:])}\n")
 
 
