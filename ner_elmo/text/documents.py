@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ner_elmo.pages.fragment import fragment
+from ner_elmo.pages.tagged_page import whole_page
+
 
 class Token(NamedTuple):
     """A token: its span in the text, and its *form*, the string the model sees (``“`` may be seen as ``"``)."""
@@ -28,6 +31,11 @@ class Entity:
     label: str
     text: str
     score: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entity as JSON has it; a score, if there is one, has four decimals."""
+        value: dict[str, Any] = {"start": self.start, "end": self.end, "label": self.label, "text": self.text}
+        return value if self.score is None else value | {"score": round(float(self.score), 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,18 @@ class Document:
     scheme: str = "iob2"
     origin: Origin | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The object of ``tag -f jsonl``: the text, its entities, and where it stood."""
+        return with_keys({"text": self.text, "entities": [e.to_dict() for e in self.entities]}, self.origin)
+
+    def to_html(self, title: str = "Tagged text") -> str:
+        """The page of ``tag -f html`` with this text alone: one HTML file that needs nothing else."""
+        return whole_page(self.text, self.entities, title)
+
+    def _repr_html_(self) -> str:
+        """The text with its entities marked, as notebooks show it; of a long one the beginning."""
+        return fragment(self.text, self.entities)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -85,3 +105,10 @@ class Failure:
     def __len__(self) -> int:
         """Its characters."""
         return len(self.text)
+
+
+def with_keys(value: dict[str, Any], origin: Origin | None) -> dict[str, Any]:
+    """An object with where its text stood, and with what stood beside it."""
+    if origin is None:
+        return value
+    return value | {"file": origin.file, "line": origin.line} | dict(origin.keys)

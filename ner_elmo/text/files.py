@@ -540,10 +540,13 @@ def _decode_lines(
 
 
 @contextlib.contextmanager
-def replace_file(path: str | Path) -> Iterator[Path]:
+def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
 
     A link stays, and what it points to is replaced. What is no file (a pipe, a device) receives the bytes instead.
+
+    Args:
+        permissions: of the file; ``None``: those that files usually have here. Until then its owner alone may read it.
 
     Raises:
         CannotWriteError: the system refuses, or the disk is full.
@@ -562,7 +565,7 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         with _refusals_named(path):
             yield Path(temporary)
             if is_replaced:
-                _permissions_as_usual(Path(temporary))
+                _set_permissions(Path(temporary), permissions)
                 os.replace(temporary, target)
             else:
                 with open(temporary, "rb") as written, open(path, "wb") as stream:
@@ -609,10 +612,11 @@ def _refusals_named(path: Path) -> Iterator[None]:
         raise cannot_write(path, error) from None
 
 
-def _permissions_as_usual(path: Path) -> None:
+def _set_permissions(path: Path, permissions: int | None) -> None:
     umask = os.umask(0)
     os.umask(umask)
-    path.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
+    # mkstemp makes files that only their owner may read
+    path.chmod(0o666 & ~umask if permissions is None else permissions)
 
 
 @contextlib.contextmanager
