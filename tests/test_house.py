@@ -42,6 +42,7 @@ STORIES = {
     "cli/test_kinds_of_text.py",
     "cli/test_many_languages.py",
     "cli/test_story.py",
+    "cli/test_tag_many.py",
     "tagger/test_concurrency.py",
     "cli/test_token_tags.py",
     "elmo/test_goldens.py",
@@ -53,6 +54,7 @@ STORIES = {
     "test_old_files.py",
     "test_shipped_model.py",
     "test_typing.py",
+    "pages/test_tagged_page_in_browser.py",
     "text/test_fuzz.py",
 }
 

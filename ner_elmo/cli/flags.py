@@ -120,6 +120,7 @@ def _option(known: Known) -> inspect.Parameter:
     is_switch = known.types[0] is bool
     names = [known.flag if "/" not in known.of.flag else known.of.flag]
     names += ["--lr"] if names == ["--learning-rate"] else []
+    names += [known.of.short] if known.of.short else []
     option = typer.Option(
         *names,
         help=known.of.help + _values_words(known) + _default_words(known),

@@ -187,7 +187,8 @@ class NerElmo(Pipe):
         tagger = self.tagger
         read = [list(_sentences(doc, tagger.text)) for doc in docs]
         forms = [sentence.forms for of_doc in read for sentence in of_doc]
-        found = iter(list(tagger.tag_tokens(forms, scores=self.settings.scores)))
+        numbers = [number for number, of_doc in enumerate(read) for _ in of_doc]
+        found = iter(list(tagger.tag_tokens(forms, scores=self.settings.scores, documents=numbers)))
         for doc, of_doc in zip(docs, read, strict=True):
             entities = [entity for sentence in of_doc for entity in _entities(doc, sentence, next(found))]
             _set_entities(doc, entities, self.settings.overwrite)

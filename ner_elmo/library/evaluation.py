@@ -169,9 +169,19 @@ def compare(gold: Sequence[Corpus], tagger: Tagger, report: Report = silent) -> 
         names, known = listed(unknown), listed(tagger.labels)
         warning(report, f"labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
-    scored = tagger.tag_tokens([sentence.tokens for sentence in sentences], scores=False)
+    tokens, documents = [sentence.tokens for sentence in sentences], _numbers_of_documents(gold)
+    scored = tagger.tag_tokens(tokens, scores=False, documents=documents)
     found = [[span for span, _ in spans] for spans in scored]
     return _compared(gold, found, time.monotonic() - begun)
+
+
+def _numbers_of_documents(corpora: Sequence[Corpus]) -> list[tuple[int, int] | None]:
+    """Of each sentence the numbers of its file and of its document there, or None."""
+    return [
+        None if sentence.document is None else (number, sentence.document)
+        for number, corpus in enumerate(corpora)
+        for sentence in corpus.sentences
+    ]
 
 
 def compare_with_file(gold: Sequence[Corpus], predictions: Path, reading: Reading, report: Report = silent) -> Compared:
