@@ -76,7 +76,7 @@ def command(
 
         torch_device = flags.set_up_torch(device, threads)
         tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
-        found, seconds = _predict(gold, tagger)
+        found, seconds = _predict(gold, _numbers_of_documents(corpora), tagger)
     else:
         predicted = load(str(predictions), _reading_of_predictions(predictions, reading))
         require_same_tokens(corpora, predicted)
@@ -114,7 +114,18 @@ def _tags_each_token(model: str | None) -> bool:
     return bool(read_info(_find(model))["scheme"] == "token")
 
 
-def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Sequence[Span]], float]:
+def _numbers_of_documents(corpora: Sequence[Corpus]) -> list[tuple[int, int] | None]:
+    """Of each sentence the numbers of its file and of its document there, or None."""
+    return [
+        None if sentence.document is None else (number, sentence.document)
+        for number, corpus in enumerate(corpora)
+        for sentence in corpus.sentences
+    ]
+
+
+def _predict(
+    gold: Sequence[LabelledSentence], documents: Sequence[tuple[int, int] | None], tagger: Tagger
+) -> tuple[list[Sequence[Span]], float]:
     """The entities a tagger finds in the tokens of ``gold``, and how many seconds that took."""
     from ner_elmo.text.formats.labels import listed
 
@@ -125,7 +136,7 @@ def _predict(gold: Sequence[LabelledSentence], tagger: Tagger) -> tuple[list[Seq
     begun = time.monotonic()
     found: list[Sequence[Span]] = [
         [span for span, _ in found_spans]
-        for found_spans in tagger.tag_tokens([sentence.tokens for sentence in gold], scores=False)
+        for found_spans in tagger.tag_tokens([sentence.tokens for sentence in gold], scores=False, documents=documents)
     ]
     return found, time.monotonic() - begun
 

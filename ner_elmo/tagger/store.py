@@ -62,6 +62,11 @@ class StoredBilm(NamedTuple):
     place: str = BILM
 
 
+def digest_of_tagger(directory: Path) -> str:
+    """The SHA-256 of ``tagger.json``, which has those of all other files."""
+    return sha256_of_file(directory / INFO)
+
+
 def store_bilm(source: BilmPlace, directory: Path, with_softmax: bool = False) -> StoredBilm:
     """Copy what tagging needs of a biLM to ``directory/bilm``, unless it is there; with its output layer, perplexity
     and further pretraining are possible from there too."""

@@ -102,6 +102,10 @@ class Failure:
     error: str
     origin: Origin | None = None
 
+    def __len__(self) -> int:
+        """Its characters."""
+        return len(self.text)
+
 
 def with_keys(value: dict[str, Any], origin: Origin | None) -> dict[str, Any]:
     """An object with where its text stood, and with what stood beside it."""

@@ -15,8 +15,10 @@ from ner_elmo.nn.dropout import Dropout
 from ner_elmo.tagger.network.bilstm import BiLstm
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
-from ner_elmo.tagger.network.options import INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
+from ner_elmo.tagger.network.options import DOCUMENT, INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
 from ner_elmo.tagger.network.spelling import SpellingCnn
+
+CONTEXT_SCALE = 0.5  # about the scale that a mix learns for the layers
 
 
 class TaggerModel(nn.Module):
@@ -74,6 +76,9 @@ class TaggerModel(nn.Module):
         parts = []
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
             parts.append(self._mixed(batch, self.mix))
+        if self.options.context == DOCUMENT:
+            assert batch.context is not None, "this tagger reads the context of documents"
+            parts.append(self.elmo_dropout(CONTEXT_SCALE * batch.context))
         if self.words is not None:
             parts.append(self.words(batch.word_ids))
         if self.characters is not None:

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -366,7 +366,8 @@ def _joined(
 
 
 def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> None:
-    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line, or a folder of a pair a unit.
+    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line (or one of several lines), or
+    a folder of a pair a unit.
 
     Beside a pair stands its file of keys if BRAT has no place for something. Read back, they are the same units.
 
@@ -385,7 +386,11 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
                 labels.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
             (folder / _CONFIGURATION).write_text(_configuration(labels), encoding="utf-8")
         return
-    _write_pair(_each_on_a_line(units, path), path, "\n", notices)
+    first_two = list(islice(units := iter(units), 2))
+    if len(first_two) == 1 and "\n" in first_two[0].value["text"]:
+        _write_pair(first_two, path, "", notices)  # the whole file is the one unit
+    else:
+        _write_pair(_each_on_a_line(chain(first_two, units), path), path, "\n", notices)
 
 
 def _configuration(labels: Iterable[str]) -> str:

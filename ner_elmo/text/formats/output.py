@@ -120,9 +120,9 @@ def unit_of(document: Document, number: int, name: str, with_tokens: bool = True
         for e in document.entities
     ]
     tokens = [[[token.start, token.end] for token in sentence] for sentence in document.sentences if sentence]
-    return Unit(
-        name, number, {"text": document.text, "entities": entities} | ({"tokens": tokens} if with_tokens else {})
-    )
+    value = {"text": document.text, "entities": entities} | ({"tokens": tokens} if with_tokens else {})
+    others = {} if document.origin is None else document.origin.keys
+    return Unit(name, number, dict(others) | value)
 
 
 def words(text: str, tokens: Sequence[Token]) -> list[str]:
