@@ -37,6 +37,7 @@ STORIES = {
     "elmo/test_goldens.py",
     "elmo/test_no_state.py",
     "tagger/training/test_options.py",
+    "pages/test_tagged_page_in_browser.py",
     "test_house.py",
     "test_old_files.py",
     "test_shipped_model.py",

@@ -52,7 +52,7 @@ def command(
     if to in MODEL_FORMATS:
         _convert_bilm(Path(path), target, to, force)
         return
-    from ner_elmo.text.formats.brat import files_of
+    from ner_elmo.text.formats.brat import CONFIGURATIONS, files_of
     from ner_elmo.text.formats.conll_sidecar import sidecar_of
     from ner_elmo.text.formats.conversion import TARGETS, Job, convert
 
@@ -63,7 +63,8 @@ def command(
             flags.refuse_existing(file, force)
     flags.refuse_same(path, target)
     if to == "brat":
-        flags.refuse_foreign(target, lambda name: _is_of_a_pair(target / name), "BRAT's")
+        ours = {file.name for file in target.iterdir() if _is_of_a_pair(file)} if is_folder(target) else set()
+        flags.refuse_foreign(target, lambda name: name in ours or bool(ours and name in CONFIGURATIONS), "BRAT's")
     elif is_folder(target):
         raise UsageError(f"{target}: is a directory; expected the name of a file")
     reading = build(Reading, [Source("", given)])
