@@ -29,6 +29,7 @@ from ner_elmo.text.formats.tagged.writing import RunWriter
 from ner_elmo.text.formats.tagged.writing import Writer as Writer
 from ner_elmo.text.formats.tagged.writing import Writing as Writing
 from ner_elmo.text.tag_scheme import Span
+from ner_elmo.text.terminal import safe_stream
 
 _WHITE_SPACE = re.compile(r"\s+")
 
@@ -135,9 +136,11 @@ def run_writer(writing: Writing) -> Iterator[RunWriter]:
     """
     if writing.format == "redacted":
         with redacted_run(writing) as write:
-            yield write
+            yield lambda documents, stream: write(documents, safe_stream(stream))
+    elif writing.format == "text":  # which is safe by itself, and has colours
+        yield lambda documents, stream: write_text(documents, stream, writing)
     else:
-        yield lambda documents, stream: FORMATS[writing.format](documents, stream, writing)
+        yield lambda documents, stream: FORMATS[writing.format](documents, safe_stream(stream), writing)
 
 
 HAVE_FAILURES = ("jsonl",)  # formats that have a place for a text that could not be tagged
