@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import IO
+from typing import IO, cast
 
 from ner_elmo.pages.visible import made_visible
 
@@ -26,4 +26,4 @@ class _Shown(io.TextIOBase):
 
 def safe_stream(stream: IO[str]) -> IO[str]:
     """The same stream; if it is a terminal, one on which ESC and the like are written as ``\\x1b``."""
-    return _Shown(stream) if stream.isatty() else stream
+    return cast("IO[str]", _Shown(stream)) if stream.isatty() else stream
