@@ -22,7 +22,10 @@ CONTEXT_SCALE = 0.5  # about the scale that a mix learns for the layers
 
 
 class TaggerModel(nn.Module):
-    """Emissions for each token and the CRF above them. It can be built without any weights at hand."""
+    """Emissions for each token and the CRF above them. It can be built without any weights at hand.
+
+    A new network holds whatever torch put there: :meth:`reset_parameters` draws the values that training begins with.
+    """
 
     def __init__(self, options: TaggerOptions) -> None:
         super().__init__()
@@ -38,9 +41,9 @@ class TaggerModel(nn.Module):
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
         self.output = nn.Linear(options.output_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
-        self._initialise()
 
-    def _initialise(self) -> None:
+    def reset_parameters(self) -> None:
+        """Draw the BiLSTM's initial values. It takes a while, so a network that is read from a file goes without."""
         for path, parameter in self.lstm.named_parameters():
             name = path.rpartition(".")[2]
             if name.startswith("weight_hh"):

@@ -332,6 +332,7 @@ def new_model(prepared: PreparedData, seed: int) -> TaggerModel:
     """An untrained network: its random weights follow from ``seed``."""
     torch.manual_seed(seed)
     model = TaggerModel(prepared.options)
+    model.reset_parameters()
     if model.words is not None:
         table = initial_vectors(
             prepared.words, prepared.options.word_dim, prepared.known_words, prepared.known_vectors, seed

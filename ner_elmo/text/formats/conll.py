@@ -36,7 +36,7 @@ from ner_elmo.text.formats.conll_doubts import (
 from ner_elmo.text.formats.labels import shortened
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
 from ner_elmo.text.formats.recognition import AUTO, KINDS
-from ner_elmo.text.tag_scheme import scheme_problem
+from ner_elmo.text.tag_scheme import OUTSIDE, scheme_problem
 from ner_elmo.text.tokenizer import resolved
 
 DOCUMENT_START = "-DOCSTART-"
@@ -575,6 +575,10 @@ class ConllFile:
             if not self.by_tabs and self._without_tab > 1:
                 between += f"; line {self._without_tab} has no tab"
             message = f"found {found} (separated by {between}), expected {self.n_columns} as in the file's first lines"
+            if not self.by_tabs and len(columns) > self.n_columns:
+                tag = columns[range(self.n_columns)[self.reading.column]]
+                if tag != OUTSIDE and looks_like_tag(tag):
+                    message += "; a label of several words needs columns separated by tabs (or _ for its blanks)"
             return "no tag" if len(columns) == 1 else "number of columns", message
         return "no tag", f"found an empty tag in column {self.reading.column}, expected a tag"
 
