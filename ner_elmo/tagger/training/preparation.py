@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, shipped_languages
+from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, seen_words, shipped_languages
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, UsageError
@@ -42,7 +42,7 @@ from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.look import BLANKS_LEAST, kind_of_tokens, share_of_blanks
-from ner_elmo.text.suitability import complaint, look_of_units
+from ner_elmo.text.suitability import complaint, complaint_of_words, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, tag_set
 from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
@@ -312,8 +312,12 @@ def _warn_about_text(bilm: BilmFiles | None, sentences: Sequence[Sequence[str]],
     """Say it where the training sentences do not look like the biLM's text."""
     if bilm is None:
         return
-    look, n_letters = look_of_units([" ".join(sentence) for sentence in sentences[:2000]])
-    if line := complaint(bilm.info.get("text") or {}, look, shipped_languages(), n_letters):
+    looked_at = sentences[:2000]
+    look, n_letters = look_of_units([" ".join(sentence) for sentence in looked_at])
+    line = complaint(bilm.info.get("text") or {}, look, shipped_languages(), n_letters)
+    if line is None:
+        line = complaint_of_words(looked_at, seen_words(bilm.vocabulary, bilm.info))
+    if line:
         warning(report, line.replace("this model", "the biLM"))
 
 
