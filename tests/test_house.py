@@ -55,7 +55,6 @@ STORIES = {
     "test_old_files.py",
     "test_shipped_model.py",
     "test_typing.py",
-    "pages/test_tagged_page_in_browser.py",
     "text/test_fuzz.py",
 }
 

@@ -37,7 +37,7 @@ from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
 from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus, look_of_file
 from ner_elmo.text.formats.labels import counted as counted_labels
-from ner_elmo.text.formats.labels import listed
+from ner_elmo.text.formats.labels import listed_if_labels
 from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
@@ -200,9 +200,10 @@ def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> 
 
 def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels: list[str], report: Report) -> None:
     for part, sentences in parts.items():
-        unknown = sorted({span.label for sentence in sentences for span in sentence.spans} - set(labels))
+        counts = Counter(span.label for sentence in sentences for span in sentence.spans)
+        unknown = {label: number for label, number in counts.items() if label not in labels}
         if unknown:
-            message = f"{part} has labels that train lacks ({listed(unknown)}); they count as missed"
+            message = f"{part} has labels that train lacks ({listed_if_labels(unknown)}); they count as missed"
             warning(report, message)
 
 
