@@ -7,13 +7,19 @@ Japanese: by nothing), so that every sentence end must be found. Where tokens ar
 The rules were mended on these texts, so that they say which cases are read right. Those in ``benchmarks/gold/unseen``
 were written afterwards and looked at once: no rule was changed for them (``--unseen``).
 
-    python benchmarks/tokenizers.py [--unseen] [--seconds 1] [LANGUAGE ...]
+``--ud FOLDER`` scores on treebanks of Universal Dependencies in its place: the files ``LANGUAGE*.conllu`` of a folder,
+each read as one text, its sentences joined in the same way. What counts as a token is the surface word (``du``, not
+``de`` and ``le``). ``--half 1`` takes every other sentence, from the first, ``--half 2`` the others.
+
+    python benchmarks/tokenizers.py [--unseen | --ud FOLDER [--half 1|2]] [--seconds 1] [--differences] [LANGUAGE ...]
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,19 +43,56 @@ class Score(NamedTuple):
     recall: float
 
 
+Sentence = list[tuple[str, bool]]  # its tokens, each with whether a blank follows
+
+
 def read_gold(language: str, folder: Path = GOLD) -> Gold:
-    """The gold text of a language."""
+    """Our own gold text of a language."""
     lines = (folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()
+    words = ([word.split("|") for word in line.split(" ")] for line in lines)
+    return joined(language, ([(token, token is parts[-1]) for parts in line for token in parts] for line in words))
+
+
+def read_treebank(language: str, folder: Path, half: int | None = None) -> Gold:
+    """The sentences of a language's ``*.conllu``, or every other one of them.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    files = sorted(file for file in folder.glob(f"{language}*.conllu") if re.match(rf"{language}[._\-]", file.name))
+    if not files:
+        raise ValueError(f"{folder}: found no {language}*.conllu")
+    found = [sentence for file in files for sentence in conllu_sentences(file)]
+    return joined(language, found[half - 1 :: 2] if half else found)
+
+
+def conllu_sentences(file: Path) -> Iterator[Sentence]:
+    """The surface tokens of each sentence: of a multi-word token its first line, of empty nodes none."""
+    for block in re.split(r"\n\s*\n", file.read_text(encoding="utf-8")):
+        sentence: Sentence = []
+        covered = 0
+        for line in block.splitlines():
+            columns = line.split("\t")
+            if line.startswith("#") or len(columns) != 10 or "." in columns[0]:
+                continue
+            first, _, last = columns[0].partition("-")
+            if int(first) > covered:
+                sentence.append((columns[1], "SpaceAfter=No" not in columns[9].split("|")))
+                covered = int(last or first)
+        if sentence:
+            yield sentence
+
+
+def joined(language: str, sentences: Iterable[Sentence]) -> Gold:
+    """One text of the sentences, joined by a blank (Chinese and Japanese: by nothing)."""
     between = "" if language in ("zh", "ja") else " "
     text, sentence_spans, token_spans = "", set(), set()
-    for line in lines:
+    for sentence in sentences:
         text += between if text else ""
         start = len(text)
-        for word in line.split(" "):
-            text += " " if len(text) > start else ""
-            for token in word.split("|"):
-                token_spans.add((len(text), len(text) + len(token)))
-                text += token
+        for i, (token, blank) in enumerate(sentence):
+            token_spans.add((len(text), len(text) + len(token)))
+            text += token + (" " if blank and i < len(sentence) - 1 else "")
         sentence_spans.add((start, len(text)))
     return Gold(text, sentence_spans, token_spans)
 
@@ -60,40 +103,63 @@ def score(found: set[Span], gold: set[Span]) -> Score:
     return Score(right / max(1, len(found)), right / max(1, len(gold)))
 
 
-def scores(language: str, folder: Path = GOLD) -> tuple[Score, Score | None]:
-    """Of sentences, and of tokens (None where these are characters)."""
-    gold = read_gold(language, folder)
+def found_spans(gold: Gold, language: str) -> tuple[set[Span], set[Span]]:
+    """The sentences and tokens that our rules find in a gold text."""
     found = sentences(gold.text, resolved(language))
-    of_sentences = score({(sentence[0].start, sentence[-1].end) for sentence in found}, gold.sentences)
-    if language in BY_CHARACTER:
-        return of_sentences, None
-    return of_sentences, score({(t.start, t.end) for sentence in found for t in sentence}, gold.tokens)
+    return (
+        {(sentence[0].start, sentence[-1].end) for sentence in found},
+        {(token.start, token.end) for sentence in found for token in sentence},
+    )
 
 
-def speed(language: str, seconds: float) -> float:
-    """Tokens a second on one core, a paragraph of the gold text at a time."""
-    text, kind = read_gold(language).text, resolved(language)
+def scores(gold: Gold, language: str) -> tuple[Score, Score | None]:
+    """Of sentences, and of tokens (None where these are characters)."""
+    found_sentences, found_tokens = found_spans(gold, language)
+    of_tokens = None if language in BY_CHARACTER else score(found_tokens, gold.tokens)
+    return score(found_sentences, gold.sentences), of_tokens
+
+
+def differences(gold: Gold, language: str) -> Iterator[str]:
+    """What was found and is not right (``+``), what is right and was not found (``-``), in the order of the text."""
+    pairs = [*zip(found_spans(gold, language), (gold.sentences, gold.tokens), strict=True)]
+    for found, right in pairs[: 1 if language in BY_CHARACTER else 2]:
+        for start, end in sorted(found ^ right):
+            yield f"{'+' if (start, end) in found else '-'} {gold.text[start:end]}"
+
+
+def speed(gold: Gold, language: str, seconds: float) -> float:
+    """Tokens a second on one core, the whole gold text at a time."""
+    kind = resolved(language)
     n_tokens, started = 0, time.process_time()
     while (spent := time.process_time() - started) < seconds:
-        n_tokens += sum(map(len, sentence_forms(text, kind)))
+        n_tokens += sum(map(len, sentence_forms(gold.text, kind)))
     return n_tokens / spent
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("languages", nargs="*")
     parser.add_argument("--unseen", action="store_true")
+    parser.add_argument("--ud", type=Path, metavar="FOLDER")
+    parser.add_argument("--half", type=int, choices=[1, 2])
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--differences", action="store_true", help="list them")
     arguments = parser.parse_args()
-    print("| language | kind | sentences: precision | recall | tokens: precision | recall | tokens/s |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    folder = GOLD / "unseen" if arguments.unseen else GOLD
-    for language in arguments.languages or sorted(path.stem for path in folder.glob("*.txt")):
-        of_sentences, of_tokens = scores(language, folder)
+    print("| language | sentences | precision | recall | tokens | precision | recall | tokens/s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    folder = arguments.ud or (GOLD / "unseen" if arguments.unseen else GOLD)
+    names = folder.glob("*.conllu" if arguments.ud else "*.txt")
+    for language in arguments.languages or sorted({re.split(r"[._\-]", path.name)[0] for path in names}):
+        gold = read_treebank(language, folder, arguments.half) if arguments.ud else read_gold(language, folder)
+        of_sentences, of_tokens = scores(gold, language)
         tokens = f"{of_tokens.precision:.3f} | {of_tokens.recall:.3f}" if of_tokens else "by character | "
-        rate = f"{speed(language, arguments.seconds):,.0f}"
-        kind = resolved(language)
-        print(f"| {language} | {kind} | {of_sentences.precision:.3f} | {of_sentences.recall:.3f} | {tokens} | {rate} |")
+        rate = f"{speed(gold, language, arguments.seconds):,.0f}" if arguments.seconds else ""
+        print(
+            f"| {language} | {len(gold.sentences)} | {of_sentences.precision:.3f} | {of_sentences.recall:.3f} | "
+            f"{len(gold.tokens)} | {tokens} | {rate} |"
+        )
+        if arguments.differences:
+            print(*differences(gold, language), sep="\n")
 
 
 if __name__ == "__main__":

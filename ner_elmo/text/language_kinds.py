@@ -14,14 +14,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
 from ner_elmo.errors import UsageError
 from ner_elmo.text.documents import Token
 from ner_elmo.text.language_rules import LanguageRules, rules_of
-from ner_elmo.text.languages import CODES
+from ner_elmo.text.languages import CODES, scripts_of
+from ner_elmo.text.quotations import QUOTED_MOST, without_single_quotes
 
 RULES = 1  # of ours; a change of theirs is another number, since models were trained by the old ones
 JIEBA_RULES = 1
@@ -115,15 +116,16 @@ _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‐": "-", "‑": "-"})
 # Letters that stand alone in a text of words: Chinese characters, hiragana, scripts without blanks.
 _ALONE = "\u0e00-\u0edf\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff"
 _ALONE += "\uf900-\ufaff\U00020000-\U0003ffff"
+_ANY_ALONE = re.compile(f"[{_ALONE}]")
 _LATIN = "A-Za-z0-9À-ÖØ-öø-ɏḀ-ỿＡ-Ｚａ-ｚ０-９"
 
 
-@lru_cache(maxsize=1)
-def _marks() -> str:
-    """All combining marks, as the inside of a class of characters."""
+@lru_cache(maxsize=2)
+def _marks(first: int = 0x300, end: int = 0x20000) -> str:
+    """The combining marks from one code point to before another, as the inside of a class of characters."""
     parts = []
     start = last = -2
-    for code in [*range(0x300, 0x20000), *range(0xE0100, 0xE01F0), 0x110000]:
+    for code in [*range(first, end), *(range(0xE0100, 0xE01F0) if end == 0x20000 else ()), 0x110000]:
         if code == 0x110000 or unicodedata.category(chr(code)).startswith("M"):
             if code != last + 1:
                 if start >= 0:
@@ -177,16 +179,23 @@ class _Words:
 
     def __init__(self, rules: LanguageRules, code: str) -> None:
         self.rules = rules
-        self.pattern = _word_pattern(rules, code)
+        self.code = code
+        self.pattern = _word_pattern(rules, code, alone="")
         self.clitic = re.compile(rf"(?<=\w)(?:{rules.clitic})\Z") if rules.clitic else None
         self.whole = frozenset(rules.whole)
 
+    @cached_property
+    def _mixed(self) -> re.Pattern[str]:
+        """The pattern for text with letters that stand alone; for other text it gives the same, more slowly."""
+        return _word_pattern(self.rules, self.code, alone=_ALONE)
+
     def __call__(self, text: str) -> list[Token]:
         cuts = self.clitic is not None
+        pattern = self.pattern if text.isascii() or not _ANY_ALONE.search(text) else self._mixed
         if _is_plain(text) and not cuts:
-            return [Token(*match.span(), match[0]) for match in self.pattern.finditer(text)]
+            return [Token(*match.span(), match[0]) for match in pattern.finditer(text)]
         tokens: list[Token] = []
-        for match in self.pattern.finditer(text):
+        for match in pattern.finditer(text):
             start, end = match.span()
             if cuts and match.lastgroup in ("word", "special") and (cut := self._cut(match[0])):
                 tokens.append(Token(start, start + cut, _word_form(text[start : start + cut])))
@@ -214,13 +223,19 @@ def _is_plain(text: str) -> bool:
     return text.isascii() or (not _CHANGED.search(text) and unicodedata.is_normalized("NFC", text))
 
 
-def _word_pattern(rules: LanguageRules, code: str) -> re.Pattern[str]:
+_WITHOUT_MARKS = frozenset(["Latin", "Cyrillic", "Greek", "Armenian", "Georgian"])
+
+
+def _word_pattern(rules: LanguageRules, code: str, alone: str) -> re.Pattern[str]:
     """One alternative after the other, all bounded or followed by what cannot begin with what they repeat.
 
-    ``word`` and ``special`` (abbreviations, numbers) take plain apostrophes and hyphens in their forms.
+    The first is the commonest: a word before a blank or a comma, of which no other would make something else. ``word``
+    and ``special`` (abbreviations, numbers) take plain apostrophes and hyphens in their forms.
     """
     domains = f"com|org|net|info|edu|gov|eu|de|fr|{code}"
-    letter, part = rf"[^\W\d_{_ALONE}]", rf"[^\W{_ALONE}]"
+    letter, part = rf"[^\W\d_{alone}]", rf"[^\W{alone}]"
+    # Where most words have marks, they belong to the commonest ones.
+    plain = part if alone or scripts_of(code) <= _WITHOUT_MARKS else rf"[\w{_marks(0x590, 0xE00)}{_JOINERS}]"
     extend = f"[{_marks()}{_JOINERS}{_INVISIBLE}]"
     more = rf"(?:{part}*(?:{extend}+{part}*)*)"
     word = rf"{letter}{more}"
@@ -228,29 +243,41 @@ def _word_pattern(rules: LanguageRules, code: str) -> re.Pattern[str]:
     tail = rf"(?:{within}{part}{more})*"
     not_word = rf"(?!{part}|{extend})"
     abbreviations = _any_of([*rules.leading, *rules.trailing])
-    elided = rf"(?P<elided>(?i:{_any_of(rules.elided)})['’ʼ])(?={letter})|" if rules.elided else ""
+    elided = whole = ""
+    if rules.elided:
+        # The look ahead is quick, the long alternative is not.
+        elided = rf"(?={letter}{{1,9}}['’ʼ])(?P<elided>(?i:{_any_of(rules.elided)})['’ʼ])(?={letter}|[\d«“\"])|"
     if rules.whole:
-        elided = rf"(?P<whole>(?i:{_any_of(rules.whole).replace(chr(39), '[’' + chr(39) + ']')})){not_word}|" + elided
+        words = _any_of(rules.whole).replace("'", "[’']")
+        whole = rf"(?=\w+['’\-])(?P<whole>(?i:{words})){not_word}|"
     geresh = rf"|(?P<geresh>{letter}{{1,6}}['׳]){not_word}" if code in ("he", "yi") else ""
     ordinal = _ordinal(rules) if rules.ordinals else ""
+    # A suffix after a number: saat 15.30'da.
+    suffix = rf"|(?P<suffix>(?<=\d)(?:{rules.clitic}){not_word})" if rules.clitic.startswith("['’]") else ""
+    one = rf"{letter}{extend}{{0,3}}\."
     return re.compile(
         rf"""
-        (?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?'"“”„»«)\]}}…।。]
+        (?P<plain>{letter}{plain}*)(?=[ \n,;!?)]|\Z)
+        | (?:https?://|ftp://|www\.)[^\s<>]*[^\s<>.,;:!?'"”“„»«)\]}}…।。]
         | [\w.+\-]{{1,64}}@[\w\-]{{1,63}}(?:\.[\w\-]{{1,63}}){{1,8}}
         | [\#@](?=[^\W\d])[\w]+
-        | [a-z0-9](?:[a-z0-9\-]{{0,40}}[a-z0-9])?(?:\.[a-z0-9\-]{{2,40}})*\.(?:{domains})\b(?![.\w])
-        | {elided}
+        | (?=[a-z0-9\-]+\.[a-z0-9])
+          [a-z0-9](?:[a-z0-9\-]{{0,40}}[a-z0-9])?(?:\.[a-z0-9\-]{{2,40}})*\.(?:{domains})\b(?![.\w])
+        | {whole}{elided}
         (?P<special>
             (?:{letter}{extend}{{0,3}}{letter}?{extend}{{0,3}}\.){{2,}}{not_word}
-          | (?:{abbreviations})\.{not_word}
-          | (?=[^\Wa-zа-яα-ω]){letter}{extend}{{0,3}}\.(?=[ \u00a0]{{1,2}}{letter}|-{letter})
+          | (?=[^\s,;:!?]{{1,16}}\.)(?:{abbreviations})\.(?:{not_word}|[a-z]{{2,3}}{not_word}|[ªº])
+          | {one}(?=[ \u00a0]{one}) | (?<=\b[^\W\d_]\.[ \u00a0]){one}{not_word}
+          | (?=[^\Wa-zа-яα-ω]){one}(?=[ \u00a0]{{1,2}}{letter}|-{letter})
+          | [nN][°º]{not_word}
+          | (?<![\w'’])['’]\d\d{not_word}
           {ordinal}
           | \d+(?:[.,:/\-–'’٫٬]\d+)*(?:-?{word}{tail})?
-        ){geresh}
+        ){geresh}{suffix}
         | (?P<word>{word}{tail})
         | _+
         | [.…]+
-        | -{{2,}}
+        | -{{2,}} | `` | ''
         | [^\s{_INVISIBLE}]{extend}*
         """,
         re.VERBOSE,
@@ -284,9 +311,16 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _NEVER_MISSED = frozenset("។៕༎༏།။")  # ends that sentencex does not know, or not always
 _WIDE_ENDS = frozenset("。！？")  # which sentencex passes over before digits
 _SAID = re.compile(r"[^，。！？“「]{0,6}?[说說道问問答喊叫]")  # after a quotation: who said it
+# After a quotation that was announced (他说：“好。”) these go on with the sentence; others begin one.
+_GOES_ON = re.compile("[，、；]|然[后後]|接[着著]|[随隨]后|[随隨]後|于是|於是|之后|之後|[说說]完|[就便并並而]")
+_ANNOUNCES = "：，、:,،"
+_OPENERS_OF = {"”": "“", "」": "「", "』": "『", "’": "‘", "»": "«", '"': '"', "“": "„"}
+_OPENERS = frozenset("\"'“‘„«‹([{¿¡—–-")
 _CLOSERS = frozenset("\"'”’»›)]}）」』】》〉")
+_ENDS = frozenset(".!?…؟।॥")
 # After a quotation these go on with the sentence in Japanese.
 _PARTICLES = ("と", "っ", "な", "の", "は", "が", "を", "に", "で", "も", "、", "，")
+_IN_SENTENCE = 6  # tokens: a year that stands before is where the sentence begins (В мае 1990 г. Иванов)
 
 
 class _Splitter:
@@ -299,6 +333,8 @@ class _Splitter:
         both = [(word, word[:1].upper() + word[1:]) for word in rules.leading]
         self.leading = frozenset(f"{form}." for forms in both for form in forms)
         self.trailing = frozenset(f"{word}." for word in rules.trailing) if rules.capitals_begin else frozenset()
+        self.units = frozenset(f"{word}." for word in rules.units)
+        self.never_missed = _NEVER_MISSED | _WIDE_ENDS if code in BY_CHARACTER else _NEVER_MISSED
 
     def __call__(self, text: str, tokens: list[Token]) -> list[list[Token]]:
         if not tokens:
@@ -307,8 +343,7 @@ class _Splitter:
         sentences: list[list[Token]] = []
         start = at = 0
         n_bounds = len(bounds)
-        never_missed = _NEVER_MISSED | _WIDE_ENDS if self.code in BY_CHARACTER else _NEVER_MISSED
-        has_them = not never_missed.isdisjoint(text)
+        has_them = not self.never_missed.isdisjoint(text)
         for i in range(1, len(tokens)):
             token = tokens[i]
             ends = False
@@ -317,9 +352,10 @@ class _Splitter:
                 at += 1
             if not ends:
                 form = tokens[i - 1].form
-                ends = (has_them and form in never_missed and token.form not in _CLOSERS | never_missed) or (
-                    form in self.trailing and token.form[:1].isupper() and token.start > tokens[i - 1].end
-                )
+                if has_them and form in self.never_missed:
+                    ends = token.form not in _CLOSERS and token.form not in self.never_missed
+                elif form[-1] == ".":
+                    ends = self._was_missed(tokens, i, i - start)
             if ends:
                 sentences.append(tokens[start:i])
                 start = i
@@ -338,22 +374,72 @@ class _Splitter:
             body = form[:-1]
             if body.isdigit():  # an ordinal, or it would be two tokens
                 return False
-            if len(body) == 1 and body.isupper():  # an initial
+            if len(body) == 1:  # an initial
                 return False
             if after.form[:1].islower():
                 return False
-        if form in _CLOSERS and after.start == before.end and self.code in BY_CHARACTER:
-            return not self._goes_on(text, tokens, i)
+        if form in _CLOSERS and i > 1 and tokens[i - 2].form[-1] in _ENDS | _WIDE_ENDS:
+            if self.code in BY_CHARACTER:
+                return after.start > before.end or not self._goes_on(text, tokens, i)
+            return not self._is_said(text, tokens, i)
         return not (after.form in _CLOSERS and after.start == before.end)
+
+    def _was_missed(self, tokens: list[Token], i: int, n_before: int) -> bool:
+        """Whether a sentence ends before token ``i`` although sentencex says nothing.
+
+        That is so before a capital: after an abbreviation that is often the last word, after a unit of a number, after
+        a word that sentencex takes for an abbreviation.
+        """
+        before, after = tokens[i - 1], tokens[i]
+        first = tokens[i + 1] if after.form in _OPENERS and i + 1 < len(tokens) else after
+        if after.start == before.end or not first.form[:1].isupper():
+            return False
+        form = before.form
+        if form == ".":
+            return self._is_word(tokens, i)
+        if not self.rules.capitals_begin:
+            return False
+        if form in self.trailing or (i > 1 and tokens[i - 2].form + form in self.trailing):
+            return True
+        number = tokens[i - 2].form if form in self.units and i > 1 else ""
+        return n_before > _IN_SENTENCE and (number[-1:].isdigit() or _ROMAN.fullmatch(number) is not None)
+
+    def _is_word(self, tokens: list[Token], i: int) -> bool:
+        """Whether the stop before token ``i`` is on a word that only sentencex takes for an abbreviation."""
+        if i < 2 or tokens[i - 2].end != tokens[i - 1].start:
+            return False
+        word = tokens[i - 2].form
+        if word in self.rules.words:
+            return True
+        return self.rules.foreign_abbreviations and len(word) > 1 and word.islower() and _is_cut_at(self.code, word)
 
     def _goes_on(self, text: str, tokens: list[Token], i: int) -> bool:
         """Whether a Japanese or Chinese sentence goes on after a quotation."""
         if self.code == "ja":
             return tokens[i].form.startswith(_PARTICLES)
-        opener = {"”": "“", "」": "「", "』": "『", "’": "‘"}.get(tokens[i - 1].form)
-        at = text.rfind(opener, 0, tokens[i - 1].start) if opener else -1
         # 他说：“好。”然后走了。 “我不去。”李四说。
-        return (at > 0 and text[at - 1] in "：，、:,") or _SAID.match(text, tokens[i].start) is not None
+        if self._is_announced(text, tokens, i):
+            return _GOES_ON.match(text, tokens[i].start) is not None
+        return _SAID.match(text, tokens[i].start) is not None
+
+    def _is_said(self, text: str, tokens: list[Token], i: int) -> bool:
+        """Whether a sentence goes on after a quotation with its own end: a small letter follows, or, in scripts without
+        capitals, nothing announced it (the words of who said it follow).
+        """
+        first = tokens[i].form[:1]
+        if first.islower():
+            return True
+        if not first.isalpha() or first.isupper() or first.istitle() or tokens[i - 1].form not in _OPENERS_OF:
+            return False
+        return not self._is_announced(text, tokens, i)
+
+    @staticmethod
+    def _is_announced(text: str, tokens: list[Token], i: int) -> bool:
+        """Whether the quotation that ends before token ``i`` follows a colon or comma."""
+        opener = _OPENERS_OF.get(tokens[i - 1].form)
+        end = tokens[i - 1].start
+        at = text.rfind(opener, max(0, end - QUOTED_MOST), end) if opener else -1
+        return at > 0 and text[max(0, at - 4) : at].rstrip()[-1:] in _ANNOUNCES
 
     def _bounds(self, text: str) -> list[tuple[int, bool]]:
         """Where sentences end: a place in the text, and whether a paragraph ends there."""
@@ -376,10 +462,20 @@ class _Splitter:
         return found
 
 
+_ROMAN = re.compile("[IVXLC]+")
+
+
+@lru_cache(maxsize=10_000)
+def _is_cut_at(code: str, word: str) -> bool:
+    """Whether sentencex takes a word for an abbreviation."""
+    return len(_sentencex(code, f"Xaxa lolo {word}. Yaya lili momo.", 0)) == 1
+
+
 def _sentencex(code: str, text: str, offset: int) -> list[tuple[int, bool]]:
     import sentencex
 
     if not text.isascii() and _SURROGATES.search(text):
         text = _SURROGATES.sub("\ufffd", text)
+    text = without_single_quotes(text)
     found: list[dict[str, Any]] = sentencex.get_sentence_boundaries(code, text)
     return [(offset + part["end_index"], part["is_paragraph_break"]) for part in found]

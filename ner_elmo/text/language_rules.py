@@ -17,7 +17,7 @@ _LEADING = {
     "fr": "M MM Mme Mlle Mmes Mlles Dr Pr Me Mgr St Ste p pp n no vol art chap fig éd env cf av ap bd Cie tél",
     "es": "Sr Sra Srta Sres Dr Dra D Dña Prof Ud Uds Vd St Sto Sta Gral Cnel Lic Ing Arq Av Avda p pp pág págs núm art"
     " cap vol ed tel Excmo Fco Ma Hnos Cd Pbro Lcdo Mtro",
-    "it": "Sig Sigg Dott Prof Ing Avv Arch Geom On Sen S p pp pag pagg n art cap vol ed tel",
+    "it": "Sig Sigg Dott Prof Ing Avv Arch Geom On Sen S p pp pag pagg n art artt cap vol ed tel v cfr Egr Spett Ill",
     "pt": "Sr Sra Srs Dr Dra Prof Profa Eng Gen Cel Cap D Exmo Av R p pp pág págs núm art cap vol ed tel",
     "ca": "Sr Sra Dr Dra Prof St Sta Av pàg núm art cap vol ed tel",
     "nl": "dhr mevr mw dr drs prof ir ing mr St nr blz bijv bv resp ca vgl",
@@ -122,6 +122,37 @@ _WHOLE = {
     "ca": "",
     "it": "po' mo' be' va' fa' sta' da' di' ca' de'",
 }
+# Abbreviated units: after a number, before a capital, they end a sentence that began well before.
+_UNITS = {
+    "ru": "г гг в вв руб коп тыс",
+    "uk": "р рр в грн коп тис",
+    "be": "г",
+    "bg": "г",
+}
+# Words that sentencex takes for abbreviations, and that stand at a sentence's end as words.
+_WORDS = {
+    "de": "mich mag Miss ok",
+    "es": "no nos bien para sobre entre contra tras auto mar super extra mini micro mega ultra poli homo km kg cm mm",
+    "ca": "no nos sobre entre contra mar dir fil super auto ultra extra para km kg cm mm",
+    "it": "via mai no ha fa va so sa se ne mi ti ci vi te me re tu nato mar ore sai fai dai pos post tv cd dvd km kg"
+    " cm mm bar film file fin mica set max spot raid auto files fans long top ama grano fasi pil sms spa dia sia ira"
+    " nodo targa radar laser vip bot pass luna lan iron class tese cime pie arte pin bit pc mod iva soli mile"
+    " mesa",
+    "pt": "vi km kg cm mm",
+    "nl": "dat me pas best hand vol top ver it red pan lat",
+    "da": "med var da til din del par form nord bio vær sort nat red san rest pass km till lin temp ned tv",
+    "fi": "san par dos mm",
+    "pl": "port gal",
+    "cs": "tu co no viď kol",
+    "ru": "см кг мин сек муж",
+    "uk": "см кг мм хв вид град",
+}
+# Of these sentencex has a list of its own; for the others it has the English one.
+_OWN_ABBREVIATIONS = (
+    "ab am an ast av ay ba bg bm ca ce co cs csb cv da es ext fi fr frp fur gl gn ht inh it kab kk kl krc kv lad lez li"
+    " lij lmo ln mdf mg mhr mrj mwl myv nah nap nds nl oc olo os pcd pl pms pt qu ru rue sah scn sg sk smn szl tet tt"
+    " ty tyv udm uk vec vls wa wo xal de lb bar gsw als ksh stq dsb hsb en sco"
+)
 # Signs within a word, besides those that all languages have.
 _WITHIN = {"sv": ":", "fi": ":", "he": '"״׳', "yi": '"״׳', "ca": "·•"}
 
@@ -136,6 +167,9 @@ class LanguageRules:
         elided: words that lose their vowel before another word, and are a token with their apostrophe.
         clitic: a pattern of what is a token of its own at the end of a word.
         whole: words without elision or clitic although they look so.
+        units: abbreviations that end a sentence after a number and before a capital.
+        words: those that sentencex takes for abbreviations and that are words.
+        foreign_abbreviations: whether sentencex knows those of English in place of the language's.
         within: signs that stand within a word.
         ordinals: whether a number with a stop is one.
     """
@@ -145,6 +179,9 @@ class LanguageRules:
     elided: tuple[str, ...] = ()
     clitic: str = ""
     whole: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+    foreign_abbreviations: bool = False
     within: str = ""
     ordinals: bool = False
     months: frozenset[str] = frozenset()
@@ -175,6 +212,9 @@ def rules_of(code: str) -> LanguageRules:
         elided=tuple(_ELIDED.get(code, "").split()),
         clitic=_CLITICS.get(code, ""),
         whole=tuple(_WHOLE.get(code, "").split()),
+        units=listed(_UNITS),
+        words=frozenset(listed(_WORDS)),
+        foreign_abbreviations=code not in _OWN_ABBREVIATIONS.split() and bool(listed(_LEADING)),
         within=_WITHIN.get(code, ""),
         ordinals=code in _WITH_ORDINALS,
         months=frozenset(listed(_MONTHS)),

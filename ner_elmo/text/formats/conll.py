@@ -96,6 +96,12 @@ class Reading:
         panel=DATA,
         repeats=True,
     )
+    document_marker: str | None = setting(
+        None,
+        help="what lines begin with that begin a document, beside -DOCSTART-; they are left out",
+        metavar="TEXT",
+        panel=DATA,
+    )
     strip_token: str | None = setting(
         None,
         help="take away from tokens: language (de:), weibo (digits), or a regular expression",
@@ -152,13 +158,14 @@ class Reading:
         Raises:
             UsageError: one of them is empty.
         """
+        marker = () if self.document_marker is None else (self.document_marker,)
         if self.comments is None:
-            return ()
+            return marker
         first, *others = self.comments.split(",")
         prefixes = (first, *(other.lstrip(" ") for other in others))
         if not all(prefixes):
             raise UsageError("--comments: found nothing, expected what a comment line begins with, such as '# '")
-        return prefixes
+        return prefixes + marker
 
 
 def resolved_text(name: str | None) -> str | None:
@@ -175,11 +182,15 @@ def resolved_text(name: str | None) -> str | None:
 
 @dataclass(slots=True)
 class TaggedSentence:
-    """A sentence as the file has it; ``lines`` are the numbers of its tokens' lines, from 1."""
+    """A sentence as the file has it; ``lines`` are the numbers of its tokens' lines, from 1.
+
+    ``document`` is the number of its document, from 0, where lines say that one begins.
+    """
 
     tokens: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    document: int | None = None
 
     @property
     def line(self) -> int:
@@ -262,11 +273,19 @@ class ConllFile:
                 sentence.tokens.append(row.token)
                 sentence.tags.append(row.tag)
                 sentence.lines.append(row.number)
-            elif row.kind == "break" and sentence.tokens:
+                continue
+            begins_document = self._begins_document(row.line)
+            if (row.kind == "break" or begins_document) and sentence.tokens:
                 yield sentence
-                sentence = TaggedSentence()
+                sentence = TaggedSentence(document=sentence.document)
+            if begins_document:
+                sentence.document = 0 if sentence.document is None else sentence.document + 1
         if sentence.tokens:
             yield sentence
+
+    def _begins_document(self, line: str) -> bool:
+        marker = self.reading.document_marker
+        return line.startswith(DOCUMENT_START) or (marker is not None and line.startswith(marker))
 
     def rows(self) -> Iterator[Row]:
         """All lines in order, save those at fault, which are reported."""
