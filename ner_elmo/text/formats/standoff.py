@@ -208,6 +208,19 @@ class Gathered:
             raise DataError("\n".join(self._shown))
 
 
+def within(path: str | Path, unit: Unit, report: TellProblem) -> TellProblem:
+    """The report for a unit: where its text lies in another file than ``path`` (BRAT), it says in which."""
+    if unit.name == display_name(path):
+        return report
+    name = Path(unit.name)
+    shown = name.relative_to(path) if name.is_relative_to(path) else name.name
+
+    def told(problem: Problem) -> None:
+        report(problem._replace(message=f"{shown}:{problem.line}: {problem.message}"))
+
+    return told
+
+
 def counted(number: int, what: str) -> str:
     """``1 task``, ``2 tasks``."""
     return f"{number:,} {what if number == 1 else what + 's'}"
