@@ -199,11 +199,24 @@ def _looked_at(units: Iterator[str], tagger: Tagger, unit: str) -> Iterator[str]
         size += len(text)
         if len(first) >= _LOOKED_AT or size >= _LOOKED_AT_CHARACTERS:
             break
-    for line in tagger.complaints(first):
+    for line in [*_not_text(first), *tagger.complaints(first)]:
         show.note(line)
     if unit == "line" and _is_wrapped(first):
         show.note("most lines end in the middle of a sentence; --unit paragraph reads them together")
     yield from chain(first, units)
+
+
+def _not_text(units: list[str]) -> Iterator[str]:
+    """What says that the input is no running text, a line each."""
+    from ner_elmo.text.examination import form_of_lines
+
+    form = form_of_lines([line for unit in units for line in unit.splitlines()])
+    if form is not None:
+        kind = {"columns": "a token with its columns", "CSV": "a row of a table (CSV)"}.get(form, form)
+        yield f"nearly every line is {kind}, which is tagged as it stands; to take its text out: ner-elmo convert"
+    n_nul = sum(unit.count("\0") for unit in units)
+    if n_nul:
+        yield f"found {n_nul:,} NUL characters in the first lines, which become tokens; is the file's --encoding right?"
 
 
 def _is_wrapped(lines: list[str]) -> bool:
