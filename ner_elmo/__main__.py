@@ -1,5 +1,6 @@
 """``python -m ner_elmo`` is ``ner-elmo``."""
 
+import gc
 import os
 import sys
 
@@ -16,6 +17,7 @@ def run() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+    gc.freeze()  # what is left is not looked through once more before it goes
     sys.exit(status)
 
 

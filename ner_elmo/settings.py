@@ -45,6 +45,7 @@ class Setting:
         at_least, above, at_most, below: bounds of a number.
         flag: its option on the command line, ``--name`` by default; empty: only files and Python have it. A switch
             with an opposite is written ``--name/--no-name``.
+        short: its option of one letter, such as ``-f``.
         by_default: words for ``--help``, where the default depends on something.
         metavar: what stands for its value in ``--help``, where its type does not say enough.
         repeats: whether its option may be given several times, which stands for one value with commas.
@@ -62,6 +63,7 @@ class Setting:
     at_most: float | None = None
     below: float | None = None
     flag: str = "--"
+    short: str = ""
     by_default: str = ""
     metavar: str = ""
     repeats: bool = False

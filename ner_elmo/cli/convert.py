@@ -8,13 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from ner_elmo.cli import flags, show
-from ner_elmo.errors import UsageError
 from ner_elmo.settings import Source, build
-from ner_elmo.text.files import is_folder, is_stream, is_there
 from ner_elmo.text.formats.conll import Reading
 
 NAME = "convert"
-MODEL_FORMATS = ("float16", "float32", "bilm-tf")
 
 
 @flags.takes_settings(Reading)
@@ -49,54 +46,9 @@ def command(
     the words spans, lexical the entities and the words outside of them. A biLM: float16 halves it, float32 undoes that
     (not the rounding), and bilm-tf writes the options.json and weights.hdf5 that bilm-tf and AllenNLP read.
     """
-    if to in MODEL_FORMATS:
-        _convert_bilm(Path(path), target, to, force)
-        return
-    from ner_elmo.text.formats.brat import files_of
-    from ner_elmo.text.formats.conll_sidecar import sidecar_of
-    from ner_elmo.text.formats.conversion import TARGETS, Job, convert
+    from ner_elmo.library.data import MODEL_FORMATS, convert
 
-    if to not in TARGETS:
-        raise UsageError(f"--to {to}: unknown; expected {', '.join((*TARGETS, *MODEL_FORMATS))}")
-    for file in files_of(target) if to == "brat" else (target, sidecar_of(target)):
-        if str(target) != "-":
-            flags.refuse_existing(file, force)
-    flags.refuse_same(path, target)
-    if to == "brat":
-        flags.refuse_foreign(target, lambda name: _is_of_a_pair(target / name), "BRAT's")
-    elif is_folder(target):
-        raise UsageError(f"{target}: is a directory; expected the name of a file")
-    reading = build(Reading, [Source("", given)])
-    for line in convert(Job(path, target, to, reading)):
+    notices = convert(path, target, to=to, reading=build(Reading, [Source("", given)]), force=force)
+    written = [f"{target}: written as {to}"] if str(target) != "-" else []
+    for line in (*written, *notices) if to in MODEL_FORMATS else (*notices, *written):
         show.note(line)
-    if str(target) != "-":
-        show.note(f"{target}: written as {to}")
-
-
-def _is_of_a_pair(file: Path) -> bool:
-    """Whether a file is one of X.ann, X.txt and X.units.jsonl, of which there are at least the first two."""
-    stem = file.with_name(file.name.removesuffix(".units.jsonl")) if file.name.endswith(".units.jsonl") else file
-    if stem is file and file.suffix not in (".ann", ".txt"):
-        return False
-    base = stem if stem is not file else file.with_suffix("")
-    return all(base.with_name(base.name + suffix).is_file() for suffix in (".ann", ".txt"))
-
-
-def _convert_bilm(source: Path, target: Path, to: str, force: bool) -> None:
-    from ner_elmo.bilm.files.conversion import convert_bilm, write_published_pair
-    from ner_elmo.bilm.files.directory import BILM_FILES
-
-    flags.refuse_existing(target, force)
-    flags.refuse_same(source, target)
-    if is_stream(target) or (is_there(target) and not target.is_dir()):
-        raise UsageError(f"{target}: is no directory; a model is written as one, choose another name")
-    flags.refuse_foreign(target, BILM_FILES.__contains__, "a model's")
-
-    if to == "bilm-tf":
-        limits = write_published_pair(source, target)
-    else:
-        limits = []
-        convert_bilm(source, target, to)
-    show.note(f"{target}: written as {to}")
-    for line in limits:
-        show.note(f"{target}: {line}")

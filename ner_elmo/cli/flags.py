@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
+import importlib
 import inspect
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING
 from pathlib import Path
@@ -18,10 +21,12 @@ import typer
 
 from ner_elmo.cli import show
 from ner_elmo.errors import UsageError
+from ner_elmo.library.devices import chosen_device
 from ner_elmo.runs import launch
-from ner_elmo.runs.directory import has_run
+from ner_elmo.runs.directory import has_run, require_run_directory
 from ner_elmo.settings import Known, expected, from_text, settings_of
-from ner_elmo.text.files import is_folder, is_stream, is_there, put_back, shown_name
+from ner_elmo.text.outputs import refuse_existing as refuse_existing
+from ner_elmo.text.outputs import refuse_same as refuse_same
 
 if TYPE_CHECKING:
     import torch
@@ -115,6 +120,7 @@ def _option(known: Known) -> inspect.Parameter:
     is_switch = known.types[0] is bool
     names = [known.flag if "/" not in known.of.flag else known.of.flag]
     names += ["--lr"] if names == ["--learning-rate"] else []
+    names += [known.of.short] if known.of.short else []
     option = typer.Option(
         *names,
         help=known.of.help + _values_words(known) + _default_words(known),
@@ -160,25 +166,25 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
     Raises:
         UsageError: an unknown device, or one that this machine lacks.
     """
+    _load_torch()
     import torch
 
     # What torchrun sets (one thread each) leaves cores idle where there are more cores than processes.
     torch.set_num_threads(threads or max(1, available_cores() // launch.processes_here()))
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return chosen_device(device)
+
+
+def _load_torch() -> None:
+    """Import torch without Python's collector of garbage: it would go through all that is new again and again, and once
+    more at the end, though nearly all of it stays. That is a fifth of the time (``benchmarks/start.py``)."""
+    if "torch" in sys.modules:
+        return
+    gc.disable()
     try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UsageError(f"--device {device}: unknown; expected auto, cpu, cuda or cuda:N") from None
-    if chosen.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device {device}: not supported; expected auto, cpu, cuda or cuda:N")
-    if chosen.type == "cuda" and chosen.index is None and launch.is_launched():
-        chosen = torch.device("cuda", launch.rank_here())
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; try --device cpu"
-        )
-    return chosen
+        importlib.import_module("torch")
+    finally:
+        gc.enable()
+    gc.freeze()
 
 
 def available_cores() -> int:
@@ -201,10 +207,7 @@ def checked_run_directory(output: Path | None, resume: bool, force: bool) -> Pat
     """
     if output is None:
         raise UsageError("nowhere to write to; expected -o DIRECTORY, or --quick to write nothing")
-    if is_there(output) and not output.is_dir():
-        raise UsageError(f"{output}: is a file; expected the name of a directory")
-    if not resume:
-        refuse_existing(output, force)
+    require_run_directory(output, resume, force)
     return output
 
 
@@ -230,39 +233,3 @@ def say_how_to_go_on(command: str, output: Path) -> None:
         show.note(f"stopped; the run goes on with: ner-elmo {command} -o {output} --resume")
     else:
         show.note("stopped before training began; nothing was written")
-
-
-def refuse_existing(path: Path, force: bool) -> None:
-    """Refuse an output that is already there; a pipe or a device is only written to.
-
-    Raises:
-        UsageError: ``path`` is a file, or a folder that is not empty, and ``force`` is not set.
-    """
-    put_back(path)
-    occupied = is_there(path) and not is_stream(path) and (not path.is_dir() or any(path.iterdir()))
-    if occupied and not force:
-        raise UsageError(f"{shown_name(path)}: exists already; choose another name, or --force to replace it")
-
-
-def refuse_foreign(folder: Path, is_ours: Callable[[str], bool], what: str) -> None:
-    """Refuse to replace a folder in which there is anything of others.
-
-    Raises:
-        UsageError: there is; the message names it.
-    """
-    if not is_folder(folder):
-        return
-    foreign = sorted(file.name for file in folder.iterdir() if not (file.is_file() and is_ours(file.name)))
-    if foreign:
-        names = ", ".join(map(shown_name, foreign[:3])) + (" ..." if len(foreign) > 3 else "")
-        raise UsageError(f"{shown_name(folder)}: holds files that are not {what}: {names}; choose another name")
-
-
-def refuse_same(source: str | Path, target: Path) -> None:
-    """Refuse to write over what is being read.
-
-    Raises:
-        UsageError: both names stand for one file or folder.
-    """
-    if is_there(Path(source)) and is_there(target) and not is_stream(target) and target.samefile(source):
-        raise UsageError(f"{shown_name(target)}: is what is read; choose another name to write to")

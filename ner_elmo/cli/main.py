@@ -6,25 +6,13 @@ import errno
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from ner_elmo import __version__
-from ner_elmo.cli import (
-    check,
-    compare,
-    convert,
-    embed,
-    evaluate,
-    info,
-    perplexity,
-    pretrain,
-    show,
-    suggest,
-    tag,
-    train_tagger,
-)
+from ner_elmo.cli import show
 from ner_elmo.cli.panels import PanelledCommand
 from ner_elmo.cli.streams import flush_standard_output, give_up_standard_output, open_standard_streams
 from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory
@@ -36,13 +24,19 @@ _CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _FIRST_HAS_SPOKEN = 10.0  # seconds, after which one of several processes no longer waits to be ended
 
-app = typer.Typer(
-    name="ner-elmo",
-    help="Named-entity tagging on deep contextual word vectors that you can train yourself.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+# In the order of --help. Each is a module of this folder, and is imported where it is asked for.
+COMMANDS = (
+    "pretrain",
+    "perplexity",
+    "train-tagger",
+    "evaluate",
+    "tag",
+    "suggest",
+    "embed",
+    "check",
+    "convert",
+    "compare",
+    "info",
 )
 
 
@@ -52,7 +46,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and stop")
@@ -61,16 +54,29 @@ def _global_options(
     pass
 
 
-for _command in (pretrain, perplexity, train_tagger, evaluate, tag, suggest, embed, check, convert, compare, info):
-    app.command(_command.NAME, cls=PanelledCommand)(_command.command)
+def _program(arguments: Sequence[str]) -> typer.Typer:
+    """The program with the command that ``arguments`` begin with; with all commands where that is none of them."""
+    program = typer.Typer(
+        name="ner-elmo",
+        help="Named-entity tagging on deep contextual word vectors that you can train yourself.",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    program.callback()(_global_options)
+    for name in arguments[:1] if arguments[0] in COMMANDS else COMMANDS:
+        module = import_module(f"ner_elmo.cli.{name.replace('-', '_')}")
+        program.command(module.NAME, cls=PanelledCommand)(module.command)
+    return program
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status (see ``docs/design.md`` §5)."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     open_standard_streams()
     try:
-        status = app(args=arguments or ["--help"], prog_name="ner-elmo", standalone_mode=False)
+        status = _program(arguments)(args=arguments, prog_name="ner-elmo", standalone_mode=False)
         flush_standard_output()
         return status if isinstance(status, int) else 0
     except _CommandLineError as error:

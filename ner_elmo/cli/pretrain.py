@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig, config_from, read_c
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import DataError, NerElmoError
 from ner_elmo.runs import quick as quick_checks
-from ner_elmo.runs.directory import BILM, CONFIG, REPORT, has_run
+from ner_elmo.runs.directory import BILM, CONFIG, has_run
 from ner_elmo.runs.stop import Stopped, StopSignals
 from ner_elmo.settings import not_applied, refuse_changes
 
@@ -72,8 +71,10 @@ def command(
     before = _earlier_config(output) if resume and output is not None else None
     settings, parent = _settings(given, config, before, output)
     if before is not None and output is not None:
+        from ner_elmo.bilm.pretraining.run import finished_report
+
         refuse_changes(output, before, settings)
-        if (finished := _finished_report(output, before, settings)) is not None:
+        if (finished := finished_report(output, before, settings)) is not None:
             show.note(f"{output}: this run is finished; nothing to resume")
             if left := not_applied(before, settings):
                 show.note(f"{output}: {left}")
@@ -114,17 +115,10 @@ def _settings(
     Raises:
         UsageError, DataError, ModelError: a value that cannot be meant, or a file that is missing.
     """
-    from ner_elmo.bilm.data.corpus import find_files
-    from ner_elmo.bilm.pretraining.adaptation import find_parent, with_network_of_parent
+    from ner_elmo.bilm.pretraining.adaptation import with_parent
 
     earlier = None if before is None or output is None else output / CONFIG
-    config = config_from(given, earlier, file)
-    parent = None
-    if config.init is not None and config.options is None:
-        parent = find_parent(config.init)
-        config = with_network_of_parent(config, parent)
-    find_files([*config.corpus, *filter(None, (config.heldout, config.vocabulary))])
-    return config, parent
+    return with_parent(config_from(given, earlier, file))
 
 
 def _earlier_config(output: Path) -> PretrainConfig | None:
@@ -136,15 +130,6 @@ def _earlier_config(output: Path) -> PretrainConfig | None:
         return read_config(output / CONFIG)
     except DataError as error:
         raise NerElmoError(str(error)) from None
-
-
-def _finished_report(output: Path, before: PretrainConfig, now: PretrainConfig) -> dict[str, Any] | None:
-    """The report of a run that has nothing left to do."""
-    report = output / REPORT
-    if not report.is_file() or (before.max_tokens, before.epochs) != (now.max_tokens, now.epochs):
-        return None
-    values = json.loads(report.read_text(encoding="utf-8"))
-    return values if isinstance(values, dict) else None
 
 
 def _train(

@@ -6,6 +6,7 @@ import sys
 
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.settings import as_markdown
+from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.tagger.training.config import TaggerConfig
 from ner_elmo.text.formats.conll import Reading
 
@@ -24,6 +25,7 @@ def settings_page() -> str:
     parts = [
         ("`ner-elmo pretrain`", PretrainConfig),
         ("`ner-elmo train-tagger`", TaggerConfig),
+        ("`ner-elmo tag`", TagSettings),
         ("Labelled files: `check`, `convert`, `evaluate`", Reading),
     ]
     return _HEAD + "".join(f"\n## {title}\n\n{as_markdown(owner)}" for title, owner in parts)

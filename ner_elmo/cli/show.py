@@ -19,6 +19,7 @@ class Progress(AbstractContextManager["Progress"]):
 
     Args:
         what: a word for the work.
+        total: how much there is; 0 if nobody knows.
         unit: what is counted, in the plural.
     """
 
@@ -43,7 +44,7 @@ class Progress(AbstractContextManager["Progress"]):
                 TextColumn("{task.fields[figures]}"),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(self.what, total=self.total, figures="")
+            self._task = self._bar.add_task(self.what, total=self.total or None, figures="")
             self._bar.start()
         return self
 
@@ -53,20 +54,23 @@ class Progress(AbstractContextManager["Progress"]):
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, figures: str) -> None:
-        """Show that ``done`` units are done, with ``figures`` and the time that is left."""
+    def update(self, done: int, figures: str, total: int | None = None) -> None:
+        """Show that ``done`` units are done, with ``figures`` and the time that is left; ``total`` where it changes."""
+        self.total = self.total if total is None else total
         now = time.monotonic()
         if self._done_at_start is None:
             self._done_at_start, self._started, self._last = done, now, now if self._bar is None else 0.0
             return
         speed = (done - self._done_at_start) / max(now - self._started, 1e-9)
         left = max(0, self.total - done) / speed if speed else float("inf")
-        figures = f"{figures}{' · ' if figures else ''}{speed:,.0f} {self.unit}/s · {duration(left)} left"
+        figures = f"{figures}{' · ' if figures else ''}{speed:,.0f} {self.unit}/s"
+        figures += f" · {duration(left)} left" if self.total else ""
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, figures=figures)
+            self._bar.update(self._task, completed=done, total=self.total or None, figures=figures)
         elif now - self._last >= PLAIN_EVERY:
             self._last = now
-            self.line(f"{self.what}: {done:,} of {self.total:,} {self.unit} ({done / self.total:.1%}) · {figures}")
+            of = f" of {self.total:,} {self.unit} ({done / self.total:.1%})" if self.total else f" {self.unit}"
+            self.line(f"{self.what}: {done:,}{of} · {figures}")
 
     def line(self, message: str) -> None:
         """A line above the bar, or on its own."""
@@ -92,10 +96,11 @@ class Display(AbstractContextManager["Display"]):
 
     Args:
         tables: whether tables of scores go to standard output.
+        bars: whether progress is shown at all.
     """
 
-    def __init__(self, tables: bool = False) -> None:
-        self._tables = tables
+    def __init__(self, tables: bool = False, bars: bool = True) -> None:
+        self._tables, self._bars = tables, bars
         self._progress: Progress | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -124,10 +129,12 @@ class Display(AbstractContextManager["Display"]):
             self._progress.line(message)
 
     def _advance(self, what: str, done: int, total: int, figures: str = "") -> None:
+        if not self._bars:
+            return
         if self._progress is None or self._progress.what != what:
             self._end()
             self._progress = Progress(what, total).__enter__()
-        self._progress.update(done, figures)
+        self._progress.update(done, figures, total)
 
     def _end(self) -> None:
         if self._progress is not None:

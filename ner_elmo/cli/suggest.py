@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ner_elmo.cli import flags, show
-from ner_elmo.cli.tag import read_units
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.text.records import read_units
 
 if TYPE_CHECKING:
     from ner_elmo.tagger.suggestion import Suggestion
@@ -69,7 +69,7 @@ def command(
     if model is None:
         show.note(f"no -m: using the model that ships, {folder.name}")
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
-    found = suggest(tagger, read_units(inputs, "line", encoding), number)
+    found = suggest(tagger, read_units(inputs, encoding=encoding), number)
     if not found:
         raise DataError(f"{', '.join(inputs)}: found no sentence, expected text")
     if format == TEXT:

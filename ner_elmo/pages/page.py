@@ -113,7 +113,7 @@ def to_html(title: str, blocks: Iterable[Block]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -160,7 +160,8 @@ def _shade(share: float) -> str:
     return f' style="background:rgba(53,121,198,{share:.2f})"' if share else ""
 
 
-_STYLE = """
+# What every page looks like; pages of other kinds add to it.
+STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1c1f24; --soft: #5c6370; --rule: #d9dce1;
   --gold: #cfe8d5; --predicted: #f7d9c4; --both: #dfe3f5 }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181c; --ink: #e4e6ea; --soft: #a3a9b5; --rule: #363a42;

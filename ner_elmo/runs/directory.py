@@ -12,7 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ner_elmo.text.files import write_json
+from ner_elmo.errors import UsageError
+from ner_elmo.text.files import is_there, write_json
+from ner_elmo.text.outputs import refuse_existing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -35,6 +37,18 @@ def write_config(directory: Path, config: DataclassInstance) -> None:
 def has_run(directory: Path) -> bool:
     """Whether a run was begun in ``directory``."""
     return (directory / CONFIG).is_file()
+
+
+def require_run_directory(directory: Path, resume: bool, force: bool) -> None:
+    """Make sure that a run may write to ``directory``.
+
+    Raises:
+        UsageError: it is a file, or something stands there that is neither to be resumed nor replaced.
+    """
+    if is_there(directory) and not directory.is_dir():
+        raise UsageError(f"{directory}: is a file; expected the name of a directory")
+    if not resume:
+        refuse_existing(directory, force)
 
 
 def remove_leftovers(directory: Path) -> None:

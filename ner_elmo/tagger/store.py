@@ -62,6 +62,11 @@ class StoredBilm(NamedTuple):
     place: str = BILM
 
 
+def digest_of_tagger(directory: Path) -> str:
+    """The SHA-256 of ``tagger.json``, which has those of all other files."""
+    return sha256_of_file(directory / INFO)
+
+
 def store_bilm(source: BilmPlace, directory: Path, with_softmax: bool = False) -> StoredBilm:
     """Copy what tagging needs of a biLM to ``directory/bilm``, unless it is there; with its output layer, perplexity
     and further pretraining are possible from there too."""
@@ -281,20 +286,34 @@ def _in_bilm(name: str) -> bool:
     return name.startswith(tuple(f"{place}/" for place in _BILM_PLACES))
 
 
-def copy_tagger(source: Path, target: Path) -> None:
+def own_files(directory: Path, with_softmax: bool = False) -> list[str]:
+    """The places, below ``directory``, of all that makes a tagger, without what else its run directory holds; each is
+    verified.
+
+    Args:
+        with_softmax: with the biLM's output layer too, if it was kept.
+
+    Raises:
+        UsageError: ``directory`` is not a tagger directory, or shares its biLM with other seeds.
+        ModelError: one of its files is missing or damaged.
+    """
+    info = read_info(directory)
+    if info["bilm"] not in (None, BILM):
+        raise UsageError(f"{directory}: shares its biLM with other seeds; copy the folder above it")
+    verify_files(directory, info["files"])
+    more = (INFO, REPORT, CARD, f"{BILM}/{SOFTMAX}" if with_softmax else INFO)
+    return [name for name in dict.fromkeys((*info["files"], *more)) if (directory / name).is_file()]
+
+
+def copy_tagger(source: Path, target: Path, with_softmax: bool = True) -> None:
     """Copy a tagger without what else its run directory holds (checkpoints, log, predictions and what quotes the
     corpus), ready to ship; with the biLM's output layer if it was kept.
 
     Raises:
-        UsageError: ``source`` is not a tagger directory, or shares its biLM with other seeds.
-        ModelError: one of its files is missing or damaged.
+        UsageError, ModelError: as :func:`own_files`.
     """
-    info = read_info(source)
-    if info["bilm"] not in (None, BILM):
-        raise UsageError(f"{source}: shares its biLM with other seeds; copy the folder above it")
-    verify_files(source, info["files"])
+    names = own_files(source, with_softmax)
     with replace_directory(target) as temporary:
-        for name in (*info["files"], INFO, REPORT, CARD, f"{BILM}/{SOFTMAX}"):
-            if (source / name).is_file():
-                (temporary / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(source / name, temporary / name)
+        for name in names:
+            (temporary / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, temporary / name)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -22,13 +22,15 @@ from ner_elmo.bilm.files.directory import (
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
+from ner_elmo.tagger.network.context import document_contexts, in_whole_documents
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.tagger.network.options import MEAN_MIX
+from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
 from ner_elmo.text.batching import in_chunks
-from ner_elmo.text.documents import Document, Entity, Token
+from ner_elmo.text.documents import Document, Entity, Failure, Record, Token
 from ner_elmo.text.files import is_folder, is_there, shown_name
+from ner_elmo.text.pacing import as_they_come
 from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
 from ner_elmo.text.repair import repaired_sentences
 from ner_elmo.text.suitability import Known, complaint, complaint_of_words, look_of_units
@@ -44,16 +46,9 @@ BATCH_TOKENS = 2048
 CHUNK_BATCHES = 8
 CHUNK_CHARACTERS = 4  # of raw text for each token of a chunk, roughly those of a token and its blank
 
-Unit = str | Sequence[str]
+Unit = str | Sequence[str] | Record
+U = TypeVar("U", bound=Sized)
 FoundSpan = tuple[Span, float | None]  # with its probability, if that was asked for
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A unit that could not be tagged, and why."""
-
-    text: str
-    error: str
 
 
 def find_model(path_or_name: str | Path | None = None) -> Path:
@@ -189,8 +184,28 @@ class Tagger:
 
     def _tag_many(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
         checked = UntilError(units, checked_unit)
-        for chunk in self._chunks(checked):
+        for chunk in self.chunks(checked):
             yield from self._documents(chunk, tokenized, scores)
+        checked.raise_error()
+
+    def pipe(self, units: Iterable[Unit], *, tokenized: bool = False, scores: bool = True) -> Iterator[Document]:
+        """As :meth:`tag` for many units that come slowly, or one by one: each is answered when it has come, at most
+        0.2 s later, and larger batches are computed only where they come faster than that.
+
+        ``units`` are read by a thread of their own, ahead of what is handed out, but no more than some
+        16 batches: a reader that is slow makes them wait. Close what is returned
+        (:func:`contextlib.closing`) to stop before their end.
+
+        Raises:
+            WrongTypeError: as :meth:`tag`.
+        """
+        return self._pipe(checked_iterable(units, "many texts or lists of tokens"), tokenized, scores)
+
+    def _pipe(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document]:
+        checked = UntilError(units, checked_unit)
+        with closing(as_they_come(checked, self.chunk_characters)) as chunks:
+            for chunk in chunks:
+                yield from self._documents(chunk, tokenized, scores)
         checked.raise_error()
 
     def tag_each(
@@ -205,39 +220,78 @@ class Tagger:
 
     def _tag_each(self, units: Iterable[Unit], tokenized: bool, scores: bool) -> Iterator[Document | Failure]:
         checked = UntilError(units, checked_unit)
-        for chunk in self._chunks(checked):
-            try:
-                yield from self._documents(chunk, tokenized, scores)
-            except (NerElmoError, MemoryError, RuntimeError, ValueError):
-                for unit in chunk:
-                    yield self._document_or_failure(unit, tokenized, scores)
+        for chunk in self.chunks(checked):
+            yield from self.tag_chunk(chunk, tokenized=tokenized, scores=scores)
         checked.raise_error()
+
+    def tag_chunk(
+        self, chunk: Sequence[Unit | Failure], *, tokenized: bool = False, scores: bool = True
+    ) -> list[Document | Failure]:
+        """The documents of some units, all computed together; what has failed already stays as it is."""
+        units = [unit for unit in chunk if not isinstance(unit, Failure)]
+        results: list[Document | Failure]
+        try:
+            results = list(self._documents(units, tokenized, scores))
+        except (NerElmoError, MemoryError, RuntimeError, ValueError):
+            results = [self._document_or_failure(unit, tokenized, scores) for unit in units]
+        done = iter(results)
+        return [unit if isinstance(unit, Failure) else next(done) for unit in chunk]
 
     def _document_or_failure(self, unit: Unit, tokenized: bool, scores: bool) -> Document | Failure:
         try:
             return self._documents([unit], tokenized, scores)[0]
         except (NerElmoError, MemoryError, RuntimeError, ValueError) as error:
-            text = unit if isinstance(unit, str) else " ".join(unit)
-            return Failure(text, str(error) or type(error).__name__)
+            message = str(error) or type(error).__name__
+            if isinstance(unit, Record):
+                return Failure(unit.text, message, unit.origin)
+            return Failure(unit if isinstance(unit, str) else " ".join(unit), message)
 
-    def tag_tokens(self, sentences: Iterable[Sequence[str]], *, scores: bool = True) -> Iterator[list[FoundSpan]]:
+    def tag_tokens(
+        self,
+        sentences: Iterable[Sequence[str]],
+        *,
+        scores: bool = True,
+        documents: Iterable[Hashable | None] | None = None,
+    ) -> Iterator[list[FoundSpan]]:
         """The entities of tokenised sentences, lazily and in order, each with its probability in 0..1 (None without
         ``scores``).
+
+        Args:
+            documents: a number or name of each sentence's document, for a tagger that reads their context; sentences
+                of one stand together. None: a sentence by itself, as are all without this.
 
         Raises:
             WrongTypeError: a sentence is no list of tokens, once those before it are done.
         """
-        return self._tag_tokens(checked_iterable(sentences, "lists of tokens"), scores)
+        return self._tag_tokens(checked_iterable(sentences, "lists of tokens"), scores, documents)
 
-    def _tag_tokens(self, sentences: Iterable[Sequence[str]], scores: bool) -> Iterator[list[FoundSpan]]:
+    def _tag_tokens(
+        self, sentences: Iterable[Sequence[str]], scores: bool, documents: Iterable[Hashable | None] | None
+    ) -> Iterator[list[FoundSpan]]:
         checked = UntilError(sentences, checked_sentence)
-        for chunk in in_chunks(checked, CHUNK_BATCHES * self.batch_tokens):
-            yield from self._predict(chunk, scores)
+        most = CHUNK_BATCHES * self.batch_tokens
+        if self.reads_documents and documents is not None:
+            for group in in_whole_documents(zip(checked, documents, strict=False), most):
+                yield from self._predict([tokens for tokens, _ in group], scores, [number for _, number in group])
+        else:
+            for chunk in in_chunks(checked, most):
+                yield from self._predict(chunk, scores, None)
         checked.raise_error()
 
-    def _chunks(self, units: Iterable[Unit]) -> Iterator[list[Unit]]:
-        """Units whose documents are held at once. A single one may be a book, so their sentences are cut again."""
-        return in_chunks(units, CHUNK_CHARACTERS * CHUNK_BATCHES * self.batch_tokens)
+    @property
+    def reads_documents(self) -> bool:
+        """Whether what it finds in a sentence depends on the other sentences of its document."""
+        return self.model.options.context == DOCUMENT
+
+    @property
+    def chunk_characters(self) -> int:
+        """Of so many characters documents are held at once. A single one may be a book, so their sentences are cut
+        again."""
+        return CHUNK_CHARACTERS * CHUNK_BATCHES * self.batch_tokens
+
+    def chunks(self, units: Iterable[U]) -> Iterator[list[U]]:
+        """Units that are tagged together."""
+        return in_chunks(units, self.chunk_characters)
 
     @property
     def _scheme(self) -> str:
@@ -247,17 +301,19 @@ class Tagger:
     def _documents(self, units: Sequence[Unit], tokenized: bool, scores: bool) -> list[Document]:
         documents = [self._read(unit, tokenized) for unit in units]
         forms = [[token.form for token in sentence] for document in documents for sentence in document.sentences]
-        entities = iter(self.tag_tokens(forms, scores=scores))
+        numbers = [number for number, document in enumerate(documents) for _ in document.sentences]
+        entities = iter(self.tag_tokens(forms, scores=scores, documents=numbers))
         for document in documents:
             for sentence in document.sentences:
                 document.entities += [_entity(document.text, sentence, *scored) for scored in next(entities)]
         return documents
 
     def _read(self, unit: Unit, tokenized: bool) -> Document:
-        if isinstance(unit, str):
+        if isinstance(unit, str | Record):
+            text, origin = (unit, None) if isinstance(unit, str) else (unit.text, unit.origin)
             kind = "whitespace" if tokenized else self.text
-            sentences = repaired_sentences(unit, kind, self.dehyphenate, self.fold_long_s)
-            return Document(unit, sentences, scheme=self._scheme)
+            sentences = repaired_sentences(text, kind, self.dehyphenate, self.fold_long_s)
+            return Document(text, sentences, scheme=self._scheme, origin=origin)
         tokens, start = [], 0
         for form in unit:
             tokens.append(Token(start, start + len(form), form))
@@ -269,26 +325,37 @@ class Tagger:
         order."""
         for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
             begin_as_usual()
-            yield from predict_readings(self.model, self._examples(chunk), self.device, self.batch_tokens)
+            examples = self._examples(chunk, None)
+            yield from predict_readings(self.model, examples, self.device, self.batch_tokens)
 
-    def _predict(self, sentences: Sequence[Sequence[str]], scores: bool) -> list[list[FoundSpan]]:
+    def _predict(
+        self, sentences: Sequence[Sequence[str]], scores: bool, documents: Sequence[Hashable | None] | None
+    ) -> list[list[FoundSpan]]:
         begin_as_usual()
-        examples = self._examples(sentences)
+        examples = self._examples(sentences, documents)
         if not scores:
             unscored = predict(self.model, examples, self.device, self.batch_tokens)
             return [[(span, None) for span in sentence] for sentence in unscored]
         scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
         return [list(sentence) for sentence in scored]
 
-    def _examples(self, sentences: Sequence[Sequence[str]]) -> list[Example]:
+    def _examples(
+        self, sentences: Sequence[Sequence[str]], documents: Sequence[Hashable | None] | None
+    ) -> list[Example]:
         options = self.model.options
         layers: Iterable[np.ndarray | None] = [None] * len(sentences)
         if self.elmo is not None:
             layers = elmo_layers(self.elmo, sentences, options.elmo_layers, average=options.mix == MEAN_MIX)
-        return [
+        examples = [
             Example(tuple(tokens), self.words.indices(tokens), frozen)
             for tokens, frozen in zip(sentences, layers, strict=True)
         ]
+        if self.reads_documents:
+            numbers = [None] * len(sentences) if documents is None else documents
+            found = document_contexts(sentences, numbers, [example.layers for example in examples])  # type: ignore[misc]
+            for example, context in zip(examples, found, strict=True):
+                example.context = context
+        return examples
 
 
 def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:

@@ -263,13 +263,32 @@ def beginning_of(path: str | Path, size: int = 1 << 16) -> bytes:
         if str(path) != STANDARD_STREAM:
             with open_bytes(path) as stream:
                 return stream.read(size)
-        if not (_peeked and _peeked[0].stream is sys.stdin.buffer):
-            _peeked[:] = [_Peeked(sys.stdin.buffer, sys.stdin.buffer.read(size))]
+        stream = _own_standard_input()
+        if not (_peeked and _peeked[0].stream is stream):
+            _peeked[:] = [_Peeked(stream, stream.read(size))]
         return _peeked[0].beginning
 
 
-def _standard_input() -> BinaryIO:
+_own: list[tuple[Any, BinaryIO]] = []  # Python's standard input, and ours; none or one
+
+
+def _own_standard_input() -> BinaryIO:
+    """Standard input by an object of our own.
+
+    Python ends by force if a thread still waits for its own one when the program ends.
+    """
     stream = sys.stdin.buffer
+    if not (_own and _own[0][0] is stream):
+        try:
+            ours: BinaryIO = open(stream.fileno(), "rb", closefd=False)  # noqa: SIM115
+        except (OSError, AttributeError):  # it is no file, as in tests
+            ours = stream
+        _own[:] = [(stream, ours)]
+    return _own[0][1]
+
+
+def _standard_input() -> BinaryIO:
+    stream = _own_standard_input()
     if not (_peeked and _peeked[0].stream is stream):
         return stream
     beginning = _peeked.pop().beginning
@@ -490,7 +509,7 @@ def read_lines(
             ) from None
         raise NerElmoError(f"{name}: cannot be read ({error.strerror or error})") from None
     finally:
-        if stream is not sys.stdin.buffer:
+        if str(path) != STANDARD_STREAM:
             stream.close()
 
 
@@ -523,10 +542,13 @@ def _decode_lines(
 
 
 @contextlib.contextmanager
-def replace_file(path: str | Path) -> Iterator[Path]:
+def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
 
     A link stays, and what it points to is replaced. What is no file (a pipe, a device) receives the bytes instead.
+
+    Args:
+        permissions: of the file; ``None``: those that files usually have here. Until then its owner alone may read it.
 
     Raises:
         CannotWriteError: the system refuses, or the disk is full.
@@ -545,7 +567,7 @@ def replace_file(path: str | Path) -> Iterator[Path]:
         with _refusals_named(path):
             yield Path(temporary)
             if is_replaced:
-                _permissions_as_usual(Path(temporary))
+                _set_permissions(Path(temporary), permissions)
                 os.replace(temporary, target)
             else:
                 with open(temporary, "rb") as written, open(path, "wb") as stream:
@@ -592,10 +614,11 @@ def _refusals_named(path: Path) -> Iterator[None]:
         raise cannot_write(path, error) from None
 
 
-def _permissions_as_usual(path: Path) -> None:
+def _set_permissions(path: Path, permissions: int | None) -> None:
     umask = os.umask(0)
     os.umask(umask)
-    path.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
+    # mkstemp makes files that only their owner may read
+    path.chmod(0o666 & ~umask if permissions is None else permissions)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from ner_elmo.errors import WrongTypeError
+from ner_elmo.text.documents import Record
 
 T = TypeVar("T")
 
@@ -45,13 +46,13 @@ def checked_iterable(value: Any, expected: str) -> Iterable[Any]:
     return value  # type: ignore[no-any-return]
 
 
-def checked_unit(unit: Any, number: int) -> str | list[str]:
-    """A text or a list of tokens.
+def checked_unit(unit: Any, number: int) -> str | list[str] | Record:
+    """A text, by itself or with where it stood, or a list of tokens.
 
     Raises:
         WrongTypeError: it is neither.
     """
-    if isinstance(unit, str):
+    if isinstance(unit, str | Record):
         return unit
     return _tokens(unit, f"text {number}", "a str or a list of tokens")
 

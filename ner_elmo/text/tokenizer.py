@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ner_elmo.errors import UsageError
 from ner_elmo.text.documents import Token
-from ner_elmo.text.language_kinds import language_kind, newest_kind
+from ner_elmo.text.language_kinds import BY_CHARACTER, language_kind, language_of, newest_kind
 
 
 class TextKind(NamedTuple):
@@ -85,6 +85,11 @@ def resolved(name: str) -> str:
         return kind
     text_kind(name)
     return name
+
+
+def is_by_character(kind: str) -> bool:
+    """Whether the tokens of a kind of text are single characters, but for Latin words and numbers."""
+    return kind.startswith("characters") or (not kind.startswith("zh-words") and language_of(kind) in BY_CHARACTER)
 
 
 # White space and single characters ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,8 +17,10 @@ LABELS = st.sampled_from(["PER", "LOC", "B-X", "a_b", "x|y", "[2]", "é*"])
 
 
 @st.composite
-def tokenized_units(draw: st.DrawFn, gaps: st.SearchStrategy[str] = GAPS, edges: st.SearchStrategy[str] = EDGES) -> Any:
-    """A unit of one sentence whose tokens are given, and whose entities are made of them."""
+def tokenized_units(
+    draw: st.DrawFn, gaps: st.SearchStrategy[str] = GAPS, edges: st.SearchStrategy[str] = EDGES, sentences: int = 1
+) -> Any:
+    """A unit of at most so many sentences whose tokens are given, and whose entities are made of them."""
     words = draw(st.lists(WORDS, min_size=1, max_size=7))
     text = draw(edges)
     tokens = []
@@ -32,4 +35,8 @@ def tokenized_units(draw: st.DrawFn, gaps: st.SearchStrategy[str] = GAPS, edges:
         for first, after in zip(cuts[::2], cuts[1::2], strict=False)
     ]
     entities = [{**e, "text": text[e["start"] : e["end"]], "score": 1.0} for e in entities]
-    return {"text": text, "entities": entities, "tokens": [tokens]}
+    inside = [(e["start"], e["end"]) for e in entities]
+    breaks = [n for n in range(1, len(tokens)) if not any(a < tokens[n][0] < b for a, b in inside)]
+    chosen = sorted(draw(st.sets(st.sampled_from(breaks), max_size=sentences - 1))) if breaks else []
+    bounds = [0, *chosen, len(tokens)]
+    return {"text": text, "entities": entities, "tokens": [tokens[a:b] for a, b in pairwise(bounds)]}

@@ -28,4 +28,6 @@ def tiny_model(**changes: object) -> TaggerModel:
     torch.manual_seed(0)
     values: dict[str, object] = {"tags": TAGS, "n_words": 4, "n_tuned_words": 4, "word_dim": 3, "hidden_dim": 5}
     values |= {"char_dim": 4, "char_filters": 6}
-    return TaggerModel(TaggerOptions(**(values | changes))).eval()  # type: ignore[arg-type]
+    model = TaggerModel(TaggerOptions(**(values | changes))).eval()  # type: ignore[arg-type]
+    model.reset_parameters()
+    return model

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ner_elmo.bilm.data.corpus import find_files
 from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, load_softmax, load_vocabulary
 from ner_elmo.bilm.files.weights import read_weights
 from ner_elmo.bilm.model import BiLm
@@ -61,6 +62,22 @@ def with_network_of_parent(config: PretrainConfig, parent: BilmFiles) -> Pretrai
             "tie_embeddings", f"{config.init} has a word table and a softmax of its own; leave the flag out"
         )
     return replace(config, options=options_to_json(network))
+
+
+def with_parent(config: PretrainConfig) -> tuple[PretrainConfig, BilmFiles | None]:
+    """The settings with the network of ``init``, and that model if it had to be opened for it; what else they name is
+    there.
+
+    Raises:
+        UsageError, ModelError: a file is missing, or the model is none to go on from.
+        SettingError: as :func:`with_network_of_parent`.
+    """
+    parent = None
+    if config.init is not None and config.options is None:
+        parent = find_parent(config.init)
+        config = with_network_of_parent(config, parent)
+    find_files([*config.corpus, *filter(None, (config.heldout, config.vocabulary))])
+    return config, parent
 
 
 def keeps_words(files: BilmFiles) -> bool:

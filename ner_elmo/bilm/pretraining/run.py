@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import time
@@ -115,6 +116,15 @@ def pretrain(
             record.draw()
             return {"finished": False, "step": trainer.position.step, "tokens": trainer.position.tokens}
         return _finish(trainer, prepared, directory, record)
+
+
+def finished_report(directory: Path, before: PretrainConfig, now: PretrainConfig) -> dict[str, Any] | None:
+    """The report of a run with nothing left to do; ``before`` are its settings, ``now`` those to go on with."""
+    report = directory / REPORT
+    if not report.is_file() or (before.max_tokens, before.epochs) != (now.max_tokens, now.epochs):
+        return None
+    values = json.loads(report.read_text(encoding="utf-8"))
+    return values if isinstance(values, dict) else None
 
 
 def _warner(processes: Processes, record: Report, report: Report) -> Callable[[str], None]:

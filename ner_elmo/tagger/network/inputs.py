@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,12 +104,15 @@ class Example:
         layers: frozen biLM layers ``(layers, time, dim)`` float16, in memory or on disk, or None for a tagger without
             a biLM.
         tag_ids: ``(time,)`` int64, or None where it is not known.
+        context: of its document (:mod:`~ner_elmo.tagger.network.context`), ``(time, dim)`` float16, or None for a
+            tagger that reads none.
     """
 
     tokens: tuple[str, ...]
     word_ids: np.ndarray
     layers: np.ndarray | StoredSentence | None = None
     tag_ids: np.ndarray | None = None
+    context: np.ndarray | None = None
 
 
 @dataclass(slots=True)
@@ -123,6 +126,7 @@ class TaggerBatch:
         layers: ``(layers, batch, time, dim)`` float32, or None.
         mask: ``(batch, time)`` bool, True = real.
         tag_ids: ``(batch, time)`` int64, or None.
+        context: ``(batch, time, dim)`` float32, or None.
     """
 
     word_ids: Tensor
@@ -131,6 +135,7 @@ class TaggerBatch:
     layers: Tensor | None
     mask: Tensor
     tag_ids: Tensor | None
+    context: Tensor | None = None
 
     def to(self, device: torch.device | str) -> TaggerBatch:
         """The same batch on ``device``."""
@@ -141,6 +146,7 @@ class TaggerBatch:
             None if self.layers is None else self.layers.to(device),
             self.mask.to(device),
             None if self.tag_ids is None else self.tag_ids.to(device),
+            None if self.context is None else self.context.to(device),
         )
 
 
@@ -164,15 +170,18 @@ def make_examples(
     tag_index: dict[str, int],
     scheme: str,
     layers: Sequence[np.ndarray | StoredSentence] | None = None,
+    contexts: Sequence[np.ndarray] | None = None,
 ) -> list[Example]:
     """Examples of labelled sentences; tags that are not in ``tag_index`` become the first, which is ``O`` save in the
     scheme ``token``."""
     examples = []
-    for position, (tokens, spans) in enumerate(sentences):
-        known = [span for span in spans if _is_known(span, tag_index, scheme)]
+    for position, sentence in enumerate(sentences):
+        tokens = sentence.tokens
+        known = [span for span in sentence.spans if _is_known(span, tag_index, scheme)]
         tag_ids = np.array([tag_index.get(tag, 0) for tag in tags(known, len(tokens), scheme)], dtype=np.int64)
         frozen = None if layers is None else layers[position]
-        examples.append(Example(tokens, words.indices(tokens), frozen, tag_ids))
+        context = None if contexts is None else contexts[position]
+        examples.append(Example(tokens, words.indices(tokens), frozen, tag_ids, context))
     return examples
 
 
@@ -203,6 +212,7 @@ def collate(examples: Sequence[Example]) -> TaggerBatch:
         _padded_layers(examples, time),
         torch.from_numpy(mask),
         torch.from_numpy(tag_ids) if has_tags else None,
+        _padded_contexts(examples, time),
     )
 
 
@@ -223,6 +233,16 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
     return torch.from_numpy(padded).float()
 
 
+def _padded_contexts(examples: Sequence[Example], time: int) -> Tensor | None:
+    if not examples or examples[0].context is None:
+        return None
+    padded = np.zeros((len(examples), time, examples[0].context.shape[1]), dtype=np.float16)
+    for row, example in enumerate(examples):
+        assert example.context is not None
+        padded[row, : len(example.tokens)] = example.context
+    return torch.from_numpy(padded).float()
+
+
 def drop_singletons(batch: TaggerBatch, words: Words, probability: float = 0.5) -> TaggerBatch:
     """A training batch in which words seen once are unknown with ``probability``: so the unknown word is learned."""
     if not len(words):  # a tagger without word vectors has no words to look up
@@ -230,4 +250,4 @@ def drop_singletons(batch: TaggerBatch, words: Words, probability: float = 0.5) 
     once = torch.from_numpy(words.singletons)[batch.word_ids]
     dropped = once & (torch.rand(once.shape) < probability)
     word_ids = batch.word_ids.masked_fill(dropped, UNKNOWN_INDEX)
-    return TaggerBatch(word_ids, batch.type_ids, batch.char_ids, batch.layers, batch.mask, batch.tag_ids)
+    return replace(batch, word_ids=word_ids)

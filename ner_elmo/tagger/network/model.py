@@ -15,12 +15,17 @@ from ner_elmo.nn.dropout import Dropout
 from ner_elmo.tagger.network.bilstm import BiLstm
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
-from ner_elmo.tagger.network.options import INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
+from ner_elmo.tagger.network.options import DOCUMENT, INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
 from ner_elmo.tagger.network.spelling import SpellingCnn
+
+CONTEXT_SCALE = 0.5  # about the scale that a mix learns for the layers
 
 
 class TaggerModel(nn.Module):
-    """Emissions for each token and the CRF above them. It can be built without any weights at hand."""
+    """Emissions for each token and the CRF above them. It can be built without any weights at hand.
+
+    A new network holds whatever torch put there: :meth:`reset_parameters` draws the values that training begins with.
+    """
 
     def __init__(self, options: TaggerOptions) -> None:
         super().__init__()
@@ -36,9 +41,9 @@ class TaggerModel(nn.Module):
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
         self.output = nn.Linear(options.output_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
-        self._initialise()
 
-    def _initialise(self) -> None:
+    def reset_parameters(self) -> None:
+        """Draw the BiLSTM's initial values. It takes a while, so a network that is read from a file goes without."""
         for path, parameter in self.lstm.named_parameters():
             name = path.rpartition(".")[2]
             if name.startswith("weight_hh"):
@@ -74,6 +79,9 @@ class TaggerModel(nn.Module):
         parts = []
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
             parts.append(self._mixed(batch, self.mix))
+        if self.options.context == DOCUMENT:
+            assert batch.context is not None, "this tagger reads the context of documents"
+            parts.append(self.elmo_dropout(CONTEXT_SCALE * batch.context))
         if self.words is not None:
             parts.append(self.words(batch.word_ids))
         if self.characters is not None:

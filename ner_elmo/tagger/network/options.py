@@ -13,6 +13,8 @@ INPUT, OUTPUT, BOTH = "input", "output", "both"  # where biLM layers come in
 DROPOUT_MOST = 0.95
 MOST_NUMBERS = 65_536  # in a vector: of this network, more are a mistake
 
+NO_CONTEXT, DOCUMENT = "none", "document"
+
 # Panels of --help.
 BILM_LAYERS, WORDS, NETWORK = "biLM layers", "Words and characters", "Network"
 
@@ -39,6 +41,13 @@ class NetworkSettings:
         panel=BILM_LAYERS,
     )
     elmo_dropout: float = setting(0.5, help="on the mixed layers", at_least=0, at_most=DROPOUT_MOST, panel=BILM_LAYERS)
+    context: str = setting(
+        NO_CONTEXT,
+        help="what else is read of a token: document (the biLM's vectors of its form in the document's other "
+        "sentences) or none",
+        choices=(NO_CONTEXT, DOCUMENT),
+        panel=BILM_LAYERS,
+    )
     word_dim: int = setting(
         100, help="size of learned word vectors; 0 = none", at_least=0, at_most=MOST_NUMBERS, panel=WORDS
     )
@@ -85,6 +94,7 @@ class TaggerOptions(NetworkSettings):
         """Numbers per token that the LSTM reads."""
         words = self.word_dim if self.n_words else 0
         elmo = 0 if self.elmo_at == OUTPUT else self.elmo_dim
+        elmo += self.elmo_dim if self.context == DOCUMENT else 0
         return elmo + words + (self.char_filters if self.char_dim else 0)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.events import Report, note, warning
 from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.settings import part_of
+from ner_elmo.tagger.network.context import document_contexts
 from ner_elmo.tagger.network.inputs import (
     Example,
     Words,
@@ -29,14 +30,14 @@ from ner_elmo.tagger.network.inputs import (
     make_words,
 )
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.tagger.network.options import MEAN_MIX, NetworkSettings, TaggerOptions
+from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX, NetworkSettings, TaggerOptions
 from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, require_files
 from ner_elmo.tagger.training.protocol import protocol_of
 from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
 from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus, look_of_file
 from ner_elmo.text.formats.labels import counted as counted_labels
-from ner_elmo.text.formats.labels import listed
+from ner_elmo.text.formats.labels import listed_if_labels
 from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
@@ -113,8 +114,10 @@ def prepare(
     _show_data(parts, "tags" if scheme == TOKEN else "entities", report)
     frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, cache, report)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
+    contexts = _contexts(parts, frozen, report) if options.context == DOCUMENT else {}
     examples = {
-        part: make_examples(sentences, words, tag_index, scheme, frozen.get(part)) for part, sentences in parts.items()
+        part: make_examples(sentences, words, tag_index, scheme, frozen.get(part), contexts.get(part))
+        for part, sentences in parts.items()
     }
     text = choose_text(read_as or config.text, None if elmo is None else elmo.text, tokens["train"])
     text_kind(text)
@@ -197,9 +200,10 @@ def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> 
 
 def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels: list[str], report: Report) -> None:
     for part, sentences in parts.items():
-        unknown = sorted({span.label for sentence in sentences for span in sentence.spans} - set(labels))
+        counts = Counter(span.label for sentence in sentences for span in sentence.spans)
+        unknown = {label: number for label, number in counts.items() if label not in labels}
         if unknown:
-            message = f"{part} has labels that train lacks ({listed(unknown)}); they count as missed"
+            message = f"{part} has labels that train lacks ({listed_if_labels(unknown)}); they count as missed"
             warning(report, message)
 
 
@@ -265,6 +269,32 @@ def _frozen_layers(
     return frozen
 
 
+def _contexts(
+    parts: Parts, frozen: Mapping[str, Sequence[np.ndarray | StoredSentence]], report: Report
+) -> dict[str, list[np.ndarray]]:
+    """The context of every token, by its document within its part.
+
+    Raises:
+        DataError: nothing in the training data says where a document begins.
+    """
+    if all(sentence.document is None for sentence in parts["train"]):
+        raise DataError(
+            "train: found no documents, expected lines that begin with -DOCSTART- (or as --document-marker says), or a "
+            "text of several sentences in each unit; leave out --context document"
+        )
+    found = {}
+    for part, sentences in parts.items():
+        documents = [sentence.document for sentence in sentences]
+        tokens = [sentence.tokens for sentence in sentences]
+        found[part] = document_contexts(tokens, documents, frozen[part])
+        n_tokens = sum(map(len, tokens))
+        n_with = sum(int(context.any(axis=1).sum()) for context in found[part])
+        n_documents = len({document for document in documents if document is not None})
+        share = n_with / max(1, n_tokens)
+        note(report, f"{part}: {n_documents:,} documents; {share:.0%} of the tokens stand elsewhere in theirs, too")
+    return found
+
+
 def choose_text(wanted: str | None, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:
     """The tokenizer for raw text: as ``wanted``, or the biLM's, or by the look of the training tokens.
 
@@ -307,6 +337,7 @@ def new_model(prepared: PreparedData, seed: int) -> TaggerModel:
     """An untrained network: its random weights follow from ``seed``."""
     torch.manual_seed(seed)
     model = TaggerModel(prepared.options)
+    model.reset_parameters()
     if model.words is not None:
         table = initial_vectors(
             prepared.words, prepared.options.word_dim, prepared.known_words, prepared.known_vectors, seed

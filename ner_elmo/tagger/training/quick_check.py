@@ -113,7 +113,7 @@ def look_up(train: Sequence[LabelledSentence], sentences: Sequence[Sequence[str]
     """The baseline: each token gets the tag it most often has in ``train``; one not seen there, that of most tokens."""
     by_form: dict[str, Counter[str]] = {}
     overall: Counter[str] = Counter()
-    for tokens, spans in train:
+    for tokens, spans, _ in train:
         for token, tag in zip(tokens, tags(spans, len(tokens), scheme), strict=True):
             by_form.setdefault(token, Counter())[tag] += 1
             overall[tag] += 1

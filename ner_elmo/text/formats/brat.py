@@ -1,9 +1,10 @@
 """BRAT standoff (brat.nlplab.org/standoff.html): ``X.txt`` and, beside it, the entities in ``X.ann``.
 
-``T1<TAB>PER 0 3<TAB>Ann`` is an entity, offsets in code points; ``#1<TAB>AnnotatorNotes T1<TAB>score=0.97`` says what
-more is known of it (``brat_notes``). A pair of files holds one unit a line; a folder of pairs holds one unit a pair.
-What BRAT has no place for (tokens, other keys of a unit, entities that it could not show) goes into ``X.units.jsonl``,
-which BRAT does not look at: an object for each unit, ``{"length": code points, "keys": {…}}``.
+``T1<TAB>PER 0 3<TAB>Ann`` is an entity, offsets in code points (a carriage return is one);
+``#1<TAB>AnnotatorNotes T1<TAB>score=0.97`` says what more is known of it (``brat_notes``). A pair of files holds one
+unit a line; a folder of pairs holds one unit a pair. What BRAT has no place for (tokens, other keys of a unit, entities
+that it could not show) goes into ``X.units.jsonl``, which BRAT does not look at: an object for each unit,
+``{"length": code points, "keys": {…}}``.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.pages.label_colours import COLOURS, LabelColours
 from ner_elmo.text.files import (
     RETURNS_INSIDE,
     read_lines,
     replace_directory,
     replace_file,
     require_file,
+    write_text,
 )
 from ner_elmo.text.formats.brat_notes import note_of, read_note, shown_label
 from ner_elmo.text.formats.conll import Reading
@@ -45,10 +48,11 @@ _OTHER_KINDS = {
     "N": "normalization",
     "*": "equivalence",
 }
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _MOST_PLACES = 30
 _MOST_NAMES = 5
 _OUTCOMES = {"drop": "left out", "join": "joined", "split": "split"}
-_CONFIGURATION = "annotation.conf"
+_CONFIGURATION, _COLOURS = CONFIGURATIONS = "annotation.conf", "visual.conf"
 
 
 class _Text(NamedTuple):
@@ -216,16 +220,16 @@ def _entities(
         raise DataError(f"{path}:{number}: found text {said[:60]!r}, expected {stands[:60]!r}, which stands there")
     for start, end in stretches:
         start, end = _without_line_ends(text, start, end)
-        if text[start:end] == "\n":
+        if text[start:end] in ("\n", "\r"):
             notices.append(f"{path}:{number}: found {label} at {offsets}, which is but a line end; left out")
         else:
             yield {"start": start, "end": end, "label": label, "text": text[start:end], "score": 1.0}
 
 
 def _without_line_ends(text: str, start: int, end: int) -> tuple[int, int]:
-    while end - start > 1 and text[start] == "\n":
+    while end - start > 1 and text[start] in "\r\n":
         start += 1
-    while end - start > 1 and text[end - 1] == "\n":
+    while end - start > 1 and text[end - 1] in "\r\n":
         end -= 1
     return start, end
 
@@ -306,67 +310,95 @@ def _value(text: str, entities: Sequence[dict[str, Any]], keys: dict[str, Any]) 
 
 def _lines(path: Path, found: _Text, notices: list[str]) -> Iterator[Unit]:
     """A unit for each line of a text; lines that an entity goes through are one."""
-    texts = found.text.removesuffix("\n").split("\n") if found.text else []
+    places = _places(found)
+    texts = [found.text[start:end] for start, end in places]
     keys = _fitting_keys(path, texts, found.keys)
     waiting = iter([*found.entities, None])
     entity = next(waiting)
-    number = start = 0
-    while number < len(texts):
-        first, end = number, start + len(texts[number])
+    number = 0
+    while number < len(places):
+        first = number
+        start = places[first][0]
         inside: list[dict[str, Any]] = []
-        while entity is not None and entity["start"] <= end:
+        while entity is not None and entity["start"] <= places[number][1]:
             inside.append({**entity, "start": entity["start"] - start, "end": entity["end"] - start})
-            while entity["end"] > end:
+            while entity["end"] > places[number][1]:
                 number += 1
-                end += 1 + len(texts[number])
             entity = next(waiting)
         number += 1
-        group = (
-            keys[first]
-            if number - first == 1
-            else _joined(path, first, texts[first:number], keys[first:number], notices)
-        )
-        value = _value("\n".join(texts[first:number]), inside, group)
+        group = keys[first] if number - first == 1 else _joined(path, found.text, places[first:number], first, keys)
+        if number - first > 1:
+            notices.append(_told_of_joined(f"{path}:{first + 1}-{number}", keys[first:number]))
+        value = _value(found.text[start : places[number - 1][1]], inside, group)
         yield Unit(str(path), first + 1, checked(str(path), first + 1, value))
-        start = end + 1
+
+
+def _places(found: _Text) -> list[tuple[int, int]]:
+    """Where the units of a text are, of which each was written with an LF after it: as its keys say, or its lines.
+
+    Lines end in LF, CRLF or CR alone.
+    """
+    if (written := _written_places(found)) is not None:
+        return written
+    places, at = [], 0
+    for match in _LINE_END.finditer(found.text):
+        places.append((at, match.start()))
+        at = match.end()
+    return [*places, (at, len(found.text))] if at < len(found.text) else places
+
+
+def _written_places(found: _Text) -> list[tuple[int, int]] | None:
+    """The units by the lengths that their keys say; None if the text is not made of these."""
+    places, at = [], 0
+    for value in found.keys or []:
+        length = value["length"] if isinstance(value["length"], int) else 0
+        if "\n" in found.text[at : at + length] or found.text[at + length : at + length + 1] not in ("\n", ""):
+            return None
+        places.append((at, at + length))
+        at += length + 1
+    return places if places and at in (len(found.text), len(found.text) + 1) else None
 
 
 def _joined(
-    path: Path, first: int, texts: Sequence[str], keys: Sequence[dict[str, Any]], notices: list[str]
+    path: Path, text: str, places: Sequence[tuple[int, int]], first: int, keys: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """The keys of a unit of several lines that had been one each: tokens and layouts go on, others are the first's."""
-    place = f"{path}:{first + 1}-{first + len(texts)}"
+    own = keys[first : first + len(places)]
     joined: dict[str, Any] = {}
-    for one in reversed(keys):
+    for one in reversed(own):
         joined.update(one)
     joined.pop("error", None)
-    with_tokens = all("tokens" in one for one in keys)
+    with_tokens = all("tokens" in one for one in own)
     tokens: list[Any] = []
     entities: list[Any] = []
-    start = 0
-    for text, one in zip(texts, keys, strict=True):
-        value = checked(str(path), first + 1, {"text": text, **one, "entities": one.get("entities", [])})
+    for (begin, end), one in zip(places, own, strict=True):
+        start = begin - places[0][0]
+        line = {"text": text[begin:end], **one, "entities": one.get("entities", [])}
+        value = checked(str(path), first + 1, line)
         if with_tokens:
             tokens += [[[a + start, b + start] for a, b in sentence] for sentence in value["tokens"]]
         entities += [{**e, "start": e["start"] + start, "end": e["end"] + start} for e in value["entities"]]
-        start += len(text) + 1
     for key, new in (("tokens", tokens if with_tokens else None), ("entities", entities or None)):
         joined.pop(key, None)
         joined.update({key: new} if new is not None else {})
     if joined.pop(LAYOUT, None) is not None and with_tokens:
-        layouts = [one.get(LAYOUT, packed_plain(map(len, one["tokens"]))) for one in keys]
+        layouts = [one.get(LAYOUT, packed_plain(map(len, one["tokens"]))) for one in own]
         joined[LAYOUT] = [line for layout in layouts for line in (layout if isinstance(layout, list) else [None])]
-    said = f"{place}: found an entity that goes through these lines; read as one unit"
-    dropped = sorted({key for one in keys for key in one} - {"tokens", "entities", LAYOUT})
-    notices.append(said + (f", of which {', '.join(dropped)} are the first line's" if dropped else ""))
     return joined
+
+
+def _told_of_joined(place: str, keys: Sequence[dict[str, Any]]) -> str:
+    dropped = sorted({key for one in keys for key in one} - {"tokens", "entities", LAYOUT})
+    said = f"{place}: found an entity that goes through these lines; read as one unit"
+    return said + (f", of which {', '.join(dropped)} are the first line's" if dropped else "")
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
 def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> None:
-    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line, or a folder of a pair a unit.
+    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line (or one of several lines), or
+    a folder of a pair a unit.
 
     Beside a pair stands its file of keys if BRAT has no place for something. Read back, they are the same units.
 
@@ -383,15 +415,28 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
             for number, unit in enumerate(units, start=1):
                 _write_pair([unit], folder / f"{number:06d}{TEXT}", "", notices)
                 labels.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
-            (folder / _CONFIGURATION).write_text(_configuration(labels), encoding="utf-8")
+            configure(folder, labels)
         return
-    _write_pair(_each_on_a_line(units, path), path, "\n", notices)
+    first_two = list(islice(units := iter(units), 2))
+    if len(first_two) == 1 and "\n" in first_two[0].value["text"]:
+        _write_pair(first_two, path, "", notices)  # the whole file is the one unit
+    else:
+        _write_pair(_each_on_a_line(chain(first_two, units), path), path, "\n", notices)
 
 
-def _configuration(labels: Iterable[str]) -> str:
-    """What BRAT has to know to show entities of these labels, and to let people mark more."""
-    names = sorted(labels)
-    return "\n".join(["[entities]", *names, "[relations]", "[events]", "[attributes]", ""])
+def configure(folder: Path, labels: Iterable[str]) -> None:
+    """Write what BRAT has to know to show entities of these labels and to let people mark more, and their colours;
+    files that are there already stay as they are."""
+    names = sorted(map(shown_label, labels))
+    colours = LabelColours()
+    drawn = [f"{name}\tbgColor:{COLOURS[colours.number(name)].light}, borderColor:darken" for name in names]
+    files = {
+        _CONFIGURATION: ["[entities]", *names, "[relations]", "[events]", "[attributes]"],
+        _COLOURS: ["[labels]", "[drawing]", "SPAN_DEFAULT\tfgColor:black, bgColor:#dfe2e7, borderColor:darken", *drawn],
+    }
+    for name, lines in files.items():
+        if not (folder / name).exists():
+            write_text(folder / name, "\n".join([*lines, ""]))
 
 
 def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:
@@ -406,7 +451,7 @@ def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:
 
 def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[str]) -> None:
     counts: Counter[str] = Counter()
-    any_keys = any_return = any_words = False
+    any_keys = any_words = False
     offset = 0
     with ExitStack() as stack:
         names = [stack.enter_context(replace_file(file)) for file in files_of(path)]
@@ -423,23 +468,18 @@ def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[
                 any_words = any_words or " " in entity["label"]
             others = _other_keys(value, shown)
             keys.write(dumped({"length": len(text), "keys": others}) + "\n")
-            any_keys = any_keys or bool(others)
-            any_return = any_return or "\r\n" in text + line_end
+            any_keys = any_keys or bool(others) or ("\r" in text and bool(line_end))  # a line end to who reads it
             offset += len(text + line_end)
     if not any_keys:
         path.with_suffix(KEYS).unlink()
     if any_words:
         notices.append("labels of several words have _ for their blanks in BRAT; notes keep them as they were")
-    if any_return:
-        notices.append(
-            f"{path}: has carriage returns before line ends, of which BRAT makes one character: its offsets shift"
-        )
 
 
 def _can_show(entity: dict[str, Any]) -> bool:
     """Whether BRAT can: it shows no empty stretch, and cuts off line ends at the edges."""
     text: str = entity["text"]
-    return text.strip("\n") == text != ""
+    return text.strip("\r\n") == text != ""
 
 
 def _other_keys(value: dict[str, Any], shown: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -454,7 +494,7 @@ def _other_keys(value: dict[str, Any], shown: Sequence[dict[str, Any]]) -> dict[
 def _entity_lines(entity: dict[str, Any], offset: int, counts: Counter[str]) -> str:
     """A T line and, if there is more to say, a note. An entity over several lines is given in pieces, as BRAT does."""
     pieces, offsets, start = [], [], entity["start"] + offset
-    for piece in entity["text"].split("\n"):
+    for piece in re.split("[\r\n]", entity["text"]):
         if piece:
             pieces.append(piece)
             offsets.append(f"{start} {start + len(piece)}")

@@ -36,7 +36,7 @@ from ner_elmo.text.formats.conll_doubts import (
 from ner_elmo.text.formats.labels import shortened
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly
 from ner_elmo.text.formats.recognition import AUTO, KINDS
-from ner_elmo.text.tag_scheme import scheme_problem
+from ner_elmo.text.tag_scheme import OUTSIDE, scheme_problem
 from ner_elmo.text.tokenizer import resolved
 
 DOCUMENT_START = "-DOCSTART-"
@@ -96,6 +96,12 @@ class Reading:
         panel=DATA,
         repeats=True,
     )
+    document_marker: str | None = setting(
+        None,
+        help="what lines begin with that begin a document, beside -DOCSTART-; they are left out",
+        metavar="TEXT",
+        panel=DATA,
+    )
     strip_token: str | None = setting(
         None,
         help="take away from tokens: language (de:), weibo (digits), or a regular expression",
@@ -152,13 +158,14 @@ class Reading:
         Raises:
             UsageError: one of them is empty.
         """
+        marker = () if self.document_marker is None else (self.document_marker,)
         if self.comments is None:
-            return ()
+            return marker
         first, *others = self.comments.split(",")
         prefixes = (first, *(other.lstrip(" ") for other in others))
         if not all(prefixes):
             raise UsageError("--comments: found nothing, expected what a comment line begins with, such as '# '")
-        return prefixes
+        return prefixes + marker
 
 
 def resolved_text(name: str | None) -> str | None:
@@ -175,11 +182,15 @@ def resolved_text(name: str | None) -> str | None:
 
 @dataclass(slots=True)
 class TaggedSentence:
-    """A sentence as the file has it; ``lines`` are the numbers of its tokens' lines, from 1."""
+    """A sentence as the file has it; ``lines`` are the numbers of its tokens' lines, from 1.
+
+    ``document`` is the number of its document, from 0, where lines say that one begins.
+    """
 
     tokens: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    document: int | None = None
 
     @property
     def line(self) -> int:
@@ -262,11 +273,19 @@ class ConllFile:
                 sentence.tokens.append(row.token)
                 sentence.tags.append(row.tag)
                 sentence.lines.append(row.number)
-            elif row.kind == "break" and sentence.tokens:
+                continue
+            begins_document = self._begins_document(row.line)
+            if (row.kind == "break" or begins_document) and sentence.tokens:
                 yield sentence
-                sentence = TaggedSentence()
+                sentence = TaggedSentence(document=sentence.document)
+            if begins_document:
+                sentence.document = 0 if sentence.document is None else sentence.document + 1
         if sentence.tokens:
             yield sentence
+
+    def _begins_document(self, line: str) -> bool:
+        marker = self.reading.document_marker
+        return line.startswith(DOCUMENT_START) or (marker is not None and line.startswith(marker))
 
     def rows(self) -> Iterator[Row]:
         """All lines in order, save those at fault, which are reported."""
@@ -556,6 +575,10 @@ class ConllFile:
             if not self.by_tabs and self._without_tab > 1:
                 between += f"; line {self._without_tab} has no tab"
             message = f"found {found} (separated by {between}), expected {self.n_columns} as in the file's first lines"
+            if not self.by_tabs and len(columns) > self.n_columns:
+                tag = columns[range(self.n_columns)[self.reading.column]]
+                if tag != OUTSIDE and looks_like_tag(tag):
+                    message += "; a label of several words needs columns separated by tabs (or _ for its blanks)"
             return "no tag" if len(columns) == 1 else "number of columns", message
         return "no tag", f"found an empty tag in column {self.reading.column}, expected a tag"
 

@@ -27,10 +27,11 @@ SPANS = "spans"  # stands for the tag scheme where a file holds entities as such
 
 
 class LabelledSentence(NamedTuple):
-    """Tokens and the entities in them."""
+    """Tokens and the entities in them; ``document`` numbers the documents of a file, where it knows any."""
 
     tokens: tuple[str, ...]
     spans: tuple[Span, ...]
+    document: int | None = None
 
 
 class Located(NamedTuple):
@@ -130,7 +131,7 @@ def _conll_sentences(file: ConllFile, tags: TagCheck) -> Iterator[Located]:
     for sentence in file.sentences():
         tags.check(sentence)
         spans = tuple(tag_scheme.read_tags(sentence.tags, tags.scheme))
-        yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans))
+        yield Located(sentence.line, LabelledSentence(tuple(sentence.tokens), spans, sentence.document))
 
 
 class _Noting:
@@ -171,15 +172,15 @@ def look_of_file(path: str | Path, reading: Reading) -> str:
 
 def _tag_each_token(located: Located) -> Located:
     """The sentence with a span for each token: its entity's label, or ``O``."""
-    tokens, spans = located.sentence
+    tokens, spans, document = located.sentence
     each = tag_scheme.read_tags(tag_scheme.tags(spans, len(tokens), tag_scheme.TOKEN), tag_scheme.TOKEN)
-    return Located(located.line, LabelledSentence(tokens, tuple(each)))
+    return Located(located.line, LabelledSentence(tokens, tuple(each), document))
 
 
 def _unit_sentences(source: Input, units: Iterator[Unit], text: str) -> Iterator[Located]:
     empty = True
     line = 1
-    for unit in units:
+    for number, unit in enumerate(units):
         line = unit.line
         if jsonl.is_failed(unit.value):
             source.report(jsonl.failed_unit(line))
@@ -187,7 +188,7 @@ def _unit_sentences(source: Input, units: Iterator[Unit], text: str) -> Iterator
         document = jsonl.document_of(unit.value)
         for tokens, spans in jsonl.tokenized(document, text, line, source.report, source.reading.inside_tokens):
             empty = False
-            yield Located(line, LabelledSentence(tuple(token.form for token in tokens), tuple(spans)))
+            yield Located(line, LabelledSentence(tuple(token.form for token in tokens), tuple(spans), number))
     for notice in source.notices:
         source.tell(1, LEFT_OUT, notice.removeprefix(f"{source.name}: "), is_error=False)
     if empty and not (isinstance(source.report, _Noting) and source.report.any_error):

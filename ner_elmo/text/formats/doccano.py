@@ -2,11 +2,15 @@
 
 Read in all layouts that its versions wrote: ``label``, ``labels`` or ``entities`` as ``[start, end, label]``, and
 ``entities`` or ``annotations`` as objects with ``start_offset`` and ``end_offset``; also the text under ``data``. It is
-written in the first, which doccano imports; other keys of a unit stay, as doccano keeps them with a document.
+written in the first, which doccano imports. Other keys of a unit stay, as doccano keeps them with a document; but it
+fails on lines that have other keys than their neighbours (1.8.4 does), so where units differ in these, each line has
+them under one key, ``ner_elmo``.
 """
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,6 +20,7 @@ from ner_elmo.text.formats.output import Output, other_keys
 from ner_elmo.text.formats.standoff import Found, Input
 
 _HOMES = ("label", "labels", "entities", "annotations")
+_NESTED = "ner_elmo"
 _EMPTY: dict[str, list[Any]] = {"Comments": [], "relations": []}  # what doccano adds where there is none
 
 
@@ -41,6 +46,8 @@ def read(source: Input) -> Iterator[Unit]:
             continue
         named = "text" if "text" in value else "data"
         keys = {key: item for key, item in value.items() if key not in (home, named)}
+        nested = keys.pop(_NESTED, None)
+        keys |= nested if isinstance(nested, dict) else {}
         keys = {key: item for key, item in keys.items() if _EMPTY.get(key) != item}
         yield from source.unit(line, value[named], [one for one in found if one], keys)
 
@@ -61,13 +68,24 @@ def write(units: Iterable[Unit], output: Output) -> None:
     Raises:
         DataError: as ``output.report`` does.
     """
-    with output.stream() as stream:
+    all_keys: set[frozenset[str]] = set()
+    with output.stream() as stream, tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as lines:
         for unit in output.tagged(units):
             value = unit.value
             output.lose_of_entities(value)
             label = [[entity["start"], entity["end"], entity["label"]] for entity in value["entities"]]
-            others = other_keys(value, "label", "labels", "data")
+            others = other_keys(value, "label", "labels", "data", _NESTED)
             if len(others) < len(other_keys(value)):
                 output.lose('keys called "label", "labels" or "data"')
-            stream.write(jsonl.dumped({"text": value["text"], "label": label, **others}) + "\n")
+            all_keys.add(frozenset(others))
+            lines.write(jsonl.dumped({"text": value["text"], "label": label, **others}) + "\n")
+        lines.seek(0)
+        stream.writelines(lines if len(all_keys) < 2 else map(_nested, lines))
     output.tell_losses("doccano")
+
+
+def _nested(line: str) -> str:
+    """A line with all keys of its unit under one."""
+    value = json.loads(line)
+    plain = {key: value.pop(key) for key in ("text", "label")}
+    return jsonl.dumped({**plain, _NESTED: value}) + "\n"

@@ -30,11 +30,12 @@ def read(source: Input) -> Iterator[Unit]:
         UsageError: the file cannot be opened.
     """
     counts = dict.fromkeys(("other annotation", "result that is no span", "task without annotation"), 0)
-    for line, task in jsonl.read_objects(source.path, source.reading.encoding, source.report):
+    objects = jsonl.read_objects(source.path, source.reading.encoding, source.report)
+    for number, (line, task) in enumerate(objects, start=1):
         if not isinstance(task, dict):
             source.tell(line, "JSON", f"found {jsonl.shown(task)}, expected a task of Label Studio")
         elif isinstance(task.get("data"), dict):
-            yield from _of_task(source, line, task, counts)
+            yield from _of_task(source, line, number, task, counts)
         else:
             yield from _of_json_min(source, line, task)
     left_out = [counted(number, what) for what, number in counts.items() if number]
@@ -42,7 +43,7 @@ def read(source: Input) -> Iterator[Unit]:
         source.notices.append(f"{source.name}: left out {', '.join(left_out)}")
 
 
-def _of_task(source: Input, line: int, task: dict[str, Any], counts: dict[str, int]) -> Iterator[Unit]:
+def _of_task(source: Input, line: int, number: int, task: dict[str, Any], counts: dict[str, int]) -> Iterator[Unit]:
     data = task["data"]
     versions = [v for v in task.get("annotations") or task.get("completions") or [] if isinstance(v, dict)]
     valid = [v for v in versions if not v.get("was_cancelled")]
@@ -63,9 +64,14 @@ def _of_task(source: Input, line: int, task: dict[str, Any], counts: dict[str, i
         counts["result that is no span"] += not spans
         found += spans
     keys = {key: item for key, item in data.items() if key != home}
-    if "id" in task and "id" not in keys:
+    if "id" in task and "id" not in keys and not _is_but_a_number(task, number):
         keys["id"] = task["id"]
     yield from source.unit(line, data[home], found, keys)
+
+
+def _is_but_a_number(task: dict[str, Any], number: int) -> bool:
+    """Whether a task's id says no more than its place in the file, as :func:`write` gives it."""
+    return task["id"] == number and set(task) <= {"id", "data", "annotations", "predictions"}
 
 
 def _text_key(data: dict[str, Any], annotation: dict[str, Any]) -> str | None:
@@ -131,19 +137,19 @@ def write(units: Iterable[Unit], output: Output) -> None:
     """
     begun = False
     with output.stream() as stream:
-        for unit in output.tagged(units):
-            stream.write((",\n" if begun else "[\n") + jsonl.dumped(_task(unit, output)))
+        for number, unit in enumerate(output.tagged(units), start=1):
+            stream.write((",\n" if begun else "[\n") + jsonl.dumped(_task(unit, number, output)))
             begun = True
         stream.write("\n]\n" if begun else "[]\n")
     output.tell_losses("Label Studio")
 
 
-def _task(unit: Unit, output: Output) -> dict[str, Any]:
+def _task(unit: Unit, number: int, output: Output) -> dict[str, Any]:
     value = unit.value
     results = []
-    for number, entity in enumerate(value["entities"], start=1):
+    for index, entity in enumerate(value["entities"], start=1):
         place = {"start": entity["start"], "end": entity["end"], "text": entity["text"], "labels": [entity["label"]]}
-        result = {"id": f"e{number}", "from_name": _FROM, "to_name": _TO, "type": "labels", "value": place}
+        result = {"id": f"e{index}", "from_name": _FROM, "to_name": _TO, "type": "labels", "value": place}
         if entity["score"] != 1.0 or output.model:
             result["score"] = entity["score"]
         if isinstance(entity.get("note"), str) and entity["note"]:
@@ -151,7 +157,9 @@ def _task(unit: Unit, output: Output) -> dict[str, Any]:
         if set(entity) - {"start", "end", "label", "text", "score", "note"}:
             output.lose("further keys of entities")
         results.append(result)
-    task: dict[str, Any] = {"data": {"text": value["text"], **other_keys(value)}}
+    own = value.get("id")  # Label Studio's own converter (label_studio_sdk) wants one of every task
+    identity = own if isinstance(own, int) and not isinstance(own, bool) else number
+    task: dict[str, Any] = {"id": identity, "data": {"text": value["text"], **other_keys(value)}}
     if output.model:
         score = min((entity["score"] for entity in value["entities"]), default=1.0)
         return {**task, "predictions": [{"model_version": output.model, "score": score, "result": results}]}

@@ -14,6 +14,7 @@ from ner_elmo.text.formats import jsonl
 from ner_elmo.text.formats.jsonl import Unit
 from ner_elmo.text.formats.problems import Problem, TellProblem
 from ner_elmo.text.tag_scheme import Span
+from ner_elmo.text.terminal import safe_stream
 
 SCORES, KEYS, ENTITY_KEYS, TOKENS = "scores", "further keys", "further keys of entities", "which tokens there are"
 GAPS, BOUNDS, LAYOUT = "the text between tokens", "the bounds of units", "the layout of CoNLL lines"
@@ -71,7 +72,7 @@ class Output:
     def stream(self) -> Iterator[IO[str]]:
         """The text file to write, which appears once it is complete."""
         with output_stream(self.target) as stream:
-            yield stream
+            yield safe_stream(stream)
 
     def tell_losses(self, format: str) -> None:
         """Leave a line that says what the format has no place for, if anything was lost."""
@@ -120,9 +121,9 @@ def unit_of(document: Document, number: int, name: str, with_tokens: bool = True
         for e in document.entities
     ]
     tokens = [[[token.start, token.end] for token in sentence] for sentence in document.sentences if sentence]
-    return Unit(
-        name, number, {"text": document.text, "entities": entities} | ({"tokens": tokens} if with_tokens else {})
-    )
+    value = {"text": document.text, "entities": entities} | ({"tokens": tokens} if with_tokens else {})
+    others = {} if document.origin is None else document.origin.keys
+    return Unit(name, number, dict(others) | value)
 
 
 def words(text: str, tokens: Sequence[Token]) -> list[str]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ner_elmo.errors import DataError, UsageError
@@ -39,21 +41,39 @@ def read(source: Input) -> Iterator[Unit]:
         UsageError: it cannot be opened; pyarrow is not installed.
         DataError: it is damaged.
     """
+    with _opened(source.path) as file:
+        names = tag_names(source.reading.tag_names) or _names_in(file.schema_arrow)
+        for number, row in enumerate(_rows_of(file), start=1):
+            yield from _unit(source, number, row, names)
+
+
+def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, by the names of its columns.
+
+    Raises:
+        UsageError, DataError: as :func:`read`.
+    """
+    with _opened(path) as file:
+        yield from _rows_of(file)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
     pyarrow = _pyarrow()
-    if str(source.path) == STANDARD_STREAM:
+    if str(path) == STANDARD_STREAM:
         raise UsageError("Parquet is read from a file, not from standard input")
-    path = require_file(source.path)
+    path = require_file(path)
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            names = tag_names(source.reading.tag_names) or _names_in(file.schema_arrow)
-            number = 0
-            for batch in file.iter_batches(_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield from _unit(source, number, row, names)
+            yield file
     except pyarrow.ArrowException as error:
         found = f"found a damaged file of Parquet ({str(error).splitlines()[0]})"
         raise DataError(f"{path}:1: {found}, expected a whole one") from None
+
+
+def _rows_of(file: Any) -> Iterator[dict[str, Any]]:
+    for batch in file.iter_batches(_ROWS):
+        yield from batch.to_pylist()
 
 
 def _unit(source: Input, number: int, row: dict[str, Any], names: list[str]) -> Iterator[Unit]:

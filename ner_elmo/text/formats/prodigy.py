@@ -3,7 +3,9 @@
 ``{"text", "tokens": [{"text", "start", "end", "id", "ws"}], "answer": "accept",
 "spans": [{"start", "end", "token_start", "token_end", "label"}]}``; ``token_end`` is the last token of a span.
 
-Only accepted tasks are read; others are counted. Further keys of tasks and spans stay, as Prodigy keeps them.
+Where a text has several sentences, the first token of each after the first has ``"sent_start": true``, a key of ours
+that Prodigy keeps. Only accepted tasks are read; others are counted. Further keys of tasks and spans stay, as Prodigy
+keeps them.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Any
 
 from ner_elmo.text.formats import jsonl
@@ -21,6 +24,7 @@ from ner_elmo.text.formats.standoff import Found, Input
 _SPAN = ("start", "end", "label", "text", "token_start", "token_end")
 _OF_A_TASK = {"spans", "tokens", "answer", "_task_hash"}  # spans may be left out where there are none
 ACCEPT = "accept"
+_SENTENCE_START = "sent_start"
 
 
 def read(source: Input) -> Iterator[Unit]:
@@ -60,7 +64,7 @@ def read(source: Input) -> Iterator[Unit]:
 
 
 def _tokens(source: Input, line: int, value: dict[str, Any]) -> dict[str, Any]:
-    """The tokens, if there are any: one sentence."""
+    """The tokens, if there are any: one sentence, or those that ``sent_start`` tells apart."""
     tokens = value.get("tokens")
     if not tokens:
         return {}
@@ -68,8 +72,14 @@ def _tokens(source: Input, line: int, value: dict[str, Any]) -> dict[str, Any]:
         source.tell(line, "JSON", 'found other "tokens", expected [{"text", "start", "end", "id"}]; left out', False)
         return {}
     # Prodigy's tokenizers make tokens of white space, which no entity needs and no column can hold.
-    placed = [[token.get("start"), token.get("end")] for token in tokens if str(token.get("text", "x")).strip()]
-    return {"tokens": [placed]} if placed else {}
+    sentences: list[list[list[Any]]] = []
+    for token in tokens:
+        if not sentences or token.get(_SENTENCE_START) is True:
+            sentences.append([])
+        if str(token.get("text", "x")).strip():
+            sentences[-1].append([token.get("start"), token.get("end")])
+    placed = [sentence for sentence in sentences if sentence]
+    return {"tokens": placed} if placed else {}
 
 
 def write(units: Iterable[Unit], output: Output) -> None:
@@ -88,13 +98,13 @@ def _task(unit: Unit, output: Output) -> dict[str, Any]:
     value = unit.value
     text: str = value["text"]
     given = value.get("tokens", [])
-    if len(given) > 1:
-        output.lose("the bounds of sentences")
+    starts_of_sentences = set(accumulate(map(len, given)))
     places = [pair for sentence in given for pair in sentence]
     task: dict[str, Any] = {"text": text}
     if places:
         task["tokens"] = [
             {"text": text[start:end], "start": start, "end": end, "id": number, "ws": text[end : end + 1] == " "}
+            | ({_SENTENCE_START: True} if number in starts_of_sentences else {})
             for number, (start, end) in enumerate(places)
         ]
     starts, ends = [start for start, _ in places], [end for _, end in places]

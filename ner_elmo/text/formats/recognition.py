@@ -47,6 +47,8 @@ _KEY = re.compile(r'"(\w+)"\s*:')
 ENTITY_KEYS = ("NE", "NER", "NamedEntity", "Entity")  # of CoNLL-U's last column
 TAG_KEYS = ("ner_tags", "ner", "tags", "labels")  # beside "tokens"
 
+_ARROW = "an Arrow file; write it as Parquet (Dataset.to_parquet)"
+
 # What files begin with that are read nowhere, and what would work.
 _BINARY = {
     b"\x1f\x8b": "gzip data; call it *.gz",
@@ -59,7 +61,8 @@ _BINARY = {
     b"\x89HDF\r\n": "an HDF5 file; labelled files are text",
     b"7z\xbc\xaf": "a 7z archive; unpack it first",
     b"Rar!": "a rar archive; unpack it first",
-    b"ARROW1": "an Arrow file; write it as Parquet",
+    b"ARROW1": _ARROW,
+    b"\xff\xff\xff\xff": _ARROW,
     b"{\\rtf": "a rich text document; export it as plain text",
 }
 _PICKLE = re.compile(rb"\x80[\x02-\x05][\x00-\xff]")
@@ -113,6 +116,9 @@ def is_raw_text(path: str | Path, kind: str = AUTO, encoding: str = "utf-8") -> 
 def _kind_of_folder(path: Path) -> str:
     if any(path.rglob("*.ann")):
         return "brat"
+    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
+        raise UsageError(f"{path}: is a data set that Hugging Face's library saved; expected it as Parquet "
+                         "(Dataset.to_parquet)")  # fmt: skip
     texts = sum(1 for _ in path.rglob("*.txt"))
     detail = f"{texts:,} .txt files, but no .ann file" if texts else "no .ann file (BRAT)"
     raise UsageError(f"{path}: is a directory; expected a file, or a folder with BRAT's pairs; found {detail} in it")
@@ -335,19 +341,40 @@ def _looks_like_pairs(head: str, lines: Sequence[str]) -> str | None:
 
 def _looks_like_csv(head: str, lines: Sequence[str]) -> str | None:
     shown = lines[:50]
-    if len(shown) < 2 or any("\t" in line for line in shown):
+    if len(shown) < 2:
         return None
     if sum(bool(_TAG.match(line.split(" ")[-1])) and " " in line for line in shown) > len(shown) // 2:
         return None  # columns separated by blanks
-    for delimiter, what in ((",", "comma"), (";", "semicolon"), ("|", "bar")):
-        try:
-            widths = {len(row) for row in csv.reader(shown, delimiter=delimiter)}
-        except csv.Error:
-            continue
-        if len(widths) == 1 and widths != {1}:
-            return f"{what}-separated values; expected columns separated by tabs or blanks, and a blank line between " \
-                "sentences"  # fmt: skip
+    for delimiter, what in ((",", "comma"), (";", "semicolon"), ("|", "bar"), ("\t", "tab")):
+        if _is_quoted(lines[0], delimiter) or (delimiter != "\t" and _is_table(shown, delimiter)):
+            quoted = " in quotes" if delimiter == "\t" else ""
+            return f"{what}-separated values{quoted}; {_advice_for_table(lines[0])}"
     return None
+
+
+def _is_quoted(first: str, delimiter: str) -> bool:
+    """Whether a line is nothing but cells in quotes, as programs name columns: ``"id","text"``."""
+    cells = first.split(delimiter)
+    return len(cells) > 1 and all(len(cell) > 2 and cell[0] == cell[-1] == '"' for cell in cells)
+
+
+def _is_table(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether all lines have as many cells; cells in quotes may go over several lines."""
+    if "\t" in lines[0] or ('"' not in "".join(lines) and any("\t" in line for line in lines)):
+        return False
+    try:
+        rows = list(csv.reader([f"{line}\n" for line in lines], delimiter=delimiter))
+    except csv.Error:
+        return False
+    whole = rows[:-1] if len(rows) > 2 else rows  # the last may be cut off
+    widths = {len(row) for row in whole}
+    return len(widths) == 1 and widths != {1}
+
+
+def _advice_for_table(first: str) -> str:
+    if {"annotation_id", "lead_time", "annotator"} & set(re.findall(r"\w+", first)):
+        return "export from Label Studio as JSON"
+    return "expected columns separated by tabs or blanks, without quotes, and a blank line between sentences"
 
 
 def _is_conllu(lines: Sequence[str]) -> bool:

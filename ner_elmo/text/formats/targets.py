@@ -44,6 +44,20 @@ NOT_STREAMS = {
 # Formats of texts, in which a tagger's tokens are nothing that people want to see.
 OF_TEXTS = ("doccano", "label-studio", "brat")
 
+# What the names of files end in, where each input has one of its own.
+ENDING_OF = {
+    "jsonl": ".jsonl",
+    "brat": ".brat",
+    "doccano": ".doccano.jsonl",
+    "label-studio": ".label-studio.json",
+    "prodigy": ".prodigy.jsonl",
+    "webanno": ".webanno.tsv",
+    "conllu": ".conllu",
+    "hf": ".hf.jsonl",
+    "docbin": ".spacy",
+    "parquet": ".parquet",
+}
+
 TARGETS: dict[str, Callable[[Iterable[Unit], Output], None]] = {
     "jsonl": _write_jsonl,
     "brat": _write_brat,

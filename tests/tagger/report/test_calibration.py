@@ -82,6 +82,7 @@ def make_model(scale: float = 1.0) -> tuple[TaggerModel, list[Example]]:
     torch.manual_seed(3)
     options = TaggerOptions(tags=tag_set(["A", "B"], "bioes"), n_words=12, n_tuned_words=12, word_dim=6, char_dim=0)
     model = TaggerModel(options)
+    model.reset_parameters()
     with torch.no_grad():
         for parameter in model.crf.parameters():
             torch.nn.init.normal_(parameter)

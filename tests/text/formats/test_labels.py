@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_elmo.text.formats.labels import counted, label_fault, listed, looks_like_words, visible
+from tests.support.command_line import ner_elmo
 
 
 @pytest.mark.parametrize("label", ["PER", "Invoice Number", "PER.NAM", "é;#", "人名", "نام\u200cها", "x" * 60])
@@ -63,3 +66,12 @@ def test_words_are_not_printed_as_labels() -> None:
 
 def test_characters_that_do_not_show() -> None:
     assert [visible(character) for character in "é\u00a0\x00"] == ["é", "U+00A0", "U+0000"]
+
+
+def test_a_label_of_several_words_among_columns_of_blanks_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").write_text("Ann -X- _ B-PER\n17 -X- _ B-Invoice Number\n")
+    for command in (("check", tmp_path / "a"), ("convert", tmp_path / "a", "-", "--to", "jsonl")):
+        status, out, error = ner_elmo(capsys, *command)
+        assert (status, "a label of several words needs columns separated by tabs" in out + error) == (3, True)

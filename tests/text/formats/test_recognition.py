@@ -22,7 +22,9 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "formats"
 KINDS = {
     "doccano.jsonl": "doccano",
     "doccano.relations.jsonl": "doccano",
+    "doccano.exported.jsonl": "doccano",  # what doccano 1.8.4 exported of what we wrote
     "label_studio.json": "label-studio",
+    "label_studio.exported.min.json": "label-studio",  # by the converter of label_studio_sdk 2.1.2
     "label_studio.min.json": "label-studio",
     "prodigy.jsonl": "prodigy",
     "webanno.tsv": "webanno",
@@ -59,6 +61,33 @@ def test_exports_from_standard_input_and_under_other_names(
     assert ner_elmo(capsys, "convert", "-", "-", "--to", "iob2")[:2] == expected
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert ner_elmo(capsys, "check", "-")[0] == 0
+
+
+def test_columns_that_label_studio_exports() -> None:
+    corpus = load_corpus(FIXTURES / "label_studio.exported.conll")
+    assert [sentence.spans for sentence in corpus.sentences] == SPANS
+
+
+def test_tables_in_quotes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, error = ner_elmo(capsys, "convert", FIXTURES / "label_studio.exported.csv", "-", "--to", "iob2")
+    assert (status, "comma-separated values, expected labelled text: export from Label Studio as JSON" in error) == (
+        3,
+        True,
+    )
+    rows = ['"text"\t"annotator"', '"Ann came.\n\nShe left\tthen."\t""', '"Bob"\t""']
+    (tmp_path / "a").write_text("\n".join(rows) + "\n")
+    status, _, error = ner_elmo(capsys, "convert", tmp_path / "a", "-", "--to", "iob2")
+    assert (status, "tab-separated values in quotes" in error, "Ann" in error) == (3, True, False)
+    (tmp_path / "a").write_text('"\tO\nAnn\tB-PER\n"\tO\n')
+    assert recognize(tmp_path / "a") == "conll"
+
+
+def test_a_saved_data_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "state.json").write_text("{}")
+    (tmp_path / "data.arrow").write_bytes(b"\xff\xff\xff\xff\x00\x01")
+    for path, expected in ((tmp_path, 2), (tmp_path / "data.arrow", 3)):
+        status, _, error = ner_elmo(capsys, "convert", path, "-", "--to", "iob2")
+        assert (status, "Dataset.to_parquet" in error) == (expected, True)
 
 
 def test_numbers_for_tags_need_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

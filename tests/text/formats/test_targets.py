@@ -69,6 +69,23 @@ def test_tokens_joined_by_blanks_come_back(tmp_path: Path, name: str, unit: dict
     assert there_and_back(tmp_path, [unit, unit], name) == [unit, unit]
 
 
+@pytest.mark.parametrize("name", ["jsonl", "doccano", "label-studio", "prodigy", "conllu", "docbin", "brat"])
+@given(units=st.lists(tokenized_units(sentences=3), min_size=1, max_size=3))
+@ANYTHING
+def test_a_unit_of_several_sentences_comes_back_as_one(tmp_path: Path, name: str, units: list[dict[str, Any]]) -> None:
+    require(name)
+    assert there_and_back(tmp_path, units, name) == units
+
+
+@pytest.mark.parametrize("name", ["webanno", "hf", "parquet"])
+def test_where_it_does_not_this_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    require(name)
+    unit = {"text": "Ann sees. Bob waits.", "entities": [], "tokens": [[[0, 3], [4, 9]], [[10, 13], [14, 20]]]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(unit) + "\n")
+    assert main(["convert", str(tmp_path / "a.jsonl"), str(tmp_path / NAMES[name]), "--to", name]) == 0
+    assert "has no place for the bounds of units" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["doccano", "label-studio", "prodigy", "docbin", "hf"])
 def test_further_keys_come_back(tmp_path: Path, name: str) -> None:
     require(name)
@@ -86,6 +103,22 @@ def test_what_has_no_place_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     source.write_text(json.dumps({"text": "Ann", "entities": [entity], "tokens": [[[0, 3]]], "id": 1}) + "\n")
     assert main(["convert", str(source), str(tmp_path / NAMES[name]), "--to", name]) == 0
     assert f"has no place for {lost}: left out" in capsys.readouterr().err
+
+
+def test_lines_for_doccano_have_the_same_keys(tmp_path: Path) -> None:
+    units = [{"text": "Ann", "entities": [], "id": 3}, {"text": "Bob", "entities": []}, {"text": "Eve", "entities": []}]
+    assert there_and_back(tmp_path, units, "doccano") == units
+    written = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert written[0] == {"text": "Ann", "label": [], "ner_elmo": {"id": 3}}
+    assert [sorted(line) for line in written] == 3 * [["label", "ner_elmo", "text"]]
+    assert there_and_back(tmp_path, units[1:], "doccano") == units[1:]
+    assert json.loads((tmp_path / "x.jsonl").read_text().splitlines()[0]) == {"text": "Bob", "label": []}
+
+
+def test_every_task_for_label_studio_has_an_id(tmp_path: Path) -> None:
+    units = [{"text": "Ann", "entities": []}, {"text": "Bob", "entities": [], "id": 70}]
+    assert there_and_back(tmp_path, units, "label-studio") == units
+    assert [task["id"] for task in json.loads((tmp_path / "x.json").read_text())] == [1, 70]
 
 
 def test_all_places_inside_tokens_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

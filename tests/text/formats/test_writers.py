@@ -6,11 +6,9 @@ import io
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ner_elmo.text.documents import Document, Entity, Token
-from ner_elmo.text.formats.writers import FORMATS, token_spans, with_offsets
+from ner_elmo.text.formats.writers import ENDINGS, FORMATS, Writing, token_spans
 from ner_elmo.text.tag_scheme import Span
 from ner_elmo.text.tokenizer import sentences
 
@@ -26,7 +24,7 @@ def document() -> Document:
 
 def written(name: str, document: Document) -> str:
     stream = io.StringIO()
-    FORMATS[name](document, stream)
+    FORMATS[name]([document], stream, Writing(format=name))
     return stream.getvalue()
 
 
@@ -58,7 +56,18 @@ def test_jsonl() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_an_empty_document(name: str) -> None:
-    assert written(name, Document("")) == {"text": "\n", "conll": "", "jsonl": '{"text": "", "entities": []}\n'}[name]
+    expected = {"text": "\n", "conll": "", "jsonl": '{"text": "", "entities": []}\n', "redacted": "\n"}
+    found = written(name, Document(""))
+    if name in ("csv", "tsv"):
+        assert found.count("\n") == 1
+    elif name == "html":
+        assert "1 text, 0 entities." in found
+    else:
+        assert found == expected[name]
+
+
+def test_formats_have_endings() -> None:
+    assert set(ENDINGS) == set(FORMATS)
 
 
 def test_entities_take_the_tokens_they_touch() -> None:
@@ -71,23 +80,3 @@ def test_entities_take_the_tokens_they_touch() -> None:
     ]
     assert token_spans(tokens, entities) == [Span(0, 1, "A"), Span(1, 2, "B")]
     assert token_spans(tokens[2:], entities) == []
-
-
-@given(st.lists(st.text(max_size=5), max_size=8))
-def test_offsets_count_in_any_unit(pieces: list[str]) -> None:
-    text = "".join(pieces)
-    entities, at = [], 0
-    for number, piece in enumerate(pieces):
-        if number % 2 and piece:
-            entities.append(Entity(at, at + len(piece), "X", piece, 0.5))
-        at += len(piece)
-    document = Document(text, [], entities)
-    for entity, found in zip(entities, with_offsets(document, "byte").entities, strict=True):
-        assert (
-            text.encode("utf-8", "surrogatepass")[found.start : found.end].decode("utf-8", "surrogatepass")
-            == entity.text
-        )
-    for entity, found in zip(entities, with_offsets(document, "utf16").entities, strict=True):
-        units = text.encode("utf-16-le", "surrogatepass")[2 * found.start : 2 * found.end]
-        assert units.decode("utf-16-le", "surrogatepass") == entity.text
-    assert with_offsets(document, "char").entities == entities

@@ -1,0 +1,122 @@
+"""What a document says of a token elsewhere: the mean of the biLM's vectors of its form in the document's other
+sentences.
+
+An entity's later mentions are often bare ("Smith said"); what stood around the first one tells what it is. Chieu and Ng
+(2002, "Named entity recognition: a maximum entropy approach using global information") gave a tagger such features of
+the whole document; Akbik, Bergmann and Vollgraf (2019, "Pooled contextualized embeddings for named entity recognition")
+pooled a language model's vectors of a word over all text seen so far. Here it is one document, so that the result
+depends on nothing beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ner_elmo.elmo.feature_cache import StoredSentence
+
+LONGEST = 100_000  # tokens of a document that are looked at together; a longer one is cut
+
+
+def contexts_of(tokens: Sequence[Sequence[str]], vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The context of every token of a document.
+
+    Args:
+        tokens: the forms of its sentences.
+        vectors: of each sentence, ``(time, dim)``.
+
+    Returns:
+        For each sentence ``(time, dim)`` float16: the mean of ``vectors`` over the tokens of the same form in the other
+        sentences; zeros where there are none.
+    """
+    forms: dict[str, int] = {}
+    types = np.fromiter((forms.setdefault(form, len(forms)) for sentence in tokens for form in sentence), np.int64)
+    if not len(types):
+        return [np.zeros((0, v.shape[1]), dtype=np.float16) for v in vectors]
+    lengths = [len(sentence) for sentence in tokens]
+    # A place is a form in a sentence: what the form's sum has from there is taken away for the tokens there.
+    places = np.repeat(np.arange(len(tokens)), lengths) * len(forms) + types
+    found, place_of, n_at = np.unique(places, return_inverse=True, return_counts=True)
+    all_vectors = np.concatenate(vectors)
+    at = _sums(all_vectors, place_of, len(found))
+    type_of = found % len(forms)
+    in_all = _sums(at, type_of, len(forms))
+    n_in_all = np.bincount(type_of, weights=n_at, minlength=len(forms))
+    n_elsewhere = (n_in_all[type_of] - n_at)[:, None]
+    elsewhere = np.where(n_elsewhere > 0, (in_all[type_of] - at) / np.maximum(n_elsewhere, 1), 0.0)
+    return list(np.split(elsewhere.astype(np.float16)[place_of], np.cumsum(lengths)[:-1]))
+
+
+def _sums(rows: np.ndarray, groups: np.ndarray, n: int) -> np.ndarray:
+    """The sums of the rows of each group, ``(n, dim)`` float64; each group has one."""
+    order = np.argsort(groups, kind="stable")
+    begins = np.searchsorted(groups[order], np.arange(n))
+    return np.add.reduceat(rows[order], begins, axis=0, dtype=np.float64)
+
+
+def documents_in(documents: Sequence[Hashable | None], lengths: Sequence[int]) -> Iterator[slice]:
+    """The sentences that have context from one another: of one document, as far as ``LONGEST`` goes; a sentence of no
+    document (None) has nothing beside it."""
+    start = 0
+    for document, group in groupby(range(len(documents)), key=documents.__getitem__):
+        size = len(list(group))
+        if document is None:
+            yield from (slice(at, at + 1) for at in range(start, start + size))
+        else:
+            yield from _cut(start, start + size, lengths)
+        start += size
+
+
+def in_whole_documents(
+    sentences: Iterable[tuple[Sequence[str], Hashable | None]], most: int
+) -> Iterator[list[tuple[Sequence[str], Hashable | None]]]:
+    """Cut a stream of sentences, each with its document's number, into lists of ``most`` tokens or just beyond, that
+    end where a document ends; one longer than ``LONGEST`` is cut as :func:`documents_in` does."""
+    chunk: list[tuple[Sequence[str], Hashable | None]] = []
+    held = of_document = 0
+    for item in sentences:
+        size = max(1, len(item[0]))
+        goes_on = bool(chunk) and item[1] is not None and item[1] == chunk[-1][1] and of_document + size <= LONGEST
+        if chunk and held >= most and not goes_on:
+            yield chunk
+            chunk, held = [], 0
+        of_document = of_document + size if goes_on else size
+        chunk.append(item)
+        held += size
+    if chunk:
+        yield chunk
+
+
+def _cut(start: int, end: int, lengths: Sequence[int]) -> Iterator[slice]:
+    held, begin = 0, start
+    for at in range(start, end):
+        size = max(1, lengths[at])
+        if held and held + size > LONGEST:
+            yield slice(begin, at)
+            held, begin = 0, at
+        held += size
+    yield slice(begin, end)
+
+
+def document_contexts(
+    tokens: Sequence[Sequence[str]],
+    documents: Sequence[Hashable | None],
+    layers: Sequence[np.ndarray | StoredSentence],
+) -> list[np.ndarray]:
+    """The context of every token of many documents, from the mean of its biLM layers.
+
+    Args:
+        documents: a number or name of each sentence's document; those of one stand together.
+        layers: of each sentence, ``(layers, time, dim)``.
+
+    Returns:
+        For each sentence ``(time, dim)`` float16.
+    """
+    found: list[np.ndarray] = []
+    for part in documents_in(documents, list(map(len, tokens))):
+        found += contexts_of(tokens[part], [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]])
+    return found

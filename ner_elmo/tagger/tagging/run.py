@@ -1,0 +1,284 @@
+"""``tag``: files in, one output or one for each of them out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.runs.events import Report, note
+from ner_elmo.tagger.tagging.inputs import InputFile
+from ner_elmo.tagger.tagging.manifest import Manifest
+from ner_elmo.tagger.tagging.settings import TagSettings
+from ner_elmo.tagger.tagging.watch import Watch
+from ner_elmo.tagger.tagging.workers import tag_in_processes
+from ner_elmo.text.documents import Document, Failure, Origin
+from ner_elmo.text.files import is_there, output_stream, sha256_of_file, shown_name
+from ner_elmo.text.formats.brat import ANNOTATIONS, configure
+from ner_elmo.text.formats.output import Output, unit_of
+from ner_elmo.text.formats.problems import strictly
+from ner_elmo.text.formats.tagged.summary import Summary
+from ner_elmo.text.formats.targets import ENDING_OF, OF_TEXTS, TARGETS
+from ner_elmo.text.formats.writers import ENDINGS, FORMATS, HAVE_FAILURES, HAVE_KEYS, refuse_clash, run_writer
+from ner_elmo.text.pacing import ReadAhead
+from ner_elmo.text.records import FILE, JSONL, Item, kind_of, read_records
+
+if TYPE_CHECKING:
+    from ner_elmo.tagger.tagger import Tagger
+    from ner_elmo.text.formats.jsonl import Unit
+
+Result = Document | Failure
+
+
+@dataclass
+class Outcome:
+    """What came of a run: how many units could not be tagged, how many files could not be read, and what was found in
+    all texts together, if the settings want a summary of it."""
+
+    failed_units: int = 0
+    failed_files: int = 0
+    summary: list[str] = field(default_factory=list)
+
+
+class _Unreadable(Failure):
+    """A file, from here on."""
+
+
+class _FileError(Exception):
+    """What is being written must not be kept."""
+
+
+@dataclass
+class Job:
+    """Some files to be tagged by one tagger.
+
+    Attributes:
+        name: of the model, for formats that say who found the entities.
+        model_digest: what the outputs of another model would have otherwise.
+    """
+
+    tagger: Tagger
+    settings: TagSettings
+    name: str = ""
+    model_digest: str = ""
+    report: Report = field(default=lambda event: None)
+
+    def to_one(self, inputs: Sequence[InputFile], target: str | Path | None) -> Outcome:
+        """Tag all inputs into one output: a file, a folder (BRAT), or standard output for None.
+
+        Raises:
+            UsageError, DataError: an input cannot be read.
+        """
+        refuse_clashes(inputs, self.settings)
+        watch = Watch(self.report, inputs, self.settings, self.tagger)
+        items = chain.from_iterable(self._items(input) for input in inputs)
+        live = any(input.is_live for input in inputs)
+        output = _Flush(sys.stdout)  # which formats of other tools write to
+        results = self._results(watch.looked_at(items), live, output.flush)
+        summary = Summary()
+        with self._outputs(summary) as write:
+            write(watch.counted(results), target, output)
+        watch.end()
+        return Outcome(watch.n_failed, summary=self._lines_of(summary))
+
+    def to_each(self, inputs: Sequence[InputFile], folder: Path, resume: bool = False, force: bool = False) -> Outcome:
+        """Tag each input into an output of its own below ``folder``; one that cannot be read does not end the others.
+
+        Args:
+            resume: leave out what is there already, of the same input, by the same model and settings.
+            force: replace what is there.
+
+        Raises:
+            UsageError: an output exists; no two inputs may have one output.
+        """
+        if resume and self.settings.pseudonyms:
+            raise UsageError(
+                "--resume with --pseudonyms: the stand-ins of the earlier run are not known; expected --force, to "
+                "tag all again"
+            )
+        manifest = Manifest(folder, self.settings.digest(self.model_digest))
+        inputs = self._to_do(inputs, folder, manifest, resume, force)
+        refuse_clashes(inputs, self.settings)
+        watch = Watch(self.report, inputs, self.settings, self.tagger)
+        items = chain.from_iterable(self._items_or_unreadable(input) for input in inputs)
+        results = watch.counted(self._results(watch.looked_at(items), False, lambda: None))
+        groups = _Groups(results)
+        summary = Summary()
+        with self._outputs(summary) as write:
+            for input in inputs:
+                target = self.target_of(input)
+                manifest.begin(target)
+                try:
+                    digest = sha256_of_file(input.path)
+                    write(groups.of(input.name), folder / target, _Flush())
+                    manifest.finish(target, digest)
+                except _FileError as error:
+                    watch.file_failed(str(error))
+                groups.leave_rest_of(input.name)
+        if self.settings.format == "brat" and inputs:
+            configure(folder, self.tagger.labels)
+        watch.end()
+        return Outcome(watch.n_failed, watch.n_failed_files, self._lines_of(summary))
+
+    def target_of(self, input: InputFile) -> str:
+        """Where in the output folder what was found in ``input`` goes."""
+        format = self.settings.format
+        if format == "brat" and self.settings.unit == FILE:  # a pair of files, as people lay them out for BRAT
+            return str(Path(input.place).with_suffix(ANNOTATIONS))
+        return input.place + (ENDINGS.get(format) or ENDING_OF[format])
+
+    def _to_do(
+        self, inputs: Sequence[InputFile], folder: Path, manifest: Manifest, resume: bool, force: bool
+    ) -> list[InputFile]:
+        to_do = []
+        foreign = []
+        for input in inputs:
+            target = self.target_of(input)
+            if resume and manifest.is_done(target, input.path):
+                continue
+            if is_there(folder / target) and not force and not (resume and manifest.is_ours(target)):
+                foreign.append(folder / target)
+            to_do.append(input)
+        if foreign:
+            more = f" (and {len(foreign) - 1:,} more)" if len(foreign) > 1 else ""
+            how = "--force to replace it" if resume else "--resume to go on, --force to replace it"
+            raise UsageError(f"{shown_name(foreign[0])}: exists already{more}; choose another folder, {how}")
+        if len(to_do) < len(inputs):
+            note(self.report, f"{len(inputs) - len(to_do):,} of {len(inputs):,} files are done already")
+        return to_do
+
+    def _items(self, input: InputFile) -> Iterator[Item]:
+        for item in read_records(input.path, input.name, self.settings):
+            if self.settings.format in HAVE_KEYS and item.origin is not None:
+                refuse_clash(item.origin)
+            yield item
+
+    def _items_or_unreadable(self, input: InputFile) -> Iterator[Item]:
+        try:
+            yield from self._items(input)
+        except NerElmoError as error:
+            yield _Unreadable("", str(error), Origin(input.name, 0))
+
+    def _results(self, items: Iterable[Item], live: bool, flush: Callable[[], object]) -> Iterator[Result]:
+        settings, most = self.settings, self.tagger.chunk_characters
+        source = ReadAhead(items, most) if live else _Chunks(self.tagger.chunks(items))
+        if settings.processes > 1:
+            yield from tag_in_processes(
+                self.tagger, source, settings.processes, flush, tokenized=settings.tokenized, scores=settings.scores
+            )
+            return
+        while True:
+            if not source.has_any():
+                flush()
+            if not (chunk := source.take()):
+                return
+            yield from self.tagger.tag_chunk(chunk, tokenized=settings.tokenized, scores=settings.scores)
+
+    @contextmanager
+    def _outputs(self, summary: Summary) -> Iterator[Callable[[Iterable[Result], str | Path | None, _Flush], None]]:
+        """What writes the outputs of the run, of results in the order of inputs."""
+        with ExitStack() as stack:
+            is_ours = self.settings.format in FORMATS
+            writer = stack.enter_context(run_writer(self.settings)) if is_ours else None
+
+            def write(results: Iterable[Result], target: str | Path | None, output: _Flush) -> None:
+                results = (self._kept(result) for result in results)
+                if self.settings.summary:
+                    results = summary.passing(results)
+                if writer is None:
+                    self._write_for_tools(results, target)
+                    return
+                if self.settings.format not in HAVE_FAILURES:
+                    results = (result for result in results if isinstance(result, Document))
+                with output_stream(target) as stream:
+                    output.stream = stream
+                    writer(results, stream)  # type: ignore[arg-type]
+
+            yield write
+
+    def _write_for_tools(self, results: Iterable[Result], target: str | Path | None) -> None:
+        tool = Output("-" if target is None else target, strictly("<tagged>"), model=self.name)
+        TARGETS[self.settings.format](self._units(results), tool)
+        for line in tool.notices:
+            note(self.report, line)
+
+    def _lines_of(self, summary: Summary) -> list[str]:
+        return summary.lines() if self.settings.summary else []
+
+    def _kept(self, result: Result) -> Result:
+        if isinstance(result, _Unreadable):
+            raise _FileError(result.error)
+        if isinstance(result, Document) and self.settings.min_score:
+            least = self.settings.min_score
+            result.entities = [e for e in result.entities if e.score is None or e.score >= least]
+        return result
+
+    def _units(self, results: Iterable[Result]) -> Iterator[Unit]:
+        with_tokens = self.settings.format not in OF_TEXTS
+        for number, result in enumerate(results, start=1):
+            if isinstance(result, Document):
+                yield unit_of(result, number, "<tagged>", with_tokens=with_tokens)
+
+
+class _Chunks:
+    """Chunks that are there whenever one is asked for."""
+
+    def __init__(self, chunks: Iterator[list[Item]]) -> None:
+        self._chunks = chunks
+
+    def has_any(self) -> bool:
+        return True
+
+    def take(self) -> Sequence[Item]:
+        return next(self._chunks, [])
+
+
+class _Flush:
+    """The stream that is written to, once it is open."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self.stream = stream
+
+    def flush(self) -> None:
+        if self.stream is not None:
+            self.stream.flush()
+
+
+class _Groups:
+    """Results of one file after the other."""
+
+    def __init__(self, results: Iterator[Result]) -> None:
+        self._results = results
+        self._next = next(results, None)
+
+    def of(self, name: str) -> Iterator[Result]:
+        """Those of a file, up to the first of another."""
+        while self._next is not None and self._next.origin is not None and self._next.origin.file == name:
+            result = self._next
+            yield result
+            self._next = next(self._results, None)
+
+    def leave_rest_of(self, name: str) -> None:
+        """Go on to the next file, whatever was read of this one."""
+        for _ in self.of(name):
+            pass
+
+
+def refuse_clashes(inputs: Sequence[InputFile], settings: TagSettings) -> None:
+    """Look through the keys of objects, where they are to be passed through, before anything is tagged.
+
+    Raises:
+        DataError: one has a name that the output has for itself.
+    """
+    if settings.format not in HAVE_KEYS:
+        return
+    for input in inputs:
+        if not input.is_live and kind_of(input.path, settings.source) == JSONL:
+            for item in read_records(input.path, input.name, settings):
+                if item.origin is not None:
+                    refuse_clash(item.origin)

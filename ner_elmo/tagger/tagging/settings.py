@@ -1,0 +1,94 @@
+"""The settings of ``tag``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from ner_elmo import __version__
+from ner_elmo.settings import SettingError, check, setting
+from ner_elmo.text.formats.conll import resolved_text
+from ner_elmo.text.formats.targets import TARGETS
+from ner_elmo.text.formats.writers import FORMATS, Writing
+from ner_elmo.text.records import DATA, LINE, TextReading
+
+_MACHINE = "Machine"
+# What makes no other output.
+_WITHOUT_EFFECT = ("pattern", "processes", "batch_tokens", "summary", "key_file")
+
+
+def format_names() -> list[str]:
+    """The formats that can be written."""
+    return list(dict.fromkeys((*FORMATS, *TARGETS)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagSettings(Writing, TextReading):
+    """How texts are tagged: which there are, how they are read, and what is written.
+
+    Raises:
+        SettingError: a value that cannot be meant, or two that cannot stand together.
+    """
+
+    text: str | None = setting(
+        None,
+        help="kind of raw text: a language's code (de, fr, ar, ja and others), en-1, characters, whitespace",
+        by_default="the model's",
+        panel=DATA,
+    )
+    tokenized: bool = setting(False, help="a line is a sentence, blanks separate its tokens", panel=DATA)
+    dehyphenate: bool = setting(
+        False, help="join words that are parted at a line's end (with --unit paragraph)", panel=DATA
+    )
+    fold_long_s: bool = setting(False, help="read the long s of old print as s", panel=DATA)
+    pattern: str | None = setting(
+        None,
+        help="which files of a folder; several: with commas, or repeated",
+        by_default="*.txt, also packed; with --from those of that ending",
+        repeats=True,
+        panel=DATA,
+    )
+    scores: bool = setting(
+        True,
+        help="compute probabilities; without them it is faster, and the entities are the same",
+        flag="--scores/--no-scores",
+        panel="Output",
+    )
+    precision: str = setting(
+        "fp32", help="how the biLM computes: fp32, or int8 (CPU; faster, not exact)", choices=("fp32", "int8")
+    )
+    processes: int = setting(
+        1, help="worker processes with one thread each, in place of threads", at_least=1, at_most=1024, panel=_MACHINE
+    )
+    batch_tokens: int | None = setting(None, help="tokens computed together", at_least=1, panel=_MACHINE)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.format not in format_names():
+            raise SettingError("format", f"found {self.format}, expected one of {', '.join(format_names())}")
+        object.__setattr__(self, "text", resolved_text(self.text))  # frozen for others
+        for key, problem in self._problems():
+            raise SettingError(key, problem)
+
+    def _problems(self) -> Iterable[tuple[str, str]]:
+        """What does not fit together."""
+        yield from self.writing_problems()
+        if not self.scores and self.min_score:
+            yield "min_score", "needs probabilities and --no-scores computes none; drop one of them"
+        if self.dehyphenate and self.unit == LINE:
+            yield "dehyphenate", "joins the ends of lines; expected --unit paragraph or --unit file with it"
+        if self.tokenized and (self.text is not None or self.dehyphenate):
+            drop = "--text" if self.text is not None else "--dehyphenate"
+            yield "tokenized", f"reads tokens as they are; drop it or {drop}"
+
+    def digest(self, model: str) -> str:
+        """The SHA-256 of all that decides what is written, beside the input.
+
+        Args:
+            model: the digest of the model.
+        """
+        values = {key: value for key, value in asdict(self).items() if key not in _WITHOUT_EFFECT}
+        text = json.dumps([__version__, model, values], sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,132 @@
+"""What is told while texts are tagged: what does not fit, what failed, how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ner_elmo.runs.events import Report, note, progress
+from ner_elmo.tagger.tagging.inputs import InputFile
+from ner_elmo.tagger.tagging.settings import TagSettings
+from ner_elmo.text.documents import Document, Failure, Record
+from ner_elmo.text.examination import form_of_lines
+from ner_elmo.text.files import characters_in_file
+from ner_elmo.text.records import LINE, PARQUET, TEXT, Item, kind_of
+
+if TYPE_CHECKING:
+    from ner_elmo.tagger.tagger import Tagger
+
+_LOOKED_AT = 200  # units
+_LOOKED_AT_CHARACTERS = 20_000
+_WRAPPED_LINES_LEAST = 20
+_WRAPPED_MOST = 0.5  # of the lines
+_MOST_TOLD = 20  # failures that are named
+_EVERY = 0.2  # seconds between two events of progress
+
+
+class Watch:
+    """Sees the texts on their way in, and what was found on its way out."""
+
+    def __init__(self, report: Report, inputs: Sequence[InputFile], settings: TagSettings, tagger: Tagger) -> None:
+        self.n_failed = self.n_failed_files = 0
+        self._report, self._settings, self._tagger = report, settings, tagger
+        self._is_of_lines = settings.unit == LINE and all(
+            kind_of(input.path, settings.source) == TEXT for input in inputs
+        )
+        self._all_characters = _characters(inputs, settings)
+        self._characters = self._tokens = 0
+        self._last = 0.0
+
+    def looked_at(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items; what speaks against tagging them so is said once enough of them have passed."""
+        first: list[str] | None = []
+        size = 0
+        for item in items:
+            if first is not None and isinstance(item, Record):
+                first.append(item.text)
+                size += len(item)
+            if first and (len(first) >= _LOOKED_AT or size >= _LOOKED_AT_CHARACTERS):
+                self._complain(first)
+                first = None
+            yield item
+        if first:
+            self._complain(first)
+
+    def _complain(self, first: Sequence[str]) -> None:
+        for line in [*(_not_text(first) if self._is_of_lines else ()), *self._tagger.complaints(first)]:
+            note(self._report, line)
+        if self._is_of_lines and _is_wrapped(first):
+            note(
+                self._report,
+                "most lines end in the middle of a sentence; --unit paragraph reads them together",
+            )
+
+    def counted(self, results: Iterable[Document | Failure]) -> Iterator[Document | Failure]:
+        """The same results; failures are named, and progress is told."""
+        for result in results:
+            if isinstance(result, Failure):
+                if result.origin is None or result.origin.line:  # of a text, not of a file
+                    self._tell_failure(result)
+            else:
+                self._tokens += sum(map(len, result.sentences))
+            self._characters += len(result.text) + 1
+            if time.monotonic() - self._last >= _EVERY:
+                self._last = time.monotonic()
+                progress(self._report, "tag", self._tokens, self._all_tokens())
+            yield result
+
+    def _all_tokens(self) -> int:
+        """About how many tokens there are; 0 if nobody knows."""
+        if not self._all_characters:
+            return 0
+        share = min(1.0, self._characters / self._all_characters)
+        return max(self._tokens, round(self._tokens / share)) if share else 0
+
+    def _tell_failure(self, failure: Failure) -> None:
+        self.n_failed += 1
+        if self.n_failed <= _MOST_TOLD:
+            place = f"{failure.origin.file}:{failure.origin.line}: " if failure.origin else ""
+            note(self._report, f"{place}could not be tagged ({failure.error.splitlines()[0]})")
+
+    def file_failed(self, message: str) -> None:
+        """A file could not be read to its end."""
+        self.n_failed_files += 1
+        if self.n_failed_files <= _MOST_TOLD:
+            note(self._report, message)
+
+    def end(self) -> None:
+        """Say how much failed, if anything did."""
+        if self.n_failed:
+            note(self._report, f"{self.n_failed:,} units could not be tagged")
+        if self.n_failed_files:
+            note(self._report, f"{self.n_failed_files:,} files could not be read; they have no output")
+
+
+def _characters(inputs: Sequence[InputFile], settings: TagSettings) -> int:
+    """About how many characters the inputs have; 0 if nobody knows."""
+    if any(input.is_live or kind_of(input.path, settings.source) == PARQUET for input in inputs):
+        return 0
+    return sum(characters_in_file(input.path, settings.encoding) for input in inputs)
+
+
+def _not_text(lines: Sequence[str]) -> Iterator[str]:
+    """What says that the input is no running text, a line each."""
+    form = form_of_lines(lines)
+    if form is not None:
+        kind = {"columns": "a token with its columns", "CSV": "a row of a table (CSV)"}.get(form, form)
+        yield f"nearly every line is {kind}, which is tagged as it stands; --from says what a file is"
+    n_nul = sum(line.count("\0") for line in lines)
+    if n_nul:
+        yield f"found {n_nul:,} NUL characters in the first lines, which become tokens; is the file's --encoding right?"
+
+
+def _is_wrapped(lines: Sequence[str]) -> bool:
+    """Whether most lines end without the end of a sentence and go on with a small letter."""
+    if len(lines) < _WRAPPED_LINES_LEAST:
+        return False
+    goes_on = sum(
+        one.rstrip()[-1:] not in ".!?:;\"'”’»)…。।؟" and other.lstrip()[:1].islower() for one, other in pairwise(lines)
+    )
+    return goes_on > _WRAPPED_MOST * (len(lines) - 1)

@@ -1,0 +1,216 @@
+"""Texts tagged by several processes with one thread each, in the order in which they came.
+
+A process that ends by itself or is killed is replaced, and what it had in hand is done again once. The main process
+hands out chunks and hears of each as soon as it is done; it holds a few of them, however many there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from ner_elmo.tagger.tagger import Tagger, Unit
+from ner_elmo.text.documents import Document, Failure
+
+AHEAD = 4  # chunks begun before an earlier one is done, for each process
+_ATTEMPTS = 2
+_LOOK_AGAIN = 0.02  # seconds, after which a source that had nothing is asked once more
+
+Item = Unit | Failure
+Result = Document | Failure
+
+
+class Source(Protocol):
+    """Where chunks come from."""
+
+    def has_any(self) -> bool:
+        """Whether :meth:`take` has not to wait."""
+
+    def take(self) -> Sequence[Item]:
+        """The next chunk; an empty one is the end."""
+
+
+@dataclass
+class _Task:
+    number: int
+    chunk: Sequence[Item]
+    attempts: int = 0
+
+
+class _Worker:
+    """A process, what it is doing, and the line to it."""
+
+    def __init__(self, tagger: Tagger, flags: dict[str, bool], others: Sequence[_Worker]) -> None:
+        context: Any = multiprocessing.get_context(_start_method(tagger))
+        self.line, theirs = context.Pipe()
+        inherited = [worker.line for worker in others] + [self.line]
+        if context.get_start_method() != "fork":
+            inherited = []
+        self.process = context.Process(target=_work, args=(tagger, flags, theirs, inherited), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.task: _Task | None = None
+
+    def give(self, task: _Task) -> None:
+        """Hand it something to do."""
+        self.task = task
+        task.attempts += 1
+        with contextlib.suppress(OSError):  # it may have ended, as the next look at it shows
+            self.line.send(task.chunk)
+
+    def end(self) -> None:
+        self.line.close()
+        self.process.kill()
+        self.process.join()
+
+
+def _start_method(tagger: Tagger) -> str:
+    """A fork shares the model's memory; beside a GPU, and where forks are unsafe, a process is started anew."""
+    return "fork" if sys.platform == "linux" and str(tagger.device) == "cpu" else "spawn"
+
+
+def _work(tagger: Tagger, flags: dict[str, bool], line: Connection, inherited: Sequence[Connection]) -> None:
+    """Tag what comes, until the main process is gone."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process hears of it, too, and ends this one
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in inherited:  # while copies of its end are open, nobody would notice that the main process has gone
+        other.close()
+    torch.set_num_threads(1)
+    try:
+        while True:
+            chunk = line.recv()
+            try:
+                line.send(tagger.tag_chunk(chunk, **flags))
+            except Exception as error:  # of ours: who waits should know
+                line.send(error)
+    except (EOFError, OSError):
+        return
+
+
+def tag_in_processes(
+    tagger: Tagger,
+    source: Source,
+    n_processes: int,
+    before_waiting: Callable[[], object],
+    *,
+    tokenized: bool = False,
+    scores: bool = True,
+) -> Iterator[Result]:
+    """What :meth:`~ner_elmo.tagger.tagger.Tagger.tag_chunk` gives for all chunks, in their order.
+
+    Args:
+        before_waiting: is called whenever nothing is there to be given out.
+    """
+    crew = _Crew(tagger, source, n_processes, {"tokenized": tokenized, "scores": scores})
+    try:
+        while (results := crew.next(before_waiting)) is not None:
+            yield from results
+    finally:
+        crew.end()
+
+
+class _Crew:
+    """The processes, what waits for them, and what they have done that is not yet given out."""
+
+    def __init__(self, tagger: Tagger, source: Source, n_processes: int, flags: dict[str, bool]) -> None:
+        self._tagger, self._source, self._flags = tagger, source, flags
+        self._n_processes = n_processes
+        self._workers: list[_Worker] = []
+        for _ in range(n_processes):  # before the source's thread begins: a fork copies one thread alone
+            self._workers.append(_Worker(tagger, flags, self._workers))
+        self._again: list[_Task] = []
+        self._done: dict[int, list[Result]] = {}
+        self._n_begun = self._n_given = 0
+        self._is_ended = False  # the source
+
+    def next(self, before_waiting: Callable[[], object]) -> list[Result] | None:
+        """The results of the next chunk, or None at the end."""
+        while self._n_given not in self._done:
+            self._hand_out()
+            busy = [worker for worker in self._workers if worker.task is not None]
+            if not busy and self._is_ended:
+                return None
+            before_waiting()
+            if busy:
+                self._hear(busy)
+            else:
+                self._begin(self._source.take())
+        self._n_given += 1
+        return self._done.pop(self._n_given - 1)
+
+    def _hand_out(self) -> None:
+        """Give every process that has nothing to do something, if there is anything."""
+        while self._again and (worker := self._idle()):
+            worker.give(self._again.pop(0))
+        while not self._is_ended and not self._again and self._may_begin() and self._source.has_any():
+            self._begin(self._source.take())
+
+    def _may_begin(self) -> bool:
+        return self._n_begun - self._n_given < AHEAD * self._n_processes and self._idle() is not None
+
+    def _begin(self, chunk: Sequence[Item]) -> None:
+        if not chunk:
+            self._is_ended = True
+            return
+        task = _Task(self._n_begun, chunk)
+        self._n_begun += 1
+        worker = self._idle()
+        assert worker is not None  # nobody else takes one
+        worker.give(task)
+
+    def _idle(self) -> _Worker | None:
+        for worker in self._workers:
+            if worker.task is None:
+                return worker
+        if len(self._workers) < self._n_processes:
+            self._workers.append(_Worker(self._tagger, self._flags, self._workers))
+            return self._workers[-1]
+        return None
+
+    def _hear(self, busy: Sequence[_Worker]) -> None:
+        """Wait until one of them has done its task, or is gone, or a new chunk may be there."""
+        may_come = not self._is_ended and self._may_begin()
+        ready = wait([worker.line for worker in busy], _LOOK_AGAIN if may_come else None)
+        for worker in busy:
+            if worker.line in ready:
+                self._receive(worker)
+
+    def _receive(self, worker: _Worker) -> None:
+        task = worker.task
+        assert task is not None
+        try:
+            results = worker.line.recv()
+        except (EOFError, OSError):
+            self._workers.remove(worker)
+            worker.end()
+            if task.attempts < _ATTEMPTS:
+                self._again.append(task)
+            else:
+                self._done[task.number] = [_lost(item, worker.process.exitcode) for item in task.chunk]
+            return
+        if isinstance(results, Exception):
+            raise results
+        worker.task = None
+        self._done[task.number] = results
+
+    def end(self) -> None:
+        for worker in self._workers:
+            worker.end()
+
+
+def _lost(item: Item, status: int | None) -> Failure:
+    how = f"was killed (signal {-status})" if status is not None and status < 0 else f"ended (status {status})"
+    message = f"the process that tagged it {how}, twice"
+    if isinstance(item, Failure):
+        return item
+    if isinstance(item, str):
+        return Failure(item, message)
+    return Failure(getattr(item, "text", ""), message, getattr(item, "origin", None))

@@ -1,0 +1,241 @@
+"""tag over many files: folders, outputs of their own, going on after a kill, objects and rows, live streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import ner_elmo
+from tests.support.processes import STEP_LIMIT, environment
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its signals and pipes are others")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in {"a.txt": "Ann sees Rome .\n", "b/a.txt": "Bob waits .\nEve sees Oslo .\n", "c.txt": ""}.items():
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def tag(capsys: pytest.CaptureFixture[str], trained: Path, *arguments: object) -> tuple[int, str, str]:
+    return ner_elmo(capsys, "tag", "-m", trained, "--threads", 1, *arguments)
+
+
+def objects(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_an_output_for_each_input(trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder / "out"
+    assert tag(capsys, trained, folder / "in", "-f", "jsonl", "-o", f"{out}/")[0] == 0
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*.jsonl") if path.name[0] != ".")
+    assert written == ["a.txt.jsonl", "b/a.txt.jsonl", "c.txt.jsonl"]
+    bob, eve = objects(out / "b/a.txt.jsonl")
+    assert (bob["text"], bob["file"], bob["line"]) == ("Bob waits .", str(folder / "in/b/a.txt"), 1)
+    assert (eve["text"], eve["line"]) == ("Eve sees Oslo .", 2)
+    assert objects(out / "c.txt.jsonl") == []
+    status, _, error = tag(capsys, trained, folder / "in", "-f", "jsonl", "-o", out)
+    assert (status, "exists already (and 2 more)" in error, "--resume to go on" in error) == (2, True, True)
+
+
+def test_resume_does_what_has_changed(trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder / "out"
+    arguments = [folder / "in", "-f", "jsonl", "-o", f"{out}/"]
+    assert tag(capsys, trained, *arguments)[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.txt.jsonl")}
+    (folder / "in/a.txt").write_text("Ann sees Oslo .\n")
+    (folder / "in/new.txt").write_text("Ann waits .\n")
+    (out / "c.txt.jsonl").unlink()
+    status, _, error = tag(capsys, trained, *arguments, "--resume")
+    assert (status, "1 of 4 files are done already" in error) == (0, True)
+    assert objects(out / "a.txt.jsonl")[0]["text"] == "Ann sees Oslo ."
+    assert (out / "c.txt.jsonl").exists()
+    assert (out / "new.txt.jsonl").exists()
+    assert (out / "b/a.txt.jsonl").stat().st_mtime_ns == before[out / "b/a.txt.jsonl"]
+    status, _, error = tag(capsys, trained, *arguments, "--resume")
+    assert "4 of 4 files are done already" in error
+    status, _, error = tag(capsys, trained, *arguments, "--resume", "--min-score", 0.5)
+    assert (status, "done already" in error) == (0, False)
+
+
+def test_resume_takes_nothing_that_is_not_ours(trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "out").mkdir()
+    (folder / "out/a.txt.jsonl").write_text("mine")
+    status, _, error = tag(capsys, trained, folder / "in", "-f", "jsonl", "-o", folder / "out", "--resume")
+    assert (status, "a.txt.jsonl: exists already" in error) == (2, True)
+    assert (folder / "out/a.txt.jsonl").read_text() == "mine"
+    assert tag(capsys, trained, folder / "in", "-f", "jsonl", "-o", folder / "out", "--force")[0] == 0
+
+
+def test_a_file_that_cannot_be_read_does_not_end_the_others(
+    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "in/b/bad.txt").write_bytes(b"Ann sees Rome .\nBob \xff\n")
+    status, _, error = tag(capsys, trained, folder / "in", "-f", "conll", "-o", f"{folder}/out/")
+    assert status == 1
+    assert "bad.txt:2: found byte 0xff" in error
+    assert "1 files could not be read" in error
+    written = sorted(path.name for path in (folder / "out").rglob("*.conll"))
+    assert written == ["a.txt.conll", "a.txt.conll", "c.txt.conll"]
+
+
+@pytest.mark.parametrize("format", ["brat", "doccano", "label-studio", "webanno", "conllu", "text"])
+def test_other_formats_have_an_output_for_each(
+    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    (folder / "in/c.txt").unlink()  # a CoNLL-U file, say, has to hold something
+    status, _, error = tag(capsys, trained, folder / "in", "-f", format, "-o", f"{folder}/out/", "--unit", "file")
+    assert status == 0, error
+    if format == "brat":
+        assert (folder / "out/b/a.txt").read_text() == "Bob waits .\nEve sees Oslo ."
+        assert "Eve" in (folder / "out/b/a.ann").read_text()
+    else:
+        (written,) = [path for path in (folder / "out/b").iterdir() if path.is_file()]
+        assert "Oslo" in written.read_text()
+
+
+def test_objects_pass_their_keys_through(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 3, "body": "Ann sees Rome .", "tags": ["x"]}\n{"id": 4, "body": null}\n')
+    status, out, error = tag(capsys, trained, tmp_path / "a.jsonl", "--text-field", "body", "-f", "jsonl")
+    one, other = [json.loads(line) for line in out.splitlines()]
+    assert status == 1
+    assert "a.jsonl:2: could not be tagged (body: found nothing, expected text)" in error
+    assert (one["text"], one["id"], one["tags"], one["line"]) == ("Ann sees Rome .", 3, ["x"], 1)
+    assert [entity["text"] for entity in one["entities"]] == ["Ann", "Rome"]
+    assert (other["id"], "error" in other, "entities" in other) == (4, True, False)
+
+
+def test_a_clash_of_keys_is_refused_before_the_first_line(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ['{"text": "Ann sees Rome ."}'] * 3 + ['{"text": "Bob waits .", "entities": []}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    status, out, error = tag(capsys, trained, tmp_path / "a.jsonl", "-f", "jsonl")
+    assert (status, out) == (3, "")
+    assert "a.jsonl:4: found a key 'entities'" in error
+    assert tag(capsys, trained, tmp_path / "a.jsonl", "-f", "conll")[0] == 0  # which passes nothing through
+
+
+def test_processes_write_the_same(trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [folder / "in", "-f", "conll", "--no-scores"]
+    alone = tag(capsys, trained, *arguments)
+    assert alone[0] == 0
+    assert tag(capsys, trained, *arguments, "--processes", 2)[:2] == alone[:2]
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(trained: Path, repository: Path) -> Iterator[Start]:
+    """Starts ``ner-elmo tag`` in a process of its own, which is ended and closed afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "ner_elmo", "tag", "-m", trained, "--threads", "1", *arguments]
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            env=environment(PYTHONPATH=str(repository)),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+
+
+def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
+    assert process.stdout is not None
+    while line := process.stdout.readline():
+        yield line
+
+
+@pytest.mark.parametrize("more", [[], ["--processes", "2"]])
+def test_a_line_is_answered_when_it_comes(start: Start, more: list[str]) -> None:
+    process = start("-", "-f", "jsonl", *more)
+    assert process.stdin is not None
+    answers = lines_of(process)
+    for text in ("Ann sees Rome .", "Bob waits .", "Eve sees Oslo ."):
+        process.stdin.write(text + "\n")
+        process.stdin.flush()  # the next line is only written once this one is answered
+        assert json.loads(next(answers))["text"] == text
+    process.stdin.close()
+    assert process.wait(STEP_LIMIT) == 0
+
+
+def test_a_reader_that_has_gone_ends_it_quietly(start: Start) -> None:
+    process = start("-")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write("Ann sees Rome .\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "[Ann PER] sees [Rome LOC] .\n"
+    process.stdout.close()
+    process.stdin.write("Bob waits .\n")
+    process.stdin.flush()  # its input stays open: it ends because nobody reads
+    assert process.wait(STEP_LIMIT) in (0, 1)
+    assert process.stderr.read() == ""
+
+
+def test_ctrl_c_while_it_waits(start: Start) -> None:
+    process = start("-")
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write("Ann sees Rome .\n")
+    process.stdin.flush()
+    assert next(lines_of(process)) == "[Ann PER] sees [Rome LOC] .\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(STEP_LIMIT) == 130
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_killed_in_the_middle_and_resumed(start: Start, tmp_path: Path) -> None:
+    source, out, whole = tmp_path / "in", tmp_path / "out", tmp_path / "whole"
+    source.mkdir()
+    for number in range(300):
+        (source / f"{number:04d}.txt").write_text(f"Ann sees Rome {number} .\nBob waits .\n" * 20)
+    killed = start(source, "-f", "conll", "-o", f"{out}/")
+    deadline = time.monotonic() + STEP_LIMIT
+    while len(list(out.glob("*.conll"))) < 40 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    n_before = len(list(out.glob("*.conll")))
+    assert 40 <= n_before < 300
+    times = {path.name: path.stat().st_mtime_ns for path in out.glob("*.conll")}
+    resumed = start(source, "-f", "conll", "-o", f"{out}/", "--resume")
+    _, error = resumed.communicate(timeout=STEP_LIMIT)
+    assert (resumed.returncode, "of 300 files are done already" in error) == (0, True)
+    again = start(source, "-f", "conll", "-o", f"{whole}/")
+    again.communicate(timeout=STEP_LIMIT)
+    assert again.returncode == 0
+    names = sorted(path.name for path in whole.glob("*.conll"))
+    assert names == sorted(path.name for path in out.glob("*.conll"))
+    assert len(names) == 300
+    assert all((out / name).read_bytes() == (whole / name).read_bytes() for name in names)
+    same = sum((out / name).stat().st_mtime_ns == time for name, time in times.items())
+    assert same >= n_before - 1  # the last one may have been renamed, and not yet noted
+    assert not list(out.glob(".*.tmp"))
