@@ -52,7 +52,6 @@ STORIES = {
     "test_house.py",
     "test_old_files.py",
     "test_shipped_model.py",
-    "pages/test_tagged_page_in_browser.py",
     "text/test_fuzz.py",
 }
 
