@@ -47,11 +47,14 @@ STORIES = {
     "cli/test_token_tags.py",
     "elmo/test_goldens.py",
     "elmo/test_no_state.py",
+    "library/test_public_names.py",
     "tagger/training/test_options.py",
+    "test_examples.py",
     "pages/test_tagged_page_in_browser.py",
     "test_house.py",
     "test_old_files.py",
     "test_shipped_model.py",
+    "test_typing.py",
     "text/test_fuzz.py",
 }
 
