@@ -175,7 +175,7 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
 
 
 # How often one of torch's threads (those of GNU's OpenMP) looks for work before it sleeps: some tenths of a
-# millisecond. Its own 300,000 are several, during which it keeps other programs, or the thread it waits for, from a core.
+# millisecond. Its own 300,000 are several, during which it keeps others, and the thread it waits for, from a core.
 _LOOKS_FOR_WORK = "10000"
 
 
