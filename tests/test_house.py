@@ -50,11 +50,11 @@ STORIES = {
     "library/test_public_names.py",
     "tagger/training/test_options.py",
     "test_examples.py",
+    "pages/test_tagged_page_in_browser.py",
     "test_house.py",
     "test_old_files.py",
     "test_shipped_model.py",
     "test_typing.py",
-    "pages/test_tagged_page_in_browser.py",
     "text/test_fuzz.py",
 }
 
