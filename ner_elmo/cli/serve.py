@@ -28,8 +28,8 @@ def command(
     """Answer requests for the entities of texts, and show a page to paste texts into.
 
     POST /tag with {"text": "..."} gives the object of tag -f jsonl, with {"texts": [...]} as many. The page is at /,
-    all paths are at /docs. Annotation tools ask at /label-studio, /doccano and /inception. Listens on this machine alone
-    unless --host says otherwise.
+    all paths are at /docs. Annotation tools ask at /label-studio, /doccano and /inception. Listens on this machine
+    alone unless --host says otherwise.
     """
     settings = build(ServeSettings, [Source("", given)])
     try:
