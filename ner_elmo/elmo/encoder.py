@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -173,7 +174,7 @@ class Elmo:
         model.prepare_for_inference(precision)
         return cls(model, files, batch_tokens, precision)
 
-    def embed(self, sentences: Iterable[Sequence[str]], layers: Layers = "all") -> Iterator[np.ndarray]:
+    def embed(self, sentences: Iterable[Sequence[str]], layers: Layers = "all") -> Iterator[NDArray[np.float32]]:
         """Vectors of each sentence, in order, as they become ready.
 
         Args:
@@ -191,7 +192,9 @@ class Elmo:
         wanted = self._layer_numbers(layers)
         return self._embed(checked_iterable(sentences, "lists of tokens"), wanted, layers)
 
-    def _embed(self, sentences: Iterable[Sequence[str]], wanted: list[int], layers: Layers) -> Iterator[np.ndarray]:
+    def _embed(
+        self, sentences: Iterable[Sequence[str]], wanted: list[int], layers: Layers
+    ) -> Iterator[NDArray[np.float32]]:
         checked = UntilError(sentences, checked_sentence)
         for chunk in in_chunks(checked, self.read_ahead_tokens, BOUNDARIES):
             yield from self._embed_chunk(chunk, wanted, layers)

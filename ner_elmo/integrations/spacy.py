@@ -30,6 +30,7 @@ from ner_elmo.text.files import replace_directory, write_json
 from ner_elmo.text.tokenizer import is_by_character, sentences, tokenize
 
 FACTORY = "ner_elmo"
+ASSIGNS = ["doc.ents", "token.ent_iob", "token.ent_type"]
 SCORE = "ner_elmo_score"  # Span._.ner_elmo_score: the entity's probability in 0..1, or None
 _SETTINGS, _MODEL = "ner_elmo.json", "model"  # what to_disk writes
 _REFERENCE = "reference"
@@ -65,7 +66,7 @@ Source = Path | Files  # where the model came from: its folder, or the bytes of 
 
 @Language.factory(
     FACTORY,
-    assigns=["doc.ents", "token.ent_iob", "token.ent_type"],
+    assigns=ASSIGNS,
     default_config={
         "model": "en",
         "device": "cpu",

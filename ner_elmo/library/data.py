@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ner_elmo.errors import UsageError
 from ner_elmo.text.files import is_folder, is_stream, is_there
-from ner_elmo.text.formats.brat import files_of
+from ner_elmo.text.formats.brat import CONFIGURATIONS, files_of
 from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.conll_sidecar import sidecar_of
 from ner_elmo.text.formats.conversion import TARGETS, Job
@@ -68,7 +68,8 @@ def convert(
             refuse_existing(file, force)
     refuse_same(source, target)
     if to == "brat":
-        refuse_foreign(target, lambda name: _is_of_a_pair(target / name), "BRAT's")
+        ours = {file.name for file in target.iterdir() if _is_of_a_pair(file)} if is_folder(target) else set()
+        refuse_foreign(target, lambda name: name in ours or bool(ours and name in CONFIGURATIONS), "BRAT's")
     elif is_folder(target):
         raise UsageError(f"{target}: is a directory; expected the name of a file")
     return convert_labelled(Job(source, target, to, reading))

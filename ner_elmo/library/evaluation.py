@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,8 +15,8 @@ from ner_elmo.library.devices import chosen_device
 from ner_elmo.runs.events import Report, silent, warning
 from ner_elmo.text.formats.check import unbroken_in
 from ner_elmo.text.formats.conll import ConllFile, Reading
-from ner_elmo.text.formats.corpus import Corpus, load_corpus
-from ner_elmo.text.formats.labels import listed
+from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus
+from ner_elmo.text.formats.labels import listed, listed_if_labels
 from ner_elmo.text.formats.problems import summary
 from ner_elmo.text.formats.recognition import is_raw_text, recognize
 from ner_elmo.text.tag_scheme import TOKEN, Span
@@ -164,9 +165,10 @@ def compare(gold: Sequence[Corpus], tagger: Tagger, report: Report = silent) -> 
     """The entities of ``gold`` beside those that ``tagger`` finds in its tokens; labels that it does not know are
     named in a warning, and count as missed."""
     sentences = [sentence for corpus in gold for sentence in corpus.sentences]
-    unknown = sorted({span.label for sentence in sentences for span in sentence.spans} - set(tagger.labels))
+    counts = Counter(span.label for sentence in sentences for span in sentence.spans)
+    unknown = {label: number for label, number in counts.items() if label not in tagger.labels}
     if unknown:
-        names, known = listed(unknown), listed(tagger.labels)
+        names, known = listed_if_labels(unknown), listed(tagger.labels)
         warning(report, f"labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
     tokens, documents = [sentence.tokens for sentence in sentences], _numbers_of_documents(gold)
@@ -221,12 +223,19 @@ def _require_same_tokens(gold: Sequence[Corpus], predicted: Corpus) -> None:
     for index, ((name, number, one), other) in enumerate(zip(expected, predicted.sentences, strict=False)):
         if one.tokens != other.tokens:
             raise DataError(
-                f"{predicted.name}:{predicted.lines[index]}: found the sentence {' '.join(other.tokens)[:60]!r} of "
-                f"{len(other.tokens)} tokens, expected sentence {number} of {name}, {' '.join(one.tokens)[:60]!r} of "
-                f"{len(one.tokens)}"
+                f"{predicted.name}:{predicted.lines[index]}: found another sentence ({_difference(one, other)}), "
+                f"expected sentence {number} of {name}"
             )
     if len(expected) != len(predicted.sentences):
         raise DataError(
             f"{predicted.name}:{predicted.lines[-1]}: found {len(predicted.sentences)} sentences, expected as many as "
             f"in the gold standard: {len(expected)}"
         )
+
+
+def _difference(one: LabelledSentence, other: LabelledSentence) -> str:
+    """How the tokens of two sentences differ, without any of their words."""
+    if len(one.tokens) != len(other.tokens):
+        return f"of {len(other.tokens)} tokens instead of {len(one.tokens)}"
+    first = next(n for n, (a, b) in enumerate(zip(one.tokens, other.tokens, strict=True), start=1) if a != b)
+    return f"token {first} is another one"

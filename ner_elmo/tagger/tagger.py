@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import known_kind, shipped_languages, shipped_models, text_of
+from ner_elmo.bilm.files.directory import (
+    VOCABULARY,
+    info_of,
+    known_kind,
+    seen_words,
+    shipped_languages,
+    shipped_models,
+    text_of,
+)
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
@@ -25,7 +33,7 @@ from ner_elmo.text.files import is_folder, is_there, shown_name
 from ner_elmo.text.pacing import as_they_come
 from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
 from ner_elmo.text.repair import repaired_sentences
-from ner_elmo.text.suitability import complaint, complaint_of_words, look_of_units
+from ner_elmo.text.suitability import Known, complaint, complaint_of_words, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
 from ner_elmo.text.tokenizer import resolved
 
@@ -91,6 +99,7 @@ class Tagger:
         self.batch_tokens = batch_tokens or BATCH_TOKENS
         self.temperature = temperature
         self.trained_on = dict(trained_on or {"tokens": text})
+        self.bilm_folder: Path | None = None
         self.dehyphenate = False
         self.fold_long_s = False
 
@@ -127,7 +136,9 @@ class Tagger:
         trained_on = stored.info.get("text") or {}
         if "script" not in trained_on and stored.bilm is not None:  # of before it was recorded: as its biLM
             trained_on = {**text_of(stored.bilm), **trained_on}
-        return cls(stored.model, stored.words, kind, elmo, device, batch_tokens, stored.temperature, trained_on)
+        tagger = cls(stored.model, stored.words, kind, elmo, device, batch_tokens, stored.temperature, trained_on)
+        tagger.bilm_folder = stored.bilm
+        return tagger
 
     def complaints(self, units: Sequence[str]) -> list[str]:
         """What in some first units does not look like what the model was trained for, a line each."""
@@ -135,8 +146,14 @@ class Tagger:
         found = complaint(self.trained_on, look, shipped_languages(), n_letters)
         if found is None:
             forms = [[t.form for t in sentence] for unit in units for sentence in self._read(unit, False).sentences]
-            found = complaint_of_words(forms, set(self.words.words))
+            found = complaint_of_words(forms, self._seen())
         return [] if found is None else [found]
+
+    def _seen(self) -> Known:
+        """The words of the tagger and its biLM."""
+        folder = self.bilm_folder
+        of_bilm = Known() if folder is None else seen_words(folder / VOCABULARY, info_of(folder))
+        return of_bilm._replace(words=self.words.words)
 
     @property
     def labels(self) -> list[str]:

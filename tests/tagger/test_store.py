@@ -12,6 +12,7 @@ import torch
 
 from ner_elmo.cli.main import main
 from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.store import StoredBilm, load_tagger, read_info, write_tagger
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.training.run import train_tagger
@@ -163,3 +164,14 @@ def test_word_vectors_are_what_was_trained(trained: Path) -> None:
     table = stored.model.words.table()
     assert table.shape == (len(stored.words), 8)
     assert np.isfinite(table.numpy()).all()
+
+
+def test_a_tagger_that_is_read_draws_no_weights(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orthogonal matrices would be most of the time it takes."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("weights were drawn")
+
+    monkeypatch.setattr(TaggerModel, "reset_parameters", fail)
+    monkeypatch.setattr(torch.nn.init, "orthogonal_", fail)
+    assert load_tagger(trained).model.options.tags

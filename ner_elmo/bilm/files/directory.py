@@ -23,11 +23,12 @@ from ner_elmo.bilm.files.weights import read_weights, write_weights
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
-from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.errors import ModelError, NerElmoError, UsageError
 from ner_elmo.text.files import is_there, replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
+from ner_elmo.text.suitability import Known
 from ner_elmo.text.tokenizer import text_kind
-from ner_elmo.text.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
+from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, read_vocabulary, write_vocabulary
 
 FORMAT_VERSION = 1
 _PACKAGE = Path(__file__).resolve().parents[2]
@@ -117,12 +118,29 @@ def shipped_languages() -> dict[str, str | None]:
     return {name: text_of(folder / "bilm").get("language") for name, folder in shipped_models().items()}
 
 
+def info_of(folder: Path) -> dict[str, Any]:
+    """What ``bilm.json`` in ``folder`` holds; nothing where there is none to read."""
+    try:
+        return dict(json.loads((folder / INFO).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
 def text_of(folder: Path) -> dict[str, Any]:
     """What ``bilm.json`` in ``folder`` says of the model's text; nothing where there is none to read."""
+    text = info_of(folder).get("text")
+    return dict(text) if isinstance(text, Mapping) else {}
+
+
+def seen_words(vocabulary: Path | None, info: Mapping[str, Any]) -> Known:
+    """The words that a biLM has seen, by its ``vocab.txt`` and ``bilm.json``; none where there are none to read."""
+    perplexity = info.get("perplexity")
+    rate = perplexity.get("unk_rate") if isinstance(perplexity, Mapping) else None
     try:
-        return dict(json.loads((folder / INFO).read_text(encoding="utf-8")).get("text") or {})
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+        words = read_vocabulary(vocabulary).tokens[len(SPECIALS) :] if vocabulary is not None else []
+    except (OSError, NerElmoError):
+        words = []
+    return Known(vocabulary=words, unknown_rate=rate if isinstance(rate, float) else None)
 
 
 def known_kind(kind: str, info: Path) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import FastAPI
 
+from ner_elmo.service.answering import Service
 from ner_elmo.service.protocols import doccano, inception, label_studio
-
-if TYPE_CHECKING:
-    from ner_elmo.service.app import Service
 
 
 def add_protocols(api: FastAPI, service: Service) -> None:

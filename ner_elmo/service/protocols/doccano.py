@@ -6,16 +6,14 @@ doccano's mapping template passes it on as it is (docs/serve.md).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from ner_elmo.service.answering import AnswerError, Service, json_body
 from ner_elmo.text.documents import Document
-
-if TYPE_CHECKING:
-    from ner_elmo.service.app import Service
 
 
 class DoccanoRequest(BaseModel):
@@ -29,8 +27,6 @@ class DoccanoRequest(BaseModel):
 
 def add_paths(api: FastAPI, service: Service) -> None:
     """``POST /doccano``."""
-    from ner_elmo.service.app import AnswerError, json_body
-
     content = {"application/json": {"schema": DoccanoRequest.model_json_schema()}}
 
     @api.post(

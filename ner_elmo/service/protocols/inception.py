@@ -7,16 +7,14 @@ needs dkpro-cassis (the extra ``inception``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from ner_elmo.service.answering import AnswerError, Service, json_body
 from ner_elmo.text.documents import Document
-
-if TYPE_CHECKING:
-    from ner_elmo.service.app import Service
 
 _SENTENCE = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Sentence"
 _TOKEN = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Token"
@@ -52,8 +50,6 @@ class PredictRequest(BaseModel):
 
 def add_paths(api: FastAPI, service: Service) -> None:
     """``/inception/predict`` and ``/inception/train``."""
-    from ner_elmo.service.app import AnswerError, json_body
-
     content = {"application/json": {"schema": PredictRequest.model_json_schema()}}
 
     @api.post(

@@ -8,18 +8,16 @@ as it stores them itself. Browsers count in UTF-16, and so do its offsets.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ner_elmo import __version__
+from ner_elmo.service.answering import Service, json_body
 from ner_elmo.text.documents import Document, Failure
 from ner_elmo.text.formats.tagged.offsets import with_offsets
-
-if TYPE_CHECKING:
-    from ner_elmo.service.app import Service
 
 # Attributes are read by their look: a project's configuration is no file of ours, and a reader of XML would follow
 # whatever entities it defines.
@@ -78,7 +76,6 @@ def prediction(found: Document | Failure, names: Names, version: str) -> dict[st
 
 def add_paths(api: FastAPI, service: Service) -> None:
     """All paths below ``/label-studio``."""
-    from ner_elmo.service.app import json_body
 
     def version() -> str:
         return f"{service.model(None).name} ({__version__})"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ner_elmo.tagger.report.scores import most_frequent
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import Span
 
@@ -53,27 +54,35 @@ def align(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
 
 
 def confusion(gold: Spans, predicted: Spans) -> dict[str, Any]:
-    """Which labels are taken for which.
+    """Which labels are taken for which; of very many labels the most frequent, and all others as one.
 
     Returns:
         ``labels``; ``same_bounds`` and ``other_bounds``, rows of gold by columns of predicted label; ``missed`` and
         ``spurious`` by label. A gold label's row and its missed ones add up to its entities, and so does a predicted
-        label's column with its spurious ones.
+        label's column with its spurious ones. Where ``together`` is there, it says how many rarer labels the last row
+        and column stand for, which have no name in ``labels``.
     """
-    labels = sorted({span.label for part in (gold, predicted) for sentence in part for span in sentence})
+    support = Counter(span.label for sentence in gold for span in sentence)
+    for label in {span.label for sentence in predicted for span in sentence}:
+        support[label] += 0
+    labels = most_frequent(support)
+    n_rarer = len(support) - len(labels)
     index = {label: number for number, label in enumerate(labels)}
-    tables = {name: [[0] * len(labels) for _ in labels] for name in ("same_bounds", "other_bounds")}
-    missed, spurious = [0] * len(labels), [0] * len(labels)
+    size = len(labels) + (n_rarer > 0)
+    tables = {name: [[0] * size for _ in range(size)] for name in ("same_bounds", "other_bounds")}
+    missed, spurious = [0] * size, [0] * size
     for gold_spans, found_spans in zip(gold, predicted, strict=True):
         for wanted, found in align(gold_spans, found_spans):
-            if wanted is None and found is not None:
-                spurious[index[found.label]] += 1
-            elif wanted is not None and found is None:
-                missed[index[wanted.label]] += 1
-            elif wanted is not None and found is not None:
-                table = tables["same_bounds" if wanted[:2] == found[:2] else "other_bounds"]
-                table[index[wanted.label]][index[found.label]] += 1
-    return {"labels": labels, **tables, "missed": missed, "spurious": spurious}
+            row = index.get(wanted.label, size - 1) if wanted is not None else -1
+            column = index.get(found.label, size - 1) if found is not None else -1
+            if wanted is None:
+                spurious[column] += 1
+            elif found is None:
+                missed[row] += 1
+            else:
+                tables["same_bounds" if wanted[:2] == found[:2] else "other_bounds"][row][column] += 1
+    together = {"together": n_rarer} if n_rarer else {}
+    return {"labels": labels, **tables, "missed": missed, "spurious": spurious, **together}
 
 
 def counts_by_length(gold: Spans, predicted: Spans) -> dict[str, list[int]]:

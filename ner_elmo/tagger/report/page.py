@@ -165,11 +165,11 @@ def _score_row(label: str, scores: Mapping[str, Any], ends: Sequence[float] | No
 def _confusion(report: Mapping[str, Any], part: str) -> Iterator[Block]:
     confusion = report["analysis"][part]["confusion"]
     every, same, other = confusion["labels"], confusion["same_bounds"], confusion["other_bounds"]
-    labels = most_frequent_in([report], part) if len(every) > MOST_ROWS else every
+    labels = most_frequent_in([report], part) if len(every) > MOST_ROWS else every  # older reports have all
     numbers = [every.index(label) for label in labels]
     yield Heading("Labels taken for one another")
-    if len(labels) < len(every):
-        yield Paragraph(_only_most_frequent(len(every)))
+    if (n_labels := len(every) + confusion.get("together", 0)) > len(labels):
+        yield Paragraph(f"Of {n_labels:,} labels the {len(labels)} most frequent are shown.")
     rows, shades = [], []
     for i, label in zip(numbers, labels, strict=True):
         values = [same[i][j] + other[i][j] for j in numbers] + [confusion["missed"][i]]

@@ -6,12 +6,14 @@ nothing about other seeds of the training, which ``--seeds`` shows.
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ner_elmo.tagger.report.scores import SentenceCounts
+from ner_elmo.tagger.report.scores import Counts, SentenceCounts, most_frequent
 
 N_RESAMPLES = 1000
 N_PAIRED_RESAMPLES = 10_000
@@ -58,14 +60,30 @@ def resampled_totals(table: np.ndarray, n_resamples: int, seed: int = SEED) -> n
     return np.array(totals).reshape(n_resamples, *table.shape[1:])
 
 
+_RARER = ""  # stands for labels of which no interval is shown; no label
+
+
+def _with_rarer_as_one(sentence: SentenceCounts, labels: set[str]) -> SentenceCounts:
+    kept = {label: counts for label, counts in sentence.items() if label in labels}
+    rarer = [counts for label, counts in sentence.items() if label not in labels]
+    return {**kept, _RARER: functools.reduce(Counts.plus, rarer, Counts())}
+
+
 def f1_intervals(
     sentences: Sequence[SentenceCounts], n_resamples: int = N_RESAMPLES, seed: int = SEED
 ) -> dict[str, Any]:
-    """95 % percentile intervals of F1: ``f1`` over all labels and ``labels`` for each; empty without sentences."""
+    """95 % percentile intervals of F1: ``f1`` over all labels, and ``labels`` for each (of very many, the most
+    frequent); empty without sentences."""
     if not sentences:
         return {}
-    labels = sorted({label for sentence in sentences for label in sentence})
-    totals = resampled_totals(count_table(sentences, labels), n_resamples, seed)
+    support: Counter[str] = Counter()
+    for sentence in sentences:
+        support.update({label: counts.gold for label, counts in sentence.items()})
+    labels = most_frequent(support)
+    if len(labels) < len(support):
+        sentences = [_with_rarer_as_one(sentence, set(labels)) for sentence in sentences]
+    table = count_table(sentences, [*labels, _RARER] if len(labels) < len(support) else labels)
+    totals = resampled_totals(table, n_resamples, seed)
     by_label = {label: _interval(f1_of(totals[:, index])) for index, label in enumerate(labels)}
     return {"f1": _interval(f1_of(totals.sum(axis=1))), "labels": by_label, "resamples": n_resamples}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,11 +19,12 @@ from ner_elmo.tagger.tagging.watch import Watch
 from ner_elmo.tagger.tagging.workers import tag_in_processes
 from ner_elmo.text.documents import Document, Failure, Origin
 from ner_elmo.text.files import is_there, output_stream, sha256_of_file, shown_name
-from ner_elmo.text.formats.brat import ANNOTATIONS
+from ner_elmo.text.formats.brat import ANNOTATIONS, configure
 from ner_elmo.text.formats.output import Output, unit_of
 from ner_elmo.text.formats.problems import strictly
+from ner_elmo.text.formats.tagged.summary import Summary
 from ner_elmo.text.formats.targets import ENDING_OF, OF_TEXTS, TARGETS
-from ner_elmo.text.formats.writers import ENDINGS, FORMATS, HAVE_FAILURES, HAVE_KEYS, refuse_clash
+from ner_elmo.text.formats.writers import ENDINGS, FORMATS, HAVE_FAILURES, HAVE_KEYS, refuse_clash, run_writer
 from ner_elmo.text.pacing import ReadAhead
 from ner_elmo.text.records import FILE, JSONL, Item, kind_of, read_records
 
@@ -35,10 +37,12 @@ Result = Document | Failure
 
 @dataclass
 class Outcome:
-    """What came of a run: how many units could not be tagged, and how many files could not be read."""
+    """What came of a run: how many units could not be tagged, how many files could not be read, and what was found in
+    all texts together, if the settings want a summary of it."""
 
     failed_units: int = 0
     failed_files: int = 0
+    summary: list[str] = field(default_factory=list)
 
 
 class _Unreadable(Failure):
@@ -76,9 +80,11 @@ class Job:
         live = any(input.is_live for input in inputs)
         output = _Flush(sys.stdout)  # which formats of other tools write to
         results = self._results(watch.looked_at(items), live, output.flush)
-        self._write(watch.counted(results), target, output)
+        summary = Summary()
+        with self._outputs(summary) as write:
+            write(watch.counted(results), target, output)
         watch.end()
-        return Outcome(watch.n_failed)
+        return Outcome(watch.n_failed, summary=self._lines_of(summary))
 
     def to_each(self, inputs: Sequence[InputFile], folder: Path, resume: bool = False, force: bool = False) -> Outcome:
         """Tag each input into an output of its own below ``folder``; one that cannot be read does not end the others.
@@ -90,6 +96,11 @@ class Job:
         Raises:
             UsageError: an output exists; no two inputs may have one output.
         """
+        if resume and self.settings.pseudonyms:
+            raise UsageError(
+                "--resume with --pseudonyms: the stand-ins of the earlier run are not known; expected --force, to "
+                "tag all again"
+            )
         manifest = Manifest(folder, self.settings.digest(self.model_digest))
         inputs = self._to_do(inputs, folder, manifest, resume, force)
         refuse_clashes(inputs, self.settings)
@@ -97,18 +108,22 @@ class Job:
         items = chain.from_iterable(self._items_or_unreadable(input) for input in inputs)
         results = watch.counted(self._results(watch.looked_at(items), False, lambda: None))
         groups = _Groups(results)
-        for input in inputs:
-            target = self.target_of(input)
-            manifest.begin(target)
-            try:
-                digest = sha256_of_file(input.path)
-                self._write(groups.of(input.name), folder / target, _Flush())
-                manifest.finish(target, digest)
-            except _FileError as error:
-                watch.file_failed(str(error))
-            groups.leave_rest_of(input.name)
+        summary = Summary()
+        with self._outputs(summary) as write:
+            for input in inputs:
+                target = self.target_of(input)
+                manifest.begin(target)
+                try:
+                    digest = sha256_of_file(input.path)
+                    write(groups.of(input.name), folder / target, _Flush())
+                    manifest.finish(target, digest)
+                except _FileError as error:
+                    watch.file_failed(str(error))
+                groups.leave_rest_of(input.name)
+        if self.settings.format == "brat" and inputs:
+            configure(folder, self.tagger.labels)
         watch.end()
-        return Outcome(watch.n_failed, watch.n_failed_files)
+        return Outcome(watch.n_failed, watch.n_failed_files, self._lines_of(summary))
 
     def target_of(self, input: InputFile) -> str:
         """Where in the output folder what was found in ``input`` goes."""
@@ -164,19 +179,36 @@ class Job:
                 return
             yield from self.tagger.tag_chunk(chunk, tokenized=settings.tokenized, scores=settings.scores)
 
-    def _write(self, results: Iterable[Result], target: str | Path | None, output: _Flush) -> None:
-        format = self.settings.format
-        results = (self._kept(result) for result in results)
-        if format in FORMATS:
-            kept = results if format in HAVE_FAILURES else (r for r in results if isinstance(r, Document))
-            with output_stream(target) as stream:
-                output.stream = stream
-                FORMATS[format](kept, stream, self.settings)  # type: ignore[arg-type]
-            return
+    @contextmanager
+    def _outputs(self, summary: Summary) -> Iterator[Callable[[Iterable[Result], str | Path | None, _Flush], None]]:
+        """What writes the outputs of the run, of results in the order of inputs."""
+        with ExitStack() as stack:
+            is_ours = self.settings.format in FORMATS
+            writer = stack.enter_context(run_writer(self.settings)) if is_ours else None
+
+            def write(results: Iterable[Result], target: str | Path | None, output: _Flush) -> None:
+                results = (self._kept(result) for result in results)
+                if self.settings.summary:
+                    results = summary.passing(results)
+                if writer is None:
+                    self._write_for_tools(results, target)
+                    return
+                if self.settings.format not in HAVE_FAILURES:
+                    results = (result for result in results if isinstance(result, Document))
+                with output_stream(target) as stream:
+                    output.stream = stream
+                    writer(results, stream)  # type: ignore[arg-type]
+
+            yield write
+
+    def _write_for_tools(self, results: Iterable[Result], target: str | Path | None) -> None:
         tool = Output("-" if target is None else target, strictly("<tagged>"), model=self.name)
-        TARGETS[format](self._units(results), tool)
+        TARGETS[self.settings.format](self._units(results), tool)
         for line in tool.notices:
             note(self.report, line)
+
+    def _lines_of(self, summary: Summary) -> list[str]:
+        return summary.lines() if self.settings.summary else []
 
     def _kept(self, result: Result) -> Result:
         if isinstance(result, _Unreadable):

@@ -16,7 +16,7 @@ from ner_elmo.text.records import DATA, LINE, TextReading
 
 _MACHINE = "Machine"
 # What makes no other output.
-_WITHOUT_EFFECT = ("pattern", "processes", "batch_tokens")
+_WITHOUT_EFFECT = ("pattern", "processes", "batch_tokens", "summary", "key_file")
 
 
 def format_names() -> list[str]:
@@ -74,8 +74,7 @@ class TagSettings(Writing, TextReading):
 
     def _problems(self) -> Iterable[tuple[str, str]]:
         """What does not fit together."""
-        if self.offsets != "char" and self.format != "jsonl":
-            yield "offsets", f"found {self.offsets} with the format {self.format}; only jsonl has offsets"
+        yield from self.writing_problems()
         if not self.scores and self.min_score:
             yield "min_score", "needs probabilities and --no-scores computes none; drop one of them"
         if self.dehyphenate and self.unit == LINE:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, shipped_languages
+from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, seen_words, shipped_languages
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, UsageError
@@ -37,12 +37,12 @@ from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
 from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus, look_of_file
 from ner_elmo.text.formats.labels import counted as counted_labels
-from ner_elmo.text.formats.labels import listed
+from ner_elmo.text.formats.labels import listed_if_labels
 from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
 from ner_elmo.text.look import BLANKS_LEAST, kind_of_tokens, share_of_blanks
-from ner_elmo.text.suitability import complaint, look_of_units
+from ner_elmo.text.suitability import complaint, complaint_of_words, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, tag_set
 from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
@@ -200,9 +200,10 @@ def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> 
 
 def _warn_about_unknown_labels(parts: dict[str, list[LabelledSentence]], labels: list[str], report: Report) -> None:
     for part, sentences in parts.items():
-        unknown = sorted({span.label for sentence in sentences for span in sentence.spans} - set(labels))
+        counts = Counter(span.label for sentence in sentences for span in sentence.spans)
+        unknown = {label: number for label, number in counts.items() if label not in labels}
         if unknown:
-            message = f"{part} has labels that train lacks ({listed(unknown)}); they count as missed"
+            message = f"{part} has labels that train lacks ({listed_if_labels(unknown)}); they count as missed"
             warning(report, message)
 
 
@@ -312,8 +313,12 @@ def _warn_about_text(bilm: BilmFiles | None, sentences: Sequence[Sequence[str]],
     """Say it where the training sentences do not look like the biLM's text."""
     if bilm is None:
         return
-    look, n_letters = look_of_units([" ".join(sentence) for sentence in sentences[:2000]])
-    if line := complaint(bilm.info.get("text") or {}, look, shipped_languages(), n_letters):
+    looked_at = sentences[:2000]
+    look, n_letters = look_of_units([" ".join(sentence) for sentence in looked_at])
+    line = complaint(bilm.info.get("text") or {}, look, shipped_languages(), n_letters)
+    if line is None:
+        line = complaint_of_words(looked_at, seen_words(bilm.vocabulary, bilm.info))
+    if line:
         warning(report, line.replace("this model", "the biLM"))
 
 

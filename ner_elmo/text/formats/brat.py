@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.pages.label_colours import COLOURS, LabelColours
 from ner_elmo.text.files import (
     RETURNS_INSIDE,
     read_lines,
     replace_directory,
     replace_file,
     require_file,
+    write_text,
 )
 from ner_elmo.text.formats.brat_notes import note_of, read_note, shown_label
 from ner_elmo.text.formats.conll import Reading
@@ -50,7 +52,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 _MOST_PLACES = 30
 _MOST_NAMES = 5
 _OUTCOMES = {"drop": "left out", "join": "joined", "split": "split"}
-_CONFIGURATION = "annotation.conf"
+_CONFIGURATION, _COLOURS = CONFIGURATIONS = "annotation.conf", "visual.conf"
 
 
 class _Text(NamedTuple):
@@ -413,7 +415,7 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
             for number, unit in enumerate(units, start=1):
                 _write_pair([unit], folder / f"{number:06d}{TEXT}", "", notices)
                 labels.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
-            (folder / _CONFIGURATION).write_text(_configuration(labels), encoding="utf-8")
+            configure(folder, labels)
         return
     first_two = list(islice(units := iter(units), 2))
     if len(first_two) == 1 and "\n" in first_two[0].value["text"]:
@@ -422,10 +424,19 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
         _write_pair(_each_on_a_line(chain(first_two, units), path), path, "\n", notices)
 
 
-def _configuration(labels: Iterable[str]) -> str:
-    """What BRAT has to know to show entities of these labels, and to let people mark more."""
-    names = sorted(labels)
-    return "\n".join(["[entities]", *names, "[relations]", "[events]", "[attributes]", ""])
+def configure(folder: Path, labels: Iterable[str]) -> None:
+    """Write what BRAT has to know to show entities of these labels and to let people mark more, and their colours;
+    files that are there already stay as they are."""
+    names = sorted(map(shown_label, labels))
+    colours = LabelColours()
+    drawn = [f"{name}\tbgColor:{COLOURS[colours.number(name)].light}, borderColor:darken" for name in names]
+    files = {
+        _CONFIGURATION: ["[entities]", *names, "[relations]", "[events]", "[attributes]"],
+        _COLOURS: ["[labels]", "[drawing]", "SPAN_DEFAULT\tfgColor:black, bgColor:#dfe2e7, borderColor:darken", *drawn],
+    }
+    for name, lines in files.items():
+        if not (folder / name).exists():
+            write_text(folder / name, "\n".join([*lines, ""]))
 
 
 def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:

@@ -153,6 +153,8 @@ def check_file(path: str | Path, reading: Reading, cross: CrossCheck) -> FileRep
         long = [(report.longest[1], report.longest[0])]
     for problem in (*unbroken(long, report.sentences), *_doubtful_labels(report.entities, reading, report.scheme)):
         report.add(problem)
+    if looks_like_words(report.entities):  # not one of them is named: they may be people's names
+        report.warnings = [problem for problem in report.warnings if problem.kind != NEW_LABEL]
     report.errors.sort(key=lambda problem: problem.line)
     report.warnings.sort(key=lambda problem: problem.line)
     return report

@@ -26,6 +26,7 @@ _TAG_PARTS = re.compile(r"(\A|[-_ ])(ner?|tags?|labels?|entity|entities|iob|bio)
 _NUMBER = re.compile(r"[0-9]+(?:[-_.:][0-9]+)*\Z")
 
 _TAGS = "holds tags"
+_ALIKE = "is the same in all of a sentence"
 
 _SENTENCES = 200  # that are looked at for numbers in the place of words
 _SHARE = 0.8  # of them: nearly every
@@ -68,8 +69,10 @@ def no_words(sentences: Iterable[list[list[str]]], n_columns: int, tags: int) ->
     if kinds[0] == _TAGS:
         words = next((place for place, kind in enumerate(kinds) if not kind), None)
     longest = max(looked_at, key=len)
-    cells = ", ".join(shortened(row[0], 20)[1:-1] for row in longest[:3])
-    found = f"found {cells}{', ...' if len(longest) > 3 else ''} in column 0, which {kinds[0]}, expected words"
+    cells = ", ".join(shortened(row[0], 20)[1:-1] for row in longest[:3]) + (", ..." if len(longest) > 3 else "")
+    if kinds[0] == _ALIKE:  # the same word, which may be a name
+        cells = "one cell"
+    found = f"found {cells} in column 0, which {kinds[0]}, expected words"
     named = f"name their column with --token-column {words}" if words else "there is no other column beside the tags"
     if kinds[0] == _TAGS and words:
         named = f"give --column 0 --token-column {words}"
@@ -101,7 +104,7 @@ def _kind(column: list[list[str]]) -> str:
     if all(map(looks_like_tag, cells)) and any(cell != "O" for cell in cells):
         return _TAGS
     n_alike = sum(map(_is_one, several))
-    return "is the same in all of a sentence" if n_alike >= max(_FEWEST_ALIKE, _SHARE * len(several)) else ""
+    return _ALIKE if n_alike >= max(_FEWEST_ALIKE, _SHARE * len(several)) else ""
 
 
 def _is_one(cells: list[str]) -> bool:

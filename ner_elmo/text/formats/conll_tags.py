@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.formats.conll import ConllFile, TaggedSentence
-from ner_elmo.text.formats.labels import label_fault, looks_like_words, shortened
+from ner_elmo.text.formats.labels import as_tag, label_fault, looks_like_words
 from ner_elmo.text.formats.problems import Problem
 
 AUTO_SCHEME = "auto"
@@ -88,7 +88,7 @@ def _fault(tag: str, scheme: str) -> str | None:
         return fault
     if scheme in ("none", tag_scheme.TOKEN) or tag_scheme.has_prefix(tag):
         return None
-    return f"found tag {shortened(tag, 60)}, expected O or a tag such as B-PER"
+    return f"found {as_tag(tag)}, expected O or a tag such as B-PER"
 
 
 def _ill_formed_tags(sentence: TaggedSentence, scheme: str) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import read_lines
 from ner_elmo.text.formats.jsonl import Unit
-from ner_elmo.text.formats.labels import shortened
+from ner_elmo.text.formats.labels import as_tag
 from ner_elmo.text.formats.output import CONLL_LAYOUT, KEYS, TOKENS, Output, Sentence, other_keys, words
 from ner_elmo.text.formats.standoff import Found, Input
 
@@ -134,7 +134,7 @@ def _entities(source: Input, sentence: _Sentence, tokens: Sequence[Sequence[int]
     tags = [_unescaped(word.misc.get(tagged, tag_scheme.OUTSIDE)) for word in found]
     for word, tag in zip(found, tags, strict=True):
         if tag != tag_scheme.OUTSIDE and not tag_scheme.has_prefix(tag):
-            source.tell(word.line, "tag", f"found {tagged}={shortened(tag)}, expected O or a tag such as B-PER")
+            source.tell(word.line, "tag", f"found {as_tag(tag)} as {tagged}=, expected O or a tag such as B-PER")
             return None
     return [(tokens[s.start][0], tokens[s.end - 1][1], s.label) for s in tag_scheme.read_tags(tags, "iob2")]
 

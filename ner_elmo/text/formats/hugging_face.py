@@ -16,6 +16,7 @@ from ner_elmo.text import tag_scheme
 from ner_elmo.text.files import read_lines
 from ner_elmo.text.formats import jsonl
 from ner_elmo.text.formats.jsonl import Unit
+from ner_elmo.text.formats.labels import as_tag
 from ner_elmo.text.formats.output import Output, other_keys, words
 from ner_elmo.text.formats.recognition import TAG_KEYS
 from ner_elmo.text.formats.standoff import Found, Input
@@ -72,7 +73,7 @@ def unit_of_row(source: Input, line: int, row: dict[str, Any], names: Sequence[s
         return
     wrong = next((tag for tag in tags if not tag_scheme.has_prefix(tag) and tag != tag_scheme.OUTSIDE), None)
     if wrong is not None and source.reading.scheme.lower() not in ("none", "io"):
-        source.tell(line, "tag", f"found tag {wrong!r}, expected O or a tag such as B-PER (--scheme none: labels)")
+        source.tell(line, "tag", f"found {as_tag(wrong)}, expected O or a tag such as B-PER (--scheme none: labels)")
         return
     scheme = "none" if wrong is not None else "iob2"
     keys = {key: item for key, item in row.items() if key not in (tokens_key, tags_key)}

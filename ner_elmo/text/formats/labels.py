@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+
+from ner_elmo.text.tag_scheme import is_nearly_prefixed
 
 LONGEST = 60  # characters; labels are names, and what is longer is a sentence
 MOST_LABELS = 2_000  # no tagger learns more
@@ -12,6 +15,7 @@ MANY_LABELS = 300  # more is rarely meant
 _FEW = 30  # labels that may be of one use each in a small file
 _SHOWN = 10
 _WIDTH = 240  # characters
+_LIKE_LABEL = re.compile(r"[A-Z0-9_.:$/#-]{1,12}\Z|[a-z]\Z")
 _JOINERS = "\u200c\u200d"  # letters of Persian and Indic scripts are written with them
 
 
@@ -29,12 +33,20 @@ def label_fault(label: str) -> str | None:
         found = f"found label {shortened(label)} with blanks {where}" if label else "found an empty label"
         return f"{found}, expected a word such as PER"
     if len(label) > LONGEST and not _is_address(label):
-        return f"found a label of {len(label):,} characters ({shortened(label)}), expected at most {LONGEST}"
+        return f"found a label of {len(label):,} characters, expected at most {LONGEST}"
     return None
 
 
 def _is_address(label: str) -> bool:
     return "://" in label and " " not in label and len(label) <= 4 * LONGEST
+
+
+def as_tag(cell: str) -> str:
+    """What to say of a cell that should hold a tag and does not: the cell if it is like one (``PER``, ``B_PER``), but
+    not a word of a text, which may be somebody's name."""
+    if is_nearly_prefixed(cell) or _LIKE_LABEL.match(cell):
+        return f"tag {shortened(cell, 60)}"
+    return f"no tag (a cell of {len(cell):,} characters)"
 
 
 def shortened(text: str, most: int = 40) -> str:
@@ -57,9 +69,18 @@ def counted(counts: Mapping[str, int], most: int = _SHOWN) -> str:
     """``LOC 4, PER 12`` in the order of the alphabet; of many the most frequent and ``... and 4,990 more``."""
     by_frequency = sorted(counts, key=lambda label: (-counts[label], label))
     if looks_like_words(counts):
-        some = ", ".join(shortened(label, 20) for label in by_frequency[:3])
-        return f"found {len(counts):,} that look like words, not labels ({some} ... and {len(counts) - 3:,} more)"
+        return like_words(len(counts))  # not one of them: they may be people's names
     return _first_of(by_frequency if len(counts) > most else sorted(counts), most, lambda label: f" {counts[label]:,}")
+
+
+def like_words(number: int) -> str:
+    """What to say of labels that are words."""
+    return f"found {number:,} that look like words, not labels"
+
+
+def listed_if_labels(counts: Mapping[str, int]) -> str:
+    """:func:`listed` in the order of the alphabet, but not where words were taken for labels."""
+    return like_words(len(counts)) if looks_like_words(counts) else listed(sorted(counts))
 
 
 def _first_of(labels: Sequence[str], most: int, after: Callable[[str], str]) -> str:

@@ -14,6 +14,7 @@ from ner_elmo.text.formats import jsonl
 from ner_elmo.text.formats.jsonl import Unit
 from ner_elmo.text.formats.problems import Problem, TellProblem
 from ner_elmo.text.tag_scheme import Span
+from ner_elmo.text.terminal import safe_stream
 
 SCORES, KEYS, ENTITY_KEYS, TOKENS = "scores", "further keys", "further keys of entities", "which tokens there are"
 GAPS, BOUNDS, LAYOUT = "the text between tokens", "the bounds of units", "the layout of CoNLL lines"
@@ -71,7 +72,7 @@ class Output:
     def stream(self) -> Iterator[IO[str]]:
         """The text file to write, which appears once it is complete."""
         with output_stream(self.target) as stream:
-            yield stream
+            yield safe_stream(stream)
 
     def tell_losses(self, format: str) -> None:
         """Leave a line that says what the format has no place for, if anything was lost."""

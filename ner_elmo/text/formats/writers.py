@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import IO
 
@@ -21,12 +22,14 @@ from ner_elmo.text.formats.tagged.marked_text import write_text
 from ner_elmo.text.formats.tagged.offsets import OFFSETS as OFFSETS
 from ner_elmo.text.formats.tagged.offsets import with_offsets as with_offsets
 from ner_elmo.text.formats.tagged.page import write_html
-from ner_elmo.text.formats.tagged.redaction import write_redacted
+from ner_elmo.text.formats.tagged.redaction import redacted_run, write_redacted
 from ner_elmo.text.formats.tagged.table import table_writer
 from ner_elmo.text.formats.tagged.writing import OUTPUT as OUTPUT
+from ner_elmo.text.formats.tagged.writing import RunWriter
 from ner_elmo.text.formats.tagged.writing import Writer as Writer
 from ner_elmo.text.formats.tagged.writing import Writing as Writing
 from ner_elmo.text.tag_scheme import Span
+from ner_elmo.text.terminal import safe_stream
 
 _WHITE_SPACE = re.compile(r"\s+")
 
@@ -122,6 +125,24 @@ FORMATS: dict[str, Writer] = {
     "html": write_html,
     "redacted": write_redacted,
 }
+
+
+@contextmanager
+def run_writer(writing: Writing) -> Iterator[RunWriter]:
+    """What writes the outputs of a run, one after the other, in the format that was chosen of :data:`FORMATS`.
+
+    Raises:
+        UsageError, CannotWriteError: a file beside the outputs is there already, or cannot be written.
+    """
+    if writing.format == "redacted":
+        with redacted_run(writing) as write:
+            yield lambda documents, stream: write(documents, safe_stream(stream))
+    elif writing.format == "text":  # which is safe by itself, and has colours
+        yield lambda documents, stream: write_text(documents, stream, writing)
+    else:
+        yield lambda documents, stream: FORMATS[writing.format](documents, safe_stream(stream), writing)
+
+
 HAVE_FAILURES = ("jsonl",)  # formats that have a place for a text that could not be tagged
 HAVE_KEYS = ("jsonl",)  # formats that pass through what stood beside a text
 # What the names of files end in, where each input has one of its own.

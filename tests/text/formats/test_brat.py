@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ner_elmo.text.formats.brat import configure
 from tests.support.command_line import ner_elmo
 
 
@@ -35,6 +36,31 @@ def test_a_folder_says_its_labels(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "a").write_text("Ann B-PER\nUlm B-LOC\n\nBob B-PER\n")
     assert ner_elmo(capsys, "convert", tmp_path / "a", tmp_path / "b", "--to", "brat")[0] == 0
     assert (tmp_path / "b" / "annotation.conf").read_text().startswith("[entities]\nLOC\nPER\n[relations]\n")
+
+
+def test_a_folder_written_before_may_be_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_text("Ann B-PER\nUlm B-LOC\n\nBob B-PER\n")
+    target = tmp_path / "b"
+    for force in ([], ["--force"]):
+        assert ner_elmo(capsys, "convert", tmp_path / "a", target, "--to", "brat", *force)[0] == 0
+    (target / "notes.md").write_text("mine")
+    status, _, error = ner_elmo(capsys, "convert", tmp_path / "a", target, "--to", "brat", "--force")
+    assert (status, "holds files that are not BRAT's: notes.md" in error) == (2, True)
+
+
+def test_a_folder_of_configurations_alone_is_anothers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_text("Ann B-PER\n")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "annotation.conf").write_text("mine")
+    status, _, error = ner_elmo(capsys, "convert", tmp_path / "a", tmp_path / "b", "--to", "brat", "--force")
+    assert (status, "annotation.conf" in error) == (2, True)
+
+
+def test_configurations_that_are_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "annotation.conf").write_text("mine")
+    configure(tmp_path, ["PER", "Invoice Number"])
+    assert (tmp_path / "annotation.conf").read_text() == "mine"
+    assert "Invoice_Number\tbgColor:#" in (tmp_path / "visual.conf").read_text()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -9,15 +9,17 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from ner_elmo.errors import UsageError
 from ner_elmo.pages.visible import without_halves
 from ner_elmo.text.documents import Document, Entity
-from ner_elmo.text.files import replace_file
+from ner_elmo.text.files import is_there, replace_file, shown_name
 from ner_elmo.text.formats.tagged.table import guarded
-from ner_elmo.text.formats.tagged.writing import Writing
+from ner_elmo.text.formats.tagged.writing import RunWriter, Writing
 
 KEY_COLUMNS = ("stand-in", "label", "text", "times")
 _ONLY_OWNER = 0o600
@@ -26,12 +28,33 @@ _ONLY_OWNER = 0o600
 def write_redacted(documents: Iterable[Document], stream: IO[str], writing: Writing) -> None:
     """Each text with ``[PER]`` in the place of an entity, or ``[PER 1]`` with pseudonyms; all else stays as it is.
 
-    A key file appears once all texts are written, for its owner alone.
+    Raises:
+        UsageError, CannotWriteError: as :func:`redacted_run`.
+    """
+    with redacted_run(writing) as write:
+        write(documents, stream)
+
+
+@contextmanager
+def redacted_run(writing: Writing) -> Iterator[RunWriter]:
+    """What writes the outputs of a run, in which an entity has one stand-in, whichever output it stands in.
+
+    A key file appears once all is written, for its owner alone.
 
     Raises:
-        CannotWriteError: there is no place for the key file.
+        UsageError: the key file exists; it may be all that leads back from some stand-ins, so it is never replaced.
+        CannotWriteError: there is no place for it.
     """
+    key = Path(writing.key_file) if writing.key_file else None
+    if key is not None and is_there(key):
+        raise UsageError(f"{shown_name(key)}: exists already, and a key is never replaced; choose another --key-file")
     names = StandIns() if writing.pseudonyms else None
+    yield lambda documents, stream: _write(documents, stream, names)
+    if names is not None and key is not None:
+        write_key(names, key)
+
+
+def _write(documents: Iterable[Document], stream: IO[str], names: StandIns | None) -> None:
     for document in documents:
         text, done = document.text, 0
         for entity in document.entities:
@@ -40,8 +63,6 @@ def write_redacted(documents: Iterable[Document], stream: IO[str], writing: Writ
                 stream.write(f"[{entity.label}]" if names is None else names.of(entity))
             done = max(done, entity.end)  # of two that overlap, all that either covers is replaced
         stream.write(f"{without_halves(text[done:])}\n")
-    if names is not None and writing.key_file:
-        write_key(names, Path(writing.key_file))
 
 
 class _Known(NamedTuple):

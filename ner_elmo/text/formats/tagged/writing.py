@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -71,16 +71,25 @@ class Writing:
         panel=OUTPUT,
     )  # fmt: skip
 
+    summary: bool = setting(
+        False, help="print counts by label, and the most frequent entities, at the end", panel=OUTPUT
+    )
+
     def __post_init__(self) -> None:
         check(self)
+        for name, problem in self.writing_problems():
+            raise SettingError(name, problem)
+
+    def writing_problems(self) -> Iterator[tuple[str, str]]:
+        """Settings of what is written that do not fit together, each with what is wrong."""
         for name, formats in _MEANT_FOR.items():
-            known = settings_of(Writing)[name]
-            if getattr(self, name) != known.default and self.format not in formats:
+            if getattr(self, name) != settings_of(Writing)[name].default and self.format not in formats:
                 *most, last = formats
                 meant = f"{', '.join(most)} or {last}" if most else last
-                raise SettingError(name, f"means nothing for -f {self.format}; expected -f {meant} with it")
+                yield name, f"means nothing for -f {self.format}; expected -f {meant} with it"
         if self.key_file and not self.pseudonyms:
-            raise SettingError("key_file", "says which entity each stand-in is; expected --pseudonyms with it")
+            yield "key_file", "says which entity each stand-in is; expected --pseudonyms with it"
 
 
 Writer = Callable[[Iterable[Document], IO[str], Writing], None]
+RunWriter = Callable[[Iterable[Document], IO[str]], None]  # for one output of several of a run

@@ -1,0 +1,111 @@
+"""One run over many files: what they share (stand-ins, counts, BRAT's labels) whatever output they are written to."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ner_elmo.errors import UsageError
+from ner_elmo.tagger.tagger import Tagger
+from ner_elmo.tagger.tagging.inputs import find_inputs
+from ner_elmo.tagger.tagging.run import Job, Outcome
+from ner_elmo.tagger.tagging.settings import TagSettings
+from ner_elmo.text.formats.brat import read_brat
+from tests.support.html_reader import read_page
+
+TEXTS = {"a.txt": "Ann sees Rome .\nBob waits .\n", "b.txt": "Eve sees Rome .\nAnn waits .\n"}
+
+
+@pytest.fixture(scope="module")
+def tagger(trained: Path) -> Tagger:
+    return Tagger.load(trained)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in TEXTS.items():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text(text)
+    return tmp_path
+
+
+def run(tagger: Tagger, folder: Path, resume: bool = False, **settings: object) -> Outcome:
+    chosen = TagSettings(**settings)  # type: ignore[arg-type]
+    inputs = find_inputs([str(folder / "in")], None, "auto", folder / "out")
+    return Job(tagger, chosen).to_each(inputs, folder / "out", resume=resume)
+
+
+def found(tagger: Tagger) -> Sequence[tuple[str, str]]:
+    """What the tagger finds in all texts: label, words."""
+    lines = [line for text in TEXTS.values() for line in text.splitlines()]
+    return [(entity.label, entity.text) for document in tagger.tag(lines) for entity in document.entities]
+
+
+def test_an_entity_has_one_stand_in_in_all_files(tagger: Tagger, folder: Path) -> None:
+    assert ("PER", "Ann") in found(tagger)  # or this test says nothing
+    run(tagger, folder, format="redacted", pseudonyms=True, key_file=str(folder / "key.csv"))
+    first, second = ((folder / "out" / f"{name}.redacted.txt").read_text() for name in TEXTS)
+    assert first.split()[0:2] == ["[PER", "1]"]
+    assert second.splitlines()[1] == "[PER 1] waits ."
+    assert second.split()[0:2] != ["[PER", "1]"]
+    with open(folder / "key.csv", newline="") as stream:
+        rows = {row["stand-in"]: row for row in csv.DictReader(stream)}
+    assert (rows["[PER 1]"]["text"], rows["[PER 1]"]["times"]) == ("Ann", "2")
+    assert sum(int(row["times"]) for row in rows.values()) == len(found(tagger))
+
+
+def test_a_key_is_never_replaced(tagger: Tagger, folder: Path) -> None:
+    (folder / "key.csv").write_text("the only one")
+    with pytest.raises(UsageError, match=r"key\.csv: exists already, and a key is never replaced"):
+        run(tagger, folder, format="redacted", pseudonyms=True, key_file=str(folder / "key.csv"))
+    assert (folder / "key.csv").read_text() == "the only one"
+    assert not list((folder / "out").rglob("*.txt"))
+
+
+def test_stand_ins_do_not_go_on_after_a_kill(tagger: Tagger, folder: Path) -> None:
+    with pytest.raises(UsageError, match="--resume with --pseudonyms"):
+        run(tagger, folder, resume=True, format="redacted", pseudonyms=True)
+
+
+@pytest.mark.parametrize("format", ["csv", "html", "redacted", "brat", "jsonl"])
+def test_a_summary_is_of_all_files(tagger: Tagger, folder: Path, format: str) -> None:
+    assert run(tagger, folder, format=format).summary == []
+    shutil.rmtree(folder / "out")
+    entities = found(tagger)
+    lines = run(tagger, folder, format=format, summary=True).summary
+    assert lines[0].startswith("4 texts, ")
+    assert lines[0].endswith(f"{len(entities)} entities")
+    assert f"{entities.count(('PER', 'Ann')):>5}  Ann  (PER)" in lines
+
+
+def test_the_summary_counts_what_is_written(tagger: Tagger, folder: Path) -> None:
+    assert run(tagger, folder, format="csv", summary=True, min_score=1.0).summary[0].startswith("4 texts, 4 of them")
+
+
+@pytest.mark.parametrize("unit", ["line", "file"])
+def test_brat_knows_the_labels(tagger: Tagger, folder: Path, unit: str) -> None:
+    run(tagger, folder, format="brat", unit=unit)
+    names = (folder / "out" / "annotation.conf").read_text().split("[relations]")[0].split()[1:]
+    assert names == tagger.labels
+    drawn = (folder / "out" / "visual.conf").read_text()
+    assert all(f"\n{label}\tbgColor:#" in drawn for label in tagger.labels)
+    units = list(read_brat(folder / "out", []))
+    assert sum(len(unit.value["entities"]) for unit in units) == len(found(tagger))
+
+
+def test_pages_and_tables_of_files(tagger: Tagger, folder: Path) -> None:
+    run(tagger, folder, format="html")
+    run(tagger, folder, format="csv")
+    reader = read_page((folder / "out" / "a.txt.html").read_text(encoding="utf-8"))
+    assert "Ann sees Rome ." in reader.text
+    with open(folder / "out" / "b.txt.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        assert row["file"] == str(folder / "in" / "b.txt")
+        line = TEXTS["b.txt"].splitlines()[int(row["line"]) - 1]
+        assert line[int(row["start"]) : int(row["end"])] == row["text"]
+        assert row["sentence"] == line
