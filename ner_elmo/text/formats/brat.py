@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import chain, islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -396,14 +396,14 @@ def _told_of_joined(place: str, keys: Sequence[dict[str, Any]]) -> str:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> None:
-    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line (or one of several lines), or
-    a folder of a pair a unit.
+def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str], is_whole: bool = False) -> None:
+    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line, or a folder of a pair a unit.
 
     Beside a pair stands its file of keys if BRAT has no place for something. Read back, they are the same units.
 
     Args:
         notices: is handed a line for what BRAT would read otherwise.
+        is_whole: the pair is one of a folder of pairs, and its text the only unit, of any number of lines.
 
     Raises:
         UsageError: a unit of several lines cannot be written to one pair.
@@ -417,11 +417,10 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
                 labels.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
             configure(folder, labels)
         return
-    first_two = list(islice(units := iter(units), 2))
-    if len(first_two) == 1 and "\n" in first_two[0].value["text"]:
-        _write_pair(first_two, path, "", notices)  # the whole file is the one unit
+    if is_whole:
+        _write_pair(units, path, "", notices)
     else:
-        _write_pair(_each_on_a_line(chain(first_two, units), path), path, "\n", notices)
+        _write_pair(_each_on_a_line(units, path), path, "\n", notices)
 
 
 def configure(folder: Path, labels: Iterable[str]) -> None:

@@ -186,9 +186,12 @@ def _unit_sentences(source: Input, units: Iterator[Unit], text: str) -> Iterator
             source.report(jsonl.failed_unit(line))
             continue
         document = jsonl.document_of(unit.value)
-        for tokens, spans in jsonl.tokenized(document, text, line, source.report, source.reading.inside_tokens):
-            empty = False
-            yield Located(line, LabelledSentence(tuple(token.form for token in tokens), tuple(spans), number))
+        found = jsonl.tokenized(document, text, line, source.report, source.reading.inside_tokens)
+        sentences = [(tuple(token.form for token in tokens), tuple(spans)) for tokens, spans in found]
+        empty = empty and not sentences
+        document_number = number if len(sentences) > 1 else None  # a sentence by itself has nothing beside it
+        for forms, spans in sentences:
+            yield Located(line, LabelledSentence(forms, spans, document_number))
     for notice in source.notices:
         source.tell(1, LEFT_OUT, notice.removeprefix(f"{source.name}: "), is_error=False)
     if empty and not (isinstance(source.report, _Noting) and source.report.any_error):

@@ -80,5 +80,5 @@ def test_what_has_failed_already_stays(trained: Path) -> None:
 
 def test_an_error_of_ours_is_raised(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tagger = Tagger.load(trained)
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         list(tag_in_processes(tagger, Chunks([[3]]), 1, lambda: None))

@@ -103,7 +103,8 @@ def test_any_conll_comes_back(
     for formats in (["jsonl"], ["pair"], ["folder", "jsonl", "pair"]):
         assert through(source, tmp_path, formats, "iob2") == expected
     there = quickly(source, tmp_path / "a.jsonl", "jsonl")
-    assert load_corpus(there).sentences == load_corpus(source).sentences
+    # All but the numbers of documents: a unit there is a sentence.
+    assert [s[:2] for s in load_corpus(there).sentences] == [s[:2] for s in load_corpus(source).sentences]
     for scheme in ("iob1", "bioes", "bmes"):
         other = quickly(source, tmp_path / scheme, scheme)
         assert quickly(other, tmp_path / "c", "iob2", scheme).read_bytes() == expected
