@@ -52,6 +52,7 @@ STORIES = {
     "tagger/training/test_options.py",
     "test_examples.py",
     "pages/test_tagged_page_in_browser.py",
+    "service/test_page_in_browser.py",
     "test_house.py",
     "test_old_files.py",
     "test_shipped_model.py",

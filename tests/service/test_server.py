@@ -5,70 +5,21 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.command_line import ner_elmo
-from tests.support.processes import STEP_LIMIT, environment
+from tests.support.processes import STEP_LIMIT
+from tests.support.served import running
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its signals are others")
 TEXT = "Ann sees Rome ."
-
-
-class Running:
-    """A server's process and its address."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        self.process, self.address = process, address
-
-    @property
-    def place(self) -> tuple[str, int]:
-        host, port = self.address.removeprefix("http://").rstrip("/").split(":")
-        return host, int(port)
-
-    def tag(self, value: Any) -> Any:
-        request = urllib.request.Request(
-            f"{self.address}tag", json.dumps(value).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=STEP_LIMIT) as answer:
-            return json.load(answer)
-
-
-@contextmanager
-def running(trained: Path, repository: Path, *arguments: str) -> Iterator[Running]:
-    command = [
-        sys.executable,
-        "-m",
-        "ner_elmo",
-        "serve",
-        "-m",
-        str(trained),
-        "--port",
-        "0",
-        "--threads",
-        "1",
-        *arguments,
-    ]
-    with subprocess.Popen(
-        command, env=environment(PYTHONPATH=str(repository)), text=True, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stderr is not None
-        try:
-            line = process.stderr.readline()
-            assert "serving" in line, line
-            yield Running(process, line.split(" at ")[1].strip())
-        finally:
-            process.kill()
 
 
 def test_its_end(trained: Path, repository: Path) -> None:
