@@ -40,6 +40,7 @@ def seconds_of(arguments: list[str]) -> tuple[float, float]:
         text=True,
         capture_output=True,
         check=True,
+        cwd=REPOSITORY,
         env=os.environ | {"PYTHONPATH": paths},
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ner_elmo.library.training import PretrainedBilm, TrainedTagger, pretrain, train_tagger
     from ner_elmo.tagger.tagger import Tagger
     from ner_elmo.tagger.training.config import TaggerConfig
-    from ner_elmo.text.documents import Document, Entity, Token
+    from ner_elmo.text.documents import Document, Entity, Failure, Token
     from ner_elmo.text.formats.conll import Reading
     from ner_elmo.text.formats.corpus import Corpus, LabelledSentence
     from ner_elmo.text.tag_scheme import Span
@@ -43,7 +43,7 @@ _HOMES = {
     "ner_elmo.library.training": ("PretrainedBilm", "TrainedTagger", "pretrain", "train_tagger"),
     "ner_elmo.tagger.tagger": ("Tagger",),
     "ner_elmo.tagger.training.config": ("TaggerConfig",),
-    "ner_elmo.text.documents": ("Document", "Entity", "Token"),
+    "ner_elmo.text.documents": ("Document", "Entity", "Failure", "Token"),
     "ner_elmo.text.formats.conll": ("Reading",),
     "ner_elmo.text.formats.corpus": ("Corpus", "LabelledSentence"),
     "ner_elmo.text.tag_scheme": ("Span",),
@@ -57,6 +57,7 @@ __all__ = [
     "Document",
     "Elmo",
     "Entity",
+    "Failure",
     "LabelScores",
     "LabelledSentence",
     "ModelError",

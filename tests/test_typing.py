@@ -25,6 +25,7 @@ from ner_elmo import (
     Document,
     Elmo,
     Entity,
+    Failure,
     LabelledSentence,
     Perplexity,
     PretrainConfig,
@@ -56,6 +57,8 @@ def main(folder: Path) -> None:
     assert_type(tagger.tag("Ann"), Document)
     assert_type(tagger.tag(["Ann", ["Bob", "."]]), Iterator[Document])
     assert_type(tagger.tag_tokens([["Ann"]]), Iterator[list[tuple[Span, float | None]]])
+    assert_type(tagger.pipe(["Ann"]), Iterator[Document])
+    assert_type(tagger.tag_each(["Ann"]), Iterator[Document | Failure])
     assert_type(tagger.labels, list[str])
     for document in tagger.tag(line for line in open(folder)):
         print(names(document), document.sentences[0][0].form)

@@ -174,11 +174,18 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
     return chosen_device(device)
 
 
+# How often one of torch's threads (those of GNU's OpenMP) looks for work before it sleeps: some tenths of a
+# millisecond. Its own 300,000 are several, during which it keeps others, and the thread it waits for, from a core.
+_LOOKS_FOR_WORK = "10000"
+
+
 def _load_torch() -> None:
     """Import torch without Python's collector of garbage: it would go through all that is new again and again, and once
     more at the end, though nearly all of it stays. That is a fifth of the time (``benchmarks/start.py``)."""
     if "torch" in sys.modules:
         return
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _LOOKS_FOR_WORK)
     gc.disable()
     try:
         importlib.import_module("torch")

@@ -118,6 +118,9 @@ class Display(AbstractContextManager["Display"]):
         elif kind == "scores":
             if self._tables:
                 print(f"{event['part']} (seed {event['seed']}):\n{event['message']}", flush=True)
+        elif kind == "summary":
+            self._end()
+            print(event["message"], file=sys.stderr if event["is_beside_results"] else sys.stdout, flush=True)
         else:
             self.line(_MESSAGES[kind](event) if kind in _MESSAGES else str(dict(event)))
 

@@ -3,6 +3,7 @@
 Both stages: ``note`` and ``warning`` (``message``); ``progress`` (``what``, and tokens ``done`` of ``total``);
 ``resume`` (``step``); ``finished``. Pretraining: ``counted``, ``start``, ``step``, ``skipped``, ``perplexity``,
 ``processes``, ``stopped``. The tagger: ``epoch`` (``seed`` and figures), ``scores`` (a table as ``message``).
+Tagging: ``summary`` (tables as ``message``; ``is_beside_results``: whether standard output has what was found).
 """
 
 from __future__ import annotations

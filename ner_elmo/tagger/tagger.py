@@ -20,7 +20,7 @@ from ner_elmo.bilm.files.directory import (
     text_of,
 )
 from ner_elmo.errors import NerElmoError, UsageError
-from ner_elmo.nn.thread_count import begin_as_usual
+from ner_elmo.nn.thread_count import begin_as_usual, threads_for_now
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
 from ner_elmo.tagger.network.context import document_contexts, in_whole_documents
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
@@ -125,14 +125,17 @@ class Tagger:
         """
         kind = None if text is None else resolved(text)
         folder = find_model(path_or_name)
-        stored: StoredTagger = load_tagger(folder)
-        if kind is None:
-            kind = known_kind(stored.text, folder / INFO)
-        elmo = None
-        if stored.bilm is not None:
-            from ner_elmo.elmo.encoder import Elmo
+        with threads_for_now(
+            1
+        ):  # copies, mostly: a second thread brings little, and waiting for it much on a busy machine
+            stored: StoredTagger = load_tagger(folder)
+            if kind is None:
+                kind = known_kind(stored.text, folder / INFO)
+            elmo = None
+            if stored.bilm is not None:
+                from ner_elmo.elmo.encoder import Elmo
 
-            elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
+                elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
         trained_on = stored.info.get("text") or {}
         if "script" not in trained_on and stored.bilm is not None:  # of before it was recorded: as its biLM
             trained_on = {**text_of(stored.bilm), **trained_on}

@@ -28,6 +28,9 @@ from ner_elmo.text.vocabulary import SPECIALS
 BLOCK_CHARACTERS = 2_000_000  # of text, handed to a process at a time
 LITTLE_TEXT = 8_000_000  # bytes of files (compressed or not) below which more processes cost more than they save
 DIGESTS_MOST = 1_000_000  # distinct sentences up to which repeated ones are counted exactly
+# Distinct forms that are counted at once, some 300 MB of them. Beyond it the rarest are forgotten, which a vocabulary
+# of the most frequent ones would not take; 32 million tokens of English have 0.6 million.
+FORMS_MOST = 2_000_000
 _BLOCKS_AHEAD = 3  # blocks in flight for each process
 
 
@@ -104,6 +107,7 @@ class TextCount:
         heldout: the sentences that were held out, in the order of the text, at most as many as were asked for.
         n_elsewhere: sentences left out of training because they stand in the held-out file.
         repeated: sentences that stand in the text before, on either side.
+        n_forgotten: tokens of rare forms that ``counts`` no longer has, since there were too many forms.
     """
 
     counts: Counter[str]
@@ -111,10 +115,22 @@ class TextCount:
     heldout: list[list[str]] = field(default_factory=list)
     n_elsewhere: int = 0
     repeated: RepeatedSentences = field(default_factory=RepeatedSentences)
+    n_forgotten: int = 0
+    _rare: int = field(default=0, repr=False)  # forms counted so often, at most, were forgotten
 
     @property
     def n_tokens(self) -> int:
-        return sum(self.counts.values()) - self.counts["</S>"]
+        return sum(self.counts.values()) - self.counts["</S>"] + self.n_forgotten
+
+    def forget_rare_forms(self, most: int) -> None:
+        """Leave out the rarest forms, one count after the other, until at most half of ``most`` are left.
+
+        What was forgotten may come again and is then counted anew: a count is too low by as much as was forgotten.
+        """
+        while len(self.counts) > most // 2:
+            self._rare += 1
+            rare = [form for form, n in self.counts.items() if n <= self._rare]
+            self.n_forgotten += sum(self.counts.pop(form) for form in rare)
 
 
 def count_text(
@@ -144,6 +160,8 @@ def count_text(
     total = TextCount(Counter(), [0] * len(files))
     for found in _counted(blocks, kind, split, processes):
         total.counts.update(found.counts)
+        if len(total.counts) > FORMS_MOST:
+            total.forget_rare_forms(FORMS_MOST)
         total.sentences[found.file] += found.n_training
         total.n_elsewhere += found.n_elsewhere
         total.heldout += found.heldout[: max(0, heldout_most - len(total.heldout))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -146,6 +147,8 @@ def misread_pieces(line: str) -> Iterator[str]:
 # A tag as labelled columns have it at the end of a line.
 _TAG = re.compile(r"(?:O|[BIESMLU]-\S+)\Z")
 _COLUMNS_LEAST = 0.9  # of lines
+_CSV_LEAST = 0.95  # of lines
+_CSV_MOST = 2_000  # characters of a line
 _ONE_WORD_LEAST = 0.9  # of lines
 _LINES_LEAST = 20
 _SINGLE_LINE_TOKENS = 500
@@ -163,15 +166,16 @@ def layout_problem(sample: Sample, text: str) -> str | None:
         )
     if len(lines) < _LINES_LEAST:
         return None
-    if sum(line.lstrip()[:1] in "{[" and line.rstrip()[-1:] in "}]," for line in lines) > _COLUMNS_LEAST * len(lines):
-        return f"{sample.name}: nearly every line is JSON, such as {lines[0][:40]!r}; expected text, a sentence a line"
     plain = [line for line in lines if not line.startswith("#")]
-    tagged = sum(_TAG.search(line) is not None and 2 <= len(line.split()) <= 12 for line in plain)
-    tabs = Counter(line.count("\t") for line in plain)
-    most_tabs, n_lines = tabs.most_common(1)[0] if plain else (0, 0)
-    short = sum(_n_words(line.split("\t")[0]) <= 1 for line in plain)
-    is_table = most_tabs and n_lines >= _COLUMNS_LEAST * len(plain) and short >= _COLUMNS_LEAST * len(plain)
-    if plain and (is_table or tagged > _COLUMNS_LEAST * len(plain)):
+    form = form_of_lines(lines)
+    if form == "JSON":
+        return f"{sample.name}: nearly every line is JSON, such as {lines[0][:40]!r}; expected text, a sentence a line"
+    if form == "CSV":
+        return (
+            f"{sample.name}: nearly every line has the same number of fields, as in a table (CSV); expected text, a "
+            "sentence a line"
+        )
+    if form == "columns":
         return (
             f"{sample.name}: nearly every line is a token with its columns, such as {plain[0][:40]!r}: labelled data? "
             "expected one sentence a line"
@@ -183,6 +187,34 @@ def layout_problem(sample: Sample, text: str) -> str | None:
             "a line? expected one sentence a line"
         )
     return None
+
+
+def form_of_lines(lines: Sequence[str]) -> str | None:
+    """``JSON``, ``CSV`` or ``columns`` (a token with its tag or other columns a line) if nearly all lines are so."""
+    lines = [line for line in lines if line.strip()]
+    if len(lines) < _LINES_LEAST:
+        return None
+    if sum(line.lstrip()[:1] in "{[" and line.rstrip()[-1:] in "}]," for line in lines) > _COLUMNS_LEAST * len(lines):
+        return "JSON"
+    plain = [line for line in lines if not line.startswith("#")]
+    if not plain:
+        return None
+    tagged = sum(_TAG.search(line) is not None and 2 <= len(line.split()) <= 12 for line in plain)
+    most_tabs, n_lines = Counter(line.count("\t") for line in plain).most_common(1)[0]
+    short = sum(_n_words(line.split("\t")[0]) <= 1 for line in plain)
+    is_table = most_tabs and n_lines >= _COLUMNS_LEAST * len(plain) and short >= _COLUMNS_LEAST * len(plain)
+    if is_table or tagged > _COLUMNS_LEAST * len(plain):
+        return "columns"
+    return "CSV" if any(_is_csv(plain, delimiter) for delimiter in ",;\t") else None
+
+
+def _is_csv(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether nearly all lines have as many fields, of which the first or the last is one word, such as a label."""
+    rows = [next(csv.reader([line[:_CSV_MOST].replace("\0", " ")], delimiter=delimiter), []) for line in lines]
+    width, n_rows = Counter(map(len, rows)).most_common(1)[0]
+    if width < 2 or n_rows < _CSV_LEAST * len(rows):
+        return False
+    return any(sum(_n_words(row[place]) <= 1 for row in rows if row) >= _CSV_LEAST * len(rows) for place in (0, -1))
 
 
 def _n_words(line: str) -> int:

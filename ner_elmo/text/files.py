@@ -532,6 +532,8 @@ def _decode_lines(
                 f"found byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line, expected {encoding} text; "
                 "name the file's encoding with --encoding"
             )
+            if number == 1 and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+                message += " (utf-16?)"
             if on_undecodable is None:
                 raise DataError(f"{name}:{number}: {message}") from None
             on_undecodable(number, message)

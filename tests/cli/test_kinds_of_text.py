@@ -89,6 +89,7 @@ def words(n: int) -> list[str]:
         ("conllu", "\n".join(f"{i}\t{word}\t_\tN" for i, word in enumerate(words(200))), "tokenized", "its columns"),
         ("single", " ".join(words(600)), "tokenized", "single line"),
         ("json", "\n".join(json.dumps({"text": word}) for word in words(60)), "raw", "JSON"),
+        ("csv", "\n".join(f'{i},"{word}, {word} the",B' for i, word in enumerate(words(60))), "raw", "(CSV)"),
         ("russian", "Он не знал, что это было в городе.\n" * 40, "de", "100% of its letters are Cyrillic"),
         ("french", "Le maire est dans la ville avec les autres et il ne part pas.\n" * 40, "de", "--text fr"),
     ],
@@ -125,6 +126,27 @@ def test_tag_reads_text_as_it_is_told_and_says_what_does_not_fit(
     assert run("tag", file, "-m", "en") == 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "does not look like" in line]
     assert line.endswith("the model zh would fit")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Ann\tO", "a token with its columns"),
+        ('{"text": "Ann went to Paris."}', "nearly every line is JSON"),
+        ('7,"Ann went to Paris, they say.",yes', "a row of a table (CSV)"),
+        ("Ann went\0to Paris.", "30 NUL characters"),
+        ("Ann went to Paris, and Bob stayed.", ""),
+    ],
+)
+def test_tag_says_what_is_no_running_text(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text(f"{line}\n" * 30)
+    assert run("tag", file, "-m", "en") == 0
+    error = capsys.readouterr().err
+    assert said in error
+    assert ("nearly every line" in error or "NUL" in error) == bool(said)
 
 
 def test_wrapped_and_parted_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

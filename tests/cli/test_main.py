@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -12,8 +13,11 @@ import pytest
 from ner_elmo.cli import main
 
 
-def run(repository: Path, code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
+def run(repository: Path, code: str, **environment: str) -> str:
+    usual = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, env=usual | environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -50,3 +54,14 @@ def test_a_command_loads_no_other(repository: Path) -> None:
 def test_the_collector_is_back_once_torch_is_there(repository: Path) -> None:
     code = "import gc; from ner_elmo.cli.flags import set_up_torch; set_up_torch('cpu')\n"
     assert run(repository, code + "print(gc.isenabled(), gc.get_freeze_count() > 10_000)") == "True True\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_that_wait_give_way_unless_they_were_told_how(
+    repository: Path, environment: dict[str, str], expected: str
+) -> None:
+    code = "import os; from ner_elmo.cli.flags import set_up_torch; set_up_torch('cpu')\n"
+    assert run(repository, code + "print(os.environ.get('GOMP_SPINCOUNT'))", **environment) == f"{expected}\n"

@@ -102,3 +102,25 @@ def test_repeated_sentences_are_counted_exactly_and_then_estimated() -> None:
     assert not bounded.is_exact
     assert bounded.number() == pytest.approx(40_000, rel=0.2)
     assert len(bounded._digests) <= 1_000
+
+
+def test_memory_is_bounded_however_many_forms_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "FORMS_MOST", 1_000)
+    monkeypatch.setattr(counting, "BLOCK_CHARACTERS", 2_000)
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"the old n{i} the k{i % 40}\n" for i in range(20_000)))
+    most = 0
+
+    class Watched(Counter[str]):
+        def update(self, *counts: object) -> None:  # type: ignore[override]
+            nonlocal most
+            super().update(*counts)
+            most = max(most, len(self))
+
+    monkeypatch.setattr(counting, "Counter", Watched)
+    count = count_text([path], "whitespace")
+    assert most < 1_000 + 200  # the forms of one block
+    assert count.n_tokens == 100_000
+    assert count.n_forgotten > 10_000
+    assert (count.counts["the"], count.counts["old"], count.counts["k7"]) == (40_000, 20_000, 500)
+    assert count.counts["</S>"] == 20_000

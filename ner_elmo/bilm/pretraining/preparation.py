@@ -112,6 +112,11 @@ def prepare(
         most_characters=sample,
     )
     report({"event": "counted", **count_facts(count)})
+    if count.n_forgotten:
+        note(
+            report,
+            f"too many distinct tokens to count all: {count.n_forgotten:,} of the rarest are left out of the count",
+        )
     source = replace(source, sizes=tuple(count.sentences))
     heldout = heldout or count.heldout
     if not count.counts["</S>"]:

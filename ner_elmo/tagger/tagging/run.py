@@ -37,12 +37,10 @@ Result = Document | Failure
 
 @dataclass
 class Outcome:
-    """What came of a run: how many units could not be tagged, how many files could not be read, and what was found in
-    all texts together, if the settings want a summary of it."""
+    """What came of a run: how many units could not be tagged, and how many files could not be read."""
 
     failed_units: int = 0
     failed_files: int = 0
-    summary: list[str] = field(default_factory=list)
 
 
 class _Unreadable(Failure):
@@ -84,7 +82,8 @@ class Job:
         with self._outputs(summary) as write:
             write(watch.counted(results), target, output)
         watch.end()
-        return Outcome(watch.n_failed, summary=self._lines_of(summary))
+        self._tell(summary, is_beside_results=str(target or "-") == "-")
+        return Outcome(watch.n_failed)
 
     def to_each(self, inputs: Sequence[InputFile], folder: Path, resume: bool = False, force: bool = False) -> Outcome:
         """Tag each input into an output of its own below ``folder``; one that cannot be read does not end the others.
@@ -123,7 +122,8 @@ class Job:
         if self.settings.format == "brat" and inputs:
             configure(folder, self.tagger.labels)
         watch.end()
-        return Outcome(watch.n_failed, watch.n_failed_files, self._lines_of(summary))
+        self._tell(summary, is_beside_results=False)
+        return Outcome(watch.n_failed, watch.n_failed_files)
 
     def target_of(self, input: InputFile) -> str:
         """Where in the output folder what was found in ``input`` goes."""
@@ -209,8 +209,10 @@ class Job:
         for line in tool.notices:
             note(self.report, line)
 
-    def _lines_of(self, summary: Summary) -> list[str]:
-        return summary.lines() if self.settings.summary else []
+    def _tell(self, summary: Summary, is_beside_results: bool) -> None:
+        if self.settings.summary:
+            message = "\n".join(summary.lines())
+            self.report({"event": "summary", "message": message, "is_beside_results": is_beside_results})
 
     def _kept(self, result: Result) -> Result:
         if isinstance(result, _Unreadable):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ner_elmo.errors import UsageError
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.tagging.inputs import find_inputs
-from ner_elmo.tagger.tagging.run import Job, Outcome
+from ner_elmo.tagger.tagging.run import Job
 from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.text.formats.brat import read_brat
+from tests.support.command_line import ner_elmo
 from tests.support.html_reader import read_page
 
 TEXTS = {"a.txt": "Ann sees Rome .\nBob waits .\n", "b.txt": "Eve sees Rome .\nAnn waits .\n"}
@@ -33,10 +35,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(tagger: Tagger, folder: Path, resume: bool = False, **settings: object) -> Outcome:
+def run(tagger: Tagger, folder: Path, resume: bool = False, **settings: object) -> list[str]:
+    """Tag into a folder; the lines of the summary."""
     chosen = TagSettings(**settings)  # type: ignore[arg-type]
     inputs = find_inputs([str(folder / "in")], None, "auto", folder / "out")
-    return Job(tagger, chosen).to_each(inputs, folder / "out", resume=resume)
+    events: list[Mapping[str, Any]] = []
+    Job(tagger, chosen, report=events.append).to_each(inputs, folder / "out", resume=resume)
+    return [line for event in events if event["event"] == "summary" for line in event["message"].splitlines()]
 
 
 def found(tagger: Tagger) -> Sequence[tuple[str, str]]:
@@ -73,17 +78,27 @@ def test_stand_ins_do_not_go_on_after_a_kill(tagger: Tagger, folder: Path) -> No
 
 @pytest.mark.parametrize("format", ["csv", "html", "redacted", "brat", "jsonl"])
 def test_a_summary_is_of_all_files(tagger: Tagger, folder: Path, format: str) -> None:
-    assert run(tagger, folder, format=format).summary == []
+    assert run(tagger, folder, format=format) == []
     shutil.rmtree(folder / "out")
     entities = found(tagger)
-    lines = run(tagger, folder, format=format, summary=True).summary
+    lines = run(tagger, folder, format=format, summary=True)
     assert lines[0].startswith("4 texts, ")
     assert lines[0].endswith(f"{len(entities)} entities")
     assert f"{entities.count(('PER', 'Ann')):>5}  Ann  (PER)" in lines
 
 
 def test_the_summary_counts_what_is_written(tagger: Tagger, folder: Path) -> None:
-    assert run(tagger, folder, format="csv", summary=True, min_score=1.0).summary[0].startswith("4 texts, 4 of them")
+    assert run(tagger, folder, format="csv", summary=True, min_score=1.0)[0].startswith("4 texts, 4 of them")
+
+
+def test_a_summary_stands_where_results_do_not(trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tag = ["tag", folder / "in", "-m", trained, "-f", "csv", "--summary"]
+    _, out, error = ner_elmo(capsys, *tag)
+    assert (out[:10], "times  label" in error) == ("file,line,", True)
+    assert "times" not in out
+    for target in (folder / "one.csv", f"{folder}/out/"):
+        _, out, error = ner_elmo(capsys, *tag, "-o", target)
+        assert (out.startswith("4 texts, "), "times" in error) == (True, False)
 
 
 @pytest.mark.parametrize("unit", ["line", "file"])

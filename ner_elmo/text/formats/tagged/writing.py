@@ -72,7 +72,7 @@ class Writing:
     )  # fmt: skip
 
     summary: bool = setting(
-        False, help="print counts by label, and the most frequent entities, at the end", panel=OUTPUT
+        False, help="at the end, print counts by label and the most frequent entities", panel=OUTPUT
     )
 
     def __post_init__(self) -> None:
