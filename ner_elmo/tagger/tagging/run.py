@@ -108,7 +108,7 @@ class Job:
         results = watch.counted(self._results(watch.looked_at(items), False, lambda: None))
         groups = _Groups(results)
         summary = Summary()
-        with self._outputs(summary, is_whole=self.settings.unit == FILE) as write:
+        with self._outputs(summary) as write:
             for input in inputs:
                 target = self.target_of(input)
                 manifest.begin(target)
@@ -180,10 +180,8 @@ class Job:
             yield from self.tagger.tag_chunk(chunk, tokenized=settings.tokenized, scores=settings.scores)
 
     @contextmanager
-    def _outputs(
-        self, summary: Summary, is_whole: bool = False
-    ) -> Iterator[Callable[[Iterable[Result], str | Path | None, _Flush], None]]:
-        """What writes the outputs of the run, of results in the order of inputs; ``is_whole``: each has one unit."""
+    def _outputs(self, summary: Summary) -> Iterator[Callable[[Iterable[Result], str | Path | None, _Flush], None]]:
+        """What writes the outputs of the run, of results in the order of inputs."""
         with ExitStack() as stack:
             is_ours = self.settings.format in FORMATS
             writer = stack.enter_context(run_writer(self.settings)) if is_ours else None
@@ -193,7 +191,7 @@ class Job:
                 if self.settings.summary:
                     results = summary.passing(results)
                 if writer is None:
-                    self._write_for_tools(results, target, is_whole)
+                    self._write_for_tools(results, target)
                     return
                 if self.settings.format not in HAVE_FAILURES:
                     results = (result for result in results if isinstance(result, Document))
@@ -203,8 +201,8 @@ class Job:
 
             yield write
 
-    def _write_for_tools(self, results: Iterable[Result], target: str | Path | None, is_whole: bool) -> None:
-        tool = Output("-" if target is None else target, strictly("<tagged>"), model=self.name, is_whole=is_whole)
+    def _write_for_tools(self, results: Iterable[Result], target: str | Path | None) -> None:
+        tool = Output("-" if target is None else target, strictly("<tagged>"), model=self.name)
         TARGETS[self.settings.format](self._units(results), tool)
         for line in tool.notices:
             note(self.report, line)

@@ -4,7 +4,8 @@
 ``#1<TAB>AnnotatorNotes T1<TAB>score=0.97`` says what more is known of it (``brat_notes``). A pair of files holds one
 unit a line; a folder of pairs holds one unit a pair. What BRAT has no place for (tokens, other keys of a unit, entities
 that it could not show) goes into ``X.units.jsonl``, which BRAT does not look at: an object for each unit,
-``{"length": code points, "keys": {…}}``.
+``{"length": code points, "keys": {…}}``, and ``"whole": true`` in it where a pair of files holds one unit of several
+lines.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +74,12 @@ def files_of(path: Path) -> tuple[Path, ...]:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-def read_brat(path: str | Path, notices: list[str], reading: Reading = Reading()) -> Iterator[Unit]:  # noqa: B008
+def read_brat(
+    path: str | Path,
+    notices: list[str],
+    reading: Reading = Reading(),  # noqa: B008
+    on_error: Callable[[DataError], None] | None = None,
+) -> Iterator[Unit]:
     """The units of a pair of files (named by either), or of a folder of pairs, also in folders of it, in the order of
     their names.
 
@@ -81,6 +87,7 @@ def read_brat(path: str | Path, notices: list[str], reading: Reading = Reading()
         notices: is handed a line for whatever is left out: discontinuous spans, annotations of other kinds, texts
             without a file of annotations.
         reading: says what becomes of entities in pieces, and of those that overlap.
+        on_error: is handed what is wrong with a pair of a folder, so that others are read; by default it is raised.
 
     Raises:
         UsageError: a file is missing.
@@ -98,9 +105,16 @@ def read_brat(path: str | Path, notices: list[str], reading: Reading = Reading()
         notices.append(f"{path}: {files} no .ann file beside it: left out ({shown})")
     for file in sorted(path.rglob(f"*{ANNOTATIONS}"), key=_by_number):
         text_path = file.with_suffix(TEXT)
-        found = _read_pair(file, notices, reading)
-        keys = _fitting_keys(text_path, [found.text], found.keys)
-        yield Unit(str(text_path), 1, checked(str(text_path), 1, _value(found.text, found.entities, keys[0])))
+        try:
+            found = _read_pair(file, notices, reading)
+            keys = _fitting_keys(text_path, [found.text], found.keys)
+            value = checked(str(text_path), 1, _value(found.text, found.entities, keys[0]))
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+            continue
+        yield Unit(str(text_path), 1, value)
 
 
 def _by_number(path: Path) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
@@ -240,19 +254,24 @@ def _without_overlaps(
     """The entities, once where one is there twice.
 
     Raises:
-        DataError: two that overlap otherwise.
+        DataError: some that overlap otherwise, with the lines of all of them.
     """
     kept: list[dict[str, Any]] = []
+    wrong: list[tuple[int, dict[str, Any]]] = []
     for number, entity in located:
         before = kept[-1] if kept else {"start": 0, "end": 0, "label": ""}
         if all(before[key] == entity[key] for key in ("start", "end", "label")):
             notices.append(f"{path}:{number}: found {entity['label']} {entity['text']!r} a second time; left out")
         elif entity["start"] < before["end"]:
-            found = f"found {entity['label']} {entity['text']!r} at {entity['start']}-{entity['end']}"
-            expected = "expected entities that do not overlap (or --overlaps longest, or first)"
-            raise DataError(f"{path}:{number}: {found}, which overlaps another entity, {expected}")
+            wrong.append((number, entity))
         else:
             kept.append(entity)
+    if wrong:
+        number, first = wrong[0]
+        found = f"found {first['label']} at {first['start']}-{first['end']}, which overlaps another entity"
+        if len(wrong) > 1:
+            found += f", as do others: {_counted('entity', sorted(line for line, _ in wrong))}"
+        raise DataError(f"{path}:{number}: {found}; expected none that do (or --overlaps longest, or first)")
     return kept
 
 
@@ -349,6 +368,8 @@ def _places(found: _Text) -> list[tuple[int, int]]:
 
 def _written_places(found: _Text) -> list[tuple[int, int]] | None:
     """The units by the lengths that their keys say; None if the text is not made of these."""
+    if found.keys and found.keys[0].get("whole") is True:
+        return [(0, len(found.text))]
     places, at = [], 0
     for value in found.keys or []:
         length = value["length"] if isinstance(value["length"], int) else 0
@@ -396,14 +417,14 @@ def _told_of_joined(place: str, keys: Sequence[dict[str, Any]]) -> str:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str], is_whole: bool = False) -> None:
-    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line, or a folder of a pair a unit.
+def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> None:
+    """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line (or one of several lines), or
+    a folder of a pair a unit.
 
     Beside a pair stands its file of keys if BRAT has no place for something. Read back, they are the same units.
 
     Args:
         notices: is handed a line for what BRAT would read otherwise.
-        is_whole: the pair is one of a folder of pairs, and its text the only unit, of any number of lines.
 
     Raises:
         UsageError: a unit of several lines cannot be written to one pair.
@@ -417,10 +438,11 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str], is_w
                 labels.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
             configure(folder, labels)
         return
-    if is_whole:
-        _write_pair(units, path, "", notices)
+    first_two = list(islice(units := iter(units), 2))
+    if len(first_two) == 1 and "\n" in first_two[0].value["text"]:
+        _write_pair(first_two, path, "", notices, is_whole=True)
     else:
-        _write_pair(_each_on_a_line(units, path), path, "\n", notices)
+        _write_pair(_each_on_a_line(chain(first_two, units), path), path, "\n", notices)
 
 
 def configure(folder: Path, labels: Iterable[str]) -> None:
@@ -448,7 +470,9 @@ def _each_on_a_line(units: Iterable[Unit], path: Path) -> Iterator[Unit]:
         yield unit
 
 
-def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[str]) -> None:
+def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[str], is_whole: bool = False) -> None:
+    """Write a pair of files; ``is_whole``: one unit is the whole text, whatever lines it has."""
+    whole = {"whole": True} if is_whole else {}
     counts: Counter[str] = Counter()
     any_keys = any_words = False
     offset = 0
@@ -466,8 +490,10 @@ def _write_pair(units: Iterable[Unit], path: Path, line_end: str, notices: list[
                 annotations.write(_entity_lines(entity, offset, counts))
                 any_words = any_words or " " in entity["label"]
             others = _other_keys(value, shown)
-            keys.write(dumped({"length": len(text), "keys": others}) + "\n")
-            any_keys = any_keys or bool(others) or ("\r" in text and bool(line_end))  # a line end to who reads it
+            keys.write(dumped({"length": len(text), "keys": others, **whole}) + "\n")
+            any_keys = (
+                any_keys or is_whole or bool(others) or ("\r" in text and bool(line_end))
+            )  # a line end to who reads it
             offset += len(text + line_end)
     if not any_keys:
         path.with_suffix(KEYS).unlink()

@@ -29,7 +29,7 @@ from ner_elmo.text.formats.output import Output
 from ner_elmo.text.formats.problems import Problem, TellProblem, strictly, summary
 from ner_elmo.text.formats.recognition import recognize
 from ner_elmo.text.formats.sources import SOURCES
-from ner_elmo.text.formats.standoff import Gathered, Input
+from ner_elmo.text.formats.standoff import Gathered, Input, within
 from ner_elmo.text.formats.targets import TARGETS as TARGETS_OF_UNITS
 from ner_elmo.text.tokenizer import text_kind
 
@@ -191,7 +191,7 @@ def _write_conll(
         document = jsonl.document_of(unit.value)
         sentences, placed = [], []
         for tokens, spans in jsonl.tokenized(
-            document, kind, unit.line, _report_at(job, unit), job.reading.inside_tokens
+            document, kind, unit.line, within(job.source, unit, job.gathered), job.reading.inside_tokens
         ):
             words = [document.text[token.start : token.end] for token in tokens]
             if scheme == "none":
@@ -247,11 +247,6 @@ def _looked_at(job: Job) -> tuple[str, Iterator[Unit]]:
     )
     text_kind(kind)
     return kind, chain(beginning, units)
-
-
-def _report_at(job: Job, unit: Unit) -> TellProblem:
-    """The job's report; the units of a folder have names of their own."""
-    return job.gathered if unit.name == job.name else strictly(unit.name, job.warnings)
 
 
 def _to_segmentation(job: Job) -> None:

@@ -18,7 +18,7 @@ from ner_elmo.text.formats.jsonl import Unit
 from ner_elmo.text.formats.problems import Problem, TellProblem
 from ner_elmo.text.formats.recognition import KINDS, has_own_tokens, recognize
 from ner_elmo.text.formats.sources import SOURCES
-from ner_elmo.text.formats.standoff import LEFT_OUT, Gathered, Input
+from ner_elmo.text.formats.standoff import LEFT_OUT, Gathered, Input, within
 from ner_elmo.text.tag_scheme import Span
 
 LOOKED_AT = 1000  # units, to choose a tokenizer
@@ -186,7 +186,8 @@ def _unit_sentences(source: Input, units: Iterator[Unit], text: str) -> Iterator
             source.report(jsonl.failed_unit(line))
             continue
         document = jsonl.document_of(unit.value)
-        found = jsonl.tokenized(document, text, line, source.report, source.reading.inside_tokens)
+        report = within(source.path, unit, source.report)
+        found = jsonl.tokenized(document, text, line, report, source.reading.inside_tokens)
         sentences = [(tuple(token.form for token in tokens), tuple(spans)) for tokens, spans in found]
         empty = empty and not sentences
         document_number = number if len(sentences) > 1 else None  # a sentence by itself has nothing beside it

@@ -15,7 +15,7 @@ MANY_LABELS = 300  # more is rarely meant
 _FEW = 30  # labels that may be of one use each in a small file
 _SHOWN = 10
 _WIDTH = 240  # characters
-_LIKE_LABEL = re.compile(r"[A-Z0-9_.:$/#-]{1,12}\Z|[a-z]\Z")
+_LIKE_LABEL = re.compile(r"[A-Z0-9_.:$/#-]{1,12}\Z|[a-z](?:[-_][a-z_.]{1,12})?\Z")
 _JOINERS = "\u200c\u200d"  # letters of Persian and Indic scripts are written with them
 
 
@@ -25,6 +25,8 @@ def label_fault(label: str) -> str | None:
 
     A label is words with one plain blank between them (``PER``, ``Invoice Number``), so that no two of them look alike.
     """
+    if len(label) > LONGEST and not _is_address(label):
+        return f"found a label of {len(label):,} characters, expected at most {LONGEST}"
     odd = next((c for c in label if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in _JOINERS), None)
     if odd is not None:
         return f"found label {shortened(label)} with the character U+{ord(odd):04X}, expected a word such as PER"
@@ -32,8 +34,6 @@ def label_fault(label: str) -> str | None:
         where = "at its edge, or other than one plain blank between words" if label.strip() else "only"
         found = f"found label {shortened(label)} with blanks {where}" if label else "found an empty label"
         return f"{found}, expected a word such as PER"
-    if len(label) > LONGEST and not _is_address(label):
-        return f"found a label of {len(label):,} characters, expected at most {LONGEST}"
     return None
 
 

@@ -40,7 +40,6 @@ class Output:
         text: the tokenizer for units that do not say their tokens.
         inside_tokens: as in :class:`~ner_elmo.text.formats.conll.Reading`.
         model: the name of the model that found the entities; empty: people marked them.
-        is_whole: the target is one of several, each with a single unit.
     """
 
     target: str | Path
@@ -49,7 +48,6 @@ class Output:
     text: str = "en-1"
     inside_tokens: str = "error"
     model: str = ""
-    is_whole: bool = False
     _lost: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
 
     def lose(self, what: str) -> None:

@@ -39,7 +39,7 @@ KINDS = {
 _HEAD = 1 << 18  # bytes that are looked at
 _PLAIN_SUFFIX = re.compile(r"\.(gz|xz|zst)\Z", re.IGNORECASE)
 _TAG = re.compile(r"\A(?:O|[BIESLUM]-\S+)\Z")
-_JSON_START = re.compile(r"\s*(?:\{\s*\"|\[\s*(?:[{\[]|\]))")
+_JSON_START = re.compile(r"\s*(?:\{\s*(?:\"|\}\s*\Z)|\[\s*(?:[{\[]|\]))")
 _BRAT_LINE = re.compile(r"[TREAMN*#][^\t]*\t\S")
 _BRAT_ENTITY = re.compile(r"T\S*\t\S+ [0-9]+ [0-9;  ]+(\t|\Z)")
 _CONLLU_ID = re.compile(r"[0-9]+(?:[-.][0-9]+)?\Z")
@@ -173,7 +173,8 @@ def _wide(head: bytes, encoding: str) -> str | None:
     if not n_nuls:
         return None
     even, odd = head[::2].count(0), head[1::2].count(0)
-    guess = "utf-16-le" if odd > 10 * even else "utf-16-be" if even > 10 * odd else ""
+    few = 8 * n_nuls < len(head)  # wide text has more of them, as tabs, line ends and tags have one each
+    guess = "" if few else "utf-16-le" if odd > 10 * even else "utf-16-be" if even > 10 * odd else ""
     found = f"({n_nuls:,} NUL characters at its beginning)"
     if guess:
         return f"text in UTF-16 {found}; expected {named} text, or the name of its encoding: --encoding {guess}"

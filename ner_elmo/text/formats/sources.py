@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ner_elmo.errors import DataError
 from ner_elmo.text.formats import (
     brat,
     conllu,
@@ -43,7 +44,10 @@ def _found(entity: dict[str, object]) -> Found:
 
 
 def _read_brat(source: Input) -> Iterator[Unit]:
-    return brat.read_brat(source.path, source.notices, source.reading)
+    def tell(error: DataError) -> None:
+        source.tell(1, "BRAT", str(error))
+
+    return brat.read_brat(source.path, source.notices, source.reading, tell)
 
 
 SOURCES: dict[str, Callable[[Input], Iterator[Unit]]] = {

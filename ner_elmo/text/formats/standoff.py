@@ -142,8 +142,10 @@ class _Offsets:
 
     def hint(self, pieces: Sequence[tuple[Any, Any]]) -> str:
         """A phrase where offsets would fit if they counted something else."""
-        ends = [end for _, end in pieces if jsonl.is_offset(end)]
-        if self._places is None and ends and max(ends) <= _WIDTHS["utf16"](self._text):
+        edges = [edge for piece in pieces for edge in piece]
+        if not all(isinstance(edge, int) for edge in edges):
+            return ", as whole numbers"
+        if self._places is None and len(self._text) < max(edges) <= _WIDTHS["utf16"](self._text):
             return " (do they count UTF-16 units? --offsets utf16)"
         return ""
 
@@ -204,6 +206,19 @@ class Gathered:
             self._shown.append(f"{self._n_errors:,} such places in all; the first {len(self._shown)} are shown")
         if self._n_errors:
             raise DataError("\n".join(self._shown))
+
+
+def within(path: str | Path, unit: Unit, report: TellProblem) -> TellProblem:
+    """The report for a unit: where its text lies in another file than ``path`` (BRAT), it says in which."""
+    if unit.name == display_name(path):
+        return report
+    name = Path(unit.name)
+    shown = name.relative_to(path) if name.is_relative_to(path) else name.name
+
+    def told(problem: Problem) -> None:
+        report(problem._replace(message=f"{shown}:{problem.line}: {problem.message}"))
+
+    return told
 
 
 def counted(number: int, what: str) -> str:

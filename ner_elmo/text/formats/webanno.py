@@ -9,8 +9,10 @@ text.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import IO, Any, NamedTuple
 
 from ner_elmo.errors import DataError
@@ -308,16 +310,19 @@ def _write_sentence(
 ) -> None:
     text, base = stretch
     stream.write(f"\n#Text={_escaped_text(text)}\n")
-    several = [e for e in entities if sum(t.start < e["end"] and e["start"] < t.end for t in tokens) > 1]
+    starts, ends = [token.start for token in tokens], [token.end for token in tokens]
+    several = [e for e in entities if bisect_left(starts, e["end"]) - bisect_right(ends, e["start"]) > 1]
     ids = {(e["start"], e["end"]): index for index, e in enumerate(several, start=1)}
+    widths = None if text.isascii() else [0, *accumulate(map(_width, text))]
 
     def row(name: str, start: int, end: int, cells: tuple[str, str]) -> None:
-        a, b = offset + _width(text[: start - base]), offset + _width(text[: end - base])
+        a, b = (offset + (at - base if widths is None else widths[at - base]) for at in (start, end))
         form = _escaped_text(text[start - base : end - base])
         stream.write(f"{number}-{name}\t{a}-{b}\t{form}\t{cells[0]}\t{cells[1]}\t\n")
 
+    begins, stops = [e["start"] for e in entities], [e["end"] for e in entities]  # in order, as they do not overlap
     for index, token in enumerate(tokens, start=1):
-        inside = [e for e in entities if token.start < e["end"] and e["start"] < token.end]
+        inside = entities[bisect_right(stops, token.start) : bisect_left(begins, token.end)]
         whole = [e for e in inside if e["start"] <= token.start and token.end <= e["end"]]
         row(str(index), token.start, token.end, _cells(whole, ids))
         parts = [e for e in inside if e not in whole]

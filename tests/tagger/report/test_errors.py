@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,3 +107,17 @@ def test_errors_are_grouped_by_kind_words_and_labels() -> None:
     assert recurring_errors(sentences, [as_place, as_place, as_place, []], n_most=1) == errors[:1]
     with pytest.raises(ValueError, match="zip"):
         recurring_errors(sentences, [])
+
+
+def test_of_very_many_labels_the_most_frequent_have_rows() -> None:
+    gold = [[Span(n, n + 1, f"L{n:04d}") for n in range(5000)], *[[Span(0, 1, "L0007")]] * 3]
+    predicted = [[Span(n, n + 1, "L0007") for n in range(5000)], *[[]] * 3]
+    found = confusion(gold, predicted)
+    size = len(found["labels"]) + 1
+    assert (size, found["together"]) == (51, 4950)
+    assert all(len(row) == size for name in ("same_bounds", "other_bounds") for row in found[name])
+    column = found["labels"].index("L0007")
+    assert sum(row[column] for row in found["same_bounds"]) == 5000
+    assert found["same_bounds"][-1][column] == 4950
+    assert found["missed"] == [3 if n == column else 0 for n in range(size)]
+    assert len(json.dumps(found)) < 30_000

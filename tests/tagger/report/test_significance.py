@@ -95,3 +95,11 @@ def test_as_many_sentences_are_expected() -> None:
             paired_bootstrap(*pair)
     assert f1_intervals([]) == {}
     assert paired_bootstrap([{}, {}], [{}, {}], 10).p == 1.0
+
+
+def test_of_very_many_labels_the_most_frequent_have_intervals() -> None:
+    sentences = [{f"L{n:04d}": Counts(2 if n == 9 else 1, 1, n % 2)} for n in range(1000)]
+    found = f1_intervals(sentences, 50)
+    assert (len(found["labels"]), "L0009" in found["labels"]) == (50, True)
+    alone: list[SentenceCounts] = [{"one": counts} for sentence in sentences for counts in sentence.values()]
+    assert found["f1"] == f1_intervals(alone, 50)["f1"]

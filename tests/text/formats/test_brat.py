@@ -98,3 +98,22 @@ def test_carriage_returns_of_a_unit_come_back(tmp_path: Path, capsys: pytest.Cap
     assert (status, error) == (0, f"{tmp_path / target}: written as brat\n")
     status, out, error = ner_elmo(capsys, "convert", tmp_path / target, "-", "--to", "jsonl")
     assert (status, [json.loads(line)["text"] for line in out.splitlines()], error) == (0, texts, "")
+
+
+def test_all_that_is_wrong_in_a_folder_is_told_with_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "b"
+    pair(folder / "a", "x", "Ann Lee came", "T1\tPER 0 7\tAnn Lee\nT2\tPER 4 7\tLee\nT3\tPER 5 7\tee\n")
+    pair(folder, "y", "Bob", "T1\tPER 0 9\tBob\n")
+    pair(folder, "z", "Annabel came", "T1\tPER 0 3\tAnn\n")
+    pair(folder, "z2", "Eve", "T1\tPER 0 3\tEve\n")
+    status, out, _ = ner_elmo(capsys, "check", folder)
+    assert (status, "3 errors" in out, "1 entity: PER 1" in out) == (3, True, True)
+    assert "x.ann:2: found PER at 4-7, which overlaps another entity, as do others: 2 entities (lines 2-3)" in out
+    assert "y.ann:1: found offsets 0 9" in out
+    assert f"{folder}:1: z.txt:1: found PER 'Ann' at 0-3, which ends inside the token" in out
+    for command in (["convert", folder, tmp_path / "o", "--to", to] for to in ("jsonl", "iob2")):
+        status, out, error = ner_elmo(capsys, *command)
+        assert (status, out, "x.ann:2:" in error, "y.ann:1:" in error) == (3, "", True, True)
+    assert not (tmp_path / "o").exists()

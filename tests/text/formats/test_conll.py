@@ -189,7 +189,7 @@ def test_comments_only_where_they_are_unmistakable(tmp_path: Path, text: str, to
 
 
 def test_what_might_be_a_token_is_no_comment(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a.conll:1: found tag 'remark', expected O"):
+    with pytest.raises(DataError, match=r"a.conll:1: found no tag .a cell of 6 characters., expected O"):
         load_corpus(write(tmp_path, "# remark\na\tB-X\n"))
     with pytest.raises(DataError, match=r"a.conll:2: found 1 column"):
         load_corpus(write(tmp_path, "a\tO\n#\n"))

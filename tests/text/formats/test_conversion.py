@@ -264,14 +264,24 @@ def test_jsonl_and_brat_there_and_back(jsonl: Path, tmp_path: Path, target: str)
 
 def test_a_text_of_several_lines_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unit = {"text": "Ann\nLee sees.", "entities": [{"start": 0, "end": 7, "label": "PER"}]}
-    (tmp_path / "a.jsonl").write_text(json.dumps(unit), encoding="utf-8")
-    assert main(["convert", str(tmp_path / "a.jsonl"), str(tmp_path / "x.ann"), "--to", "brat"]) == 2
+    (tmp_path / "two.jsonl").write_text(2 * (json.dumps(unit) + "\n"), encoding="utf-8")
+    assert main(["convert", str(tmp_path / "two.jsonl"), str(tmp_path / "x.ann"), "--to", "brat"]) == 2
     assert "unit 1 has several lines" in capsys.readouterr().err
     assert not (tmp_path / "x.ann").exists()
+    (tmp_path / "a.jsonl").write_text(json.dumps(unit), encoding="utf-8")
     folder = convert(tmp_path / "a.jsonl", tmp_path / "x", "brat")
     assert (folder / "000001.ann").read_text() == "T1\tPER 0 3;4 7\tAnn Lee\n"
     back = json.loads(convert(folder, tmp_path / "b.jsonl", "jsonl").read_text())
     assert (back["text"], back["entities"][0]["text"]) == ("Ann\nLee sees.", "Ann\nLee")
+
+
+@pytest.mark.parametrize("text", ["Ann\nLee sees.", "Ann\n\nBob\r\n"])
+def test_one_text_of_several_lines_is_a_pair(tmp_path: Path, text: str) -> None:
+    unit = {"text": text, "entities": [{"start": 0, "end": 3, "label": "PER"}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(unit), encoding="utf-8")
+    pair = convert(tmp_path / "a.jsonl", tmp_path / "x.ann", "brat")
+    (back,) = convert(pair, tmp_path / "b.jsonl", "jsonl").read_text().splitlines()
+    assert json.loads(back)["text"] == text
 
 
 def test_brat_as_annotators_leave_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ner_elmo.text.formats.labels import counted, label_fault, listed, looks_like_words, visible
+from ner_elmo.text.formats.labels import (
+    as_tag,
+    counted,
+    label_fault,
+    listed,
+    listed_if_labels,
+    looks_like_words,
+    visible,
+)
 from tests.support.command_line import ner_elmo
 
 
@@ -60,8 +69,25 @@ def test_words_are_not_printed_as_labels() -> None:
     words = {f"Jane Doe from {n} Example Street": 1 for n in range(5000)}
     assert looks_like_words(words)
     assert "look like words, not labels" in counted(words)
-    assert counted(words).count("Jane") == 3
+    assert "Jane" not in counted(words) + listed_if_labels(words)
+    assert listed_if_labels({"PER": 2, "LOC": 1}) == "LOC, PER"
     assert not looks_like_words(dict.fromkeys("abcdef", 1))
+
+
+def test_a_sentence_is_not_printed_as_a_label() -> None:
+    fault = label_fault("Jane Doe of 7 Example Street " * 4)
+    assert fault == "found a label of 116 characters, expected at most 60"
+
+
+def test_a_cell_of_a_text_is_not_printed_as_a_tag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_text("1\tVogt\n2\tAnn\n3\tcame\n")
+    (tmp_path / "hf.jsonl").write_text('{"tokens": ["1", "2"], "ner_tags": ["Ann", "Vogt"]}\n')
+    for name, how in (("a", ["--token-column", "0"]), ("hf.jsonl", [])):
+        for command in (["check", tmp_path / name], ["convert", tmp_path / name, "-", "--to", "jsonl"]):
+            status, out, error = ner_elmo(capsys, *command, *how)
+            assert (status, "found no tag (a cell of " in out + error) == (3, True)
+            assert not {"Ann", "Vogt"} & set(re.findall(r"\w+", out + error))
+    assert [as_tag(cell) for cell in ("PER", "B_PER", "b-per")] == ["tag 'PER'", "tag 'B_PER'", "tag 'b-per'"]
 
 
 def test_characters_that_do_not_show() -> None:

@@ -82,6 +82,16 @@ def test_tables_in_quotes_are_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert recognize(tmp_path / "a") == "conll"
 
 
+def test_a_nul_alone_makes_no_wide_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_bytes(b"Ann\tB-PER\n\x00\tO\n")
+    status, _, error = ner_elmo(capsys, "convert", tmp_path / "a", "-", "--to", "jsonl")
+    assert (status, "binary data (1 NUL" in error, "utf-16" in error) == (3, True, False)
+    (tmp_path / "a").write_bytes("Ann\tB-PER\ncame\tO\n".encode("utf-16-le"))
+    assert "--encoding utf-16-le" in ner_elmo(capsys, "convert", tmp_path / "a", "-", "--to", "jsonl")[2]
+    (tmp_path / "a").write_text("{}")
+    assert "JSON of another layout (its keys: none)" in ner_elmo(capsys, "check", tmp_path / "a")[1]
+
+
 def test_a_saved_data_set_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "state.json").write_text("{}")
     (tmp_path / "data.arrow").write_bytes(b"\xff\xff\xff\xff\x00\x01")
