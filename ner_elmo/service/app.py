@@ -57,7 +57,7 @@ def make_app(models: Sequence[ServedModel], settings: ServeSettings, keys: list[
     api.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     api.add_exception_handler(Exception, _our_error)
     paths = {str(getattr(route, "path", "")) for route in api.routes}
-    return Guard(api, settings, keys, figures, paths)  # type: ignore[arg-type]
+    return Guard(api, settings, keys, figures, paths)
 
 
 def _fixed(kind: str, content: bytes) -> Any:
