@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import CONTRASTS, chromium
+from tests.support.browser import CONTRASTS, DESKTOP, PHONE, Opened, chromium
 from tests.support.served import Running, running
 
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 TEXT = "Ann sees Rome .\n<b>Eve</b> waits .\nBob sees 😀 Oslo ."
 
 
@@ -28,29 +27,9 @@ def server(trained: Path, repository: Path) -> Iterator[Running]:
         yield found
 
 
-class Opened:
-    """The page, what it asked for and what it complained of."""
-
-    def __init__(self, browser: Any, server: Running, **settings: Any) -> None:
-        self.context = browser.new_context(**({"viewport": DESKTOP} | settings))
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(server.address)
-
-    def __enter__(self) -> Any:
-        return self.page
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
-
-
 @pytest.fixture
 def page(browser: Any, server: Running) -> Iterator[Any]:
-    with Opened(browser, server) as found:
+    with Opened(browser, server.address) as found:
         yield found
 
 
@@ -69,7 +48,7 @@ def marked(page: Any) -> list[str]:
 
 
 def test_a_text_typed(browser: Any, server: Running) -> None:
-    opened = Opened(browser, server)
+    opened = Opened(browser, server.address)
     with opened as page:
         ask(page)
         assert {"Ann", "Rome", "Oslo"} <= set(marked(page))
@@ -179,7 +158,7 @@ def test_by_keyboard_alone(page: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_readable_everywhere(browser: Any, server: Running, viewport: dict[str, int], scheme: str) -> None:
-    with Opened(browser, server, viewport=viewport, color_scheme=scheme) as page:
+    with Opened(browser, server.address, viewport=viewport, color_scheme=scheme) as page:
         ask(page, TEXT + " x" * 400 + "y" * 300)
         page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -193,7 +172,7 @@ def test_an_error_is_said(page: Any) -> None:
 
 
 def test_the_documentation_is_readable(browser: Any, server: Running) -> None:
-    with Opened(browser, server, viewport=PHONE) as page:
+    with Opened(browser, server.address, viewport=PHONE) as page:
         page.goto(f"{server.address}docs")
         assert "POST /tag" in page.inner_text("main")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
