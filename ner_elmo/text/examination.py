@@ -177,14 +177,12 @@ def layout_problem(sample: Sample, text: str) -> str | None:
         )
     if form == "columns":
         return (
-            f"{sample.name}: nearly every line is a token with its columns: labelled data? expected one "
-            "sentence a line"
+            f"{sample.name}: nearly every line is a token with its columns: labelled data? expected one sentence a line"
         )
     single = [line for line in plain if _n_words(line) == 1 and len(line.strip()) <= 40]
     if len(single) > _ONE_WORD_LEAST * len(plain) and not _is_unspaced(plain):
         return (
-            f"{sample.name}: nearly every line has one token: a file of one word a line? expected one sentence "
-            "a line"
+            f"{sample.name}: nearly every line has one token: a file of one word a line? expected one sentence a line"
         )
     return None
 
