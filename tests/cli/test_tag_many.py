@@ -152,6 +152,8 @@ def start(trained: Path, repository: Path) -> Iterator[Start]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # A shell lets what it starts in the background ignore Ctrl-C, and so would the tests' processes.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         return process

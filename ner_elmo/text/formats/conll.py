@@ -380,7 +380,7 @@ class ConllFile:
             columns = self.split(line)
             if len(columns) != self.n_columns:
                 return True
-            return self.by_tabs and is_metadata and not looks_like_tag(columns[self.reading.column])
+            return self.by_tabs and is_metadata and not self._has_tag(columns)
         n_fields = len(_FIELD.findall(line))
         if is_metadata:
             return self.by_tabs or n_fields != self.n_columns
@@ -428,12 +428,16 @@ class ConllFile:
             if n_lines >= most:
                 break
 
+    def _has_tag(self, columns: Sequence[str]) -> bool:
+        """Whether a line has the tags' column, and what looks like a tag in it."""
+        return -len(columns) <= self.reading.column < len(columns) and looks_like_tag(columns[self.reading.column])
+
     def _hash_token(self) -> int:
         """The first line whose token is ``#`` or begins with it, and that has a tag; 0 without any."""
         for number, line in enumerate(self._quiet_lines(), start=1):
             if line[:1] == "#":
                 columns = self.split(line)
-                if len(columns) == self.n_columns and looks_like_tag(columns[self.reading.column]):
+                if len(columns) == self.n_columns and self._has_tag(columns):
                     return number
         return 0
 
@@ -559,7 +563,7 @@ class ConllFile:
             self.report(Problem(number, COMMENT, message, is_error=False))
             return
         columns = self.split(line)
-        if len(columns) == self.n_columns > 1 and looks_like_tag(columns[self.reading.column]):
+        if len(columns) == self.n_columns > 1 and self._has_tag(columns):
             what, flag = ("header", "--header") if number == self._header else ("comment", "--comments")
             token, tag = (shortened(columns[column], 30) for column in (self._token_column, self.reading.column))
             found = f"found {token} with the tag {tag} in a line that {flag} leaves out, expected a {what}"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ner_elmo.errors import DataError
@@ -245,6 +245,7 @@ LINES = st.lists(CELLS, max_size=4).flatmap(lambda cells: st.sampled_from(["\t",
 
 
 @given(lines=st.lists(LINES, max_size=12), reading=READINGS)
+@example(lines=["a", "#"], reading=Reading(column=2))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, database=None)
 def test_any_columns_any_reading(tmp_path: Path, lines: list[str], reading: Reading) -> None:
     path = write(tmp_path, "\n".join(lines) + "\n")
