@@ -68,8 +68,12 @@ def display_name(path: str | Path) -> str:
 def shown_name(path: str | Path) -> str:
     """A name that is safe to print on one line: no control characters, no bytes that are not text, not too long."""
     name = str(path)
-    name = name if len(name) <= MOST_SHOWN else name[: MOST_SHOWN // 4] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+    return whole_name(name if len(name) <= MOST_SHOWN else name[: MOST_SHOWN // 4] + "...")
+
+
+def whole_name(path: str | Path) -> str:
+    """The same, however long it is: what outputs call a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(path))
 
 
 def is_there(path: Path) -> bool:

@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
 from ner_elmo.errors import UsageError
-from ner_elmo.text.files import STANDARD_STREAM, display_name, is_folder, is_stream, require_file, shown_name
+from ner_elmo.text.files import STANDARD_STREAM, display_name, is_folder, is_stream, require_file, shown_name, whole_name
 from ner_elmo.text.records import AUTO, ENDINGS_OF, PACKED, TEXT
 
 _MOST_ENDINGS = 5  # in a message
@@ -30,8 +30,8 @@ class InputFile:
 
     @property
     def name(self) -> str:
-        """What messages and outputs call it."""
-        return display_name(self.path)
+        """What outputs call it, whole; messages cut it (``shown_name``)."""
+        return display_name(self.path) if self.path == STANDARD_STREAM else whole_name(self.path)
 
     @property
     def is_live(self) -> bool:

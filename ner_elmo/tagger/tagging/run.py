@@ -18,7 +18,7 @@ from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.tagger.tagging.watch import Watch
 from ner_elmo.tagger.tagging.workers import tag_in_processes
 from ner_elmo.text.documents import Document, Failure, Origin
-from ner_elmo.text.files import is_there, output_stream, sha256_of_file, shown_name
+from ner_elmo.text.files import damage_named, is_there, output_stream, sha256_of_file, shown_name
 from ner_elmo.text.formats.brat import ANNOTATIONS, configure
 from ner_elmo.text.formats.output import Output, unit_of
 from ner_elmo.text.formats.problems import strictly
@@ -45,6 +45,10 @@ class Outcome:
 
 class _Unreadable(Failure):
     """A file, from here on."""
+
+
+class _EndOfFile(Failure):
+    """Stands after the last text of each file: two files may have one name (``shown_name``), and one may be empty."""
 
 
 class _FileError(Exception):
@@ -104,21 +108,20 @@ class Job:
         inputs = self._to_do(inputs, folder, manifest, resume, force)
         refuse_clashes(inputs, self.settings)
         watch = Watch(self.report, inputs, self.settings, self.tagger)
-        items = chain.from_iterable(self._items_or_unreadable(input) for input in inputs)
-        results = watch.counted(self._results(watch.looked_at(items), False, lambda: None))
-        groups = _Groups(results)
+        digests: dict[str, str] = {}
+        items = chain.from_iterable(self._items_or_unreadable(input, digests) for input in inputs)
+        groups = _Groups(watch.counted(self._results(watch.looked_at(items), False, lambda: None)))
         summary = Summary()
         with self._outputs(summary) as write:
             for input in inputs:
                 target = self.target_of(input)
                 manifest.begin(target)
                 try:
-                    digest = sha256_of_file(input.path)
-                    write(groups.of(input.name), folder / target, _Flush())
-                    manifest.finish(target, digest)
+                    write(groups.next_file(), folder / target, _Flush())
+                    manifest.finish(target, digests.pop(input.path))
                 except _FileError as error:
                     watch.file_failed(str(error))
-                groups.leave_rest_of(input.name)
+                groups.leave_rest()
         if self.settings.format == "brat" and inputs:
             configure(folder, self.tagger.labels)
         watch.end()
@@ -158,11 +161,17 @@ class Job:
                 refuse_clash(item.origin)
             yield item
 
-    def _items_or_unreadable(self, input: InputFile) -> Iterator[Item]:
+    def _items_or_unreadable(self, input: InputFile, digests: dict[str, str]) -> Iterator[Item]:
+        """Those of a file, and its end. Its digest is taken first: if it changes meanwhile, ``--resume`` does it
+        again."""
+        origin = Origin(input.name, 0)
         try:
+            with damage_named(shown_name(input.name)):
+                digests[input.path] = sha256_of_file(input.path)
             yield from self._items(input)
         except NerElmoError as error:
-            yield _Unreadable("", str(error), Origin(input.name, 0))
+            yield _Unreadable("", str(error), origin)
+        yield _EndOfFile("", "", origin)
 
     def _results(self, items: Iterable[Item], live: bool, flush: Callable[[], object]) -> Iterator[Result]:
         settings, most = self.settings, self.tagger.chunk_characters
@@ -256,19 +265,21 @@ class _Groups:
 
     def __init__(self, results: Iterator[Result]) -> None:
         self._results = results
-        self._next = next(results, None)
+        self._is_at_end = True  # of a file
 
-    def of(self, name: str) -> Iterator[Result]:
-        """Those of a file, up to the first of another."""
-        while self._next is not None and self._next.origin is not None and self._next.origin.file == name:
-            result = self._next
+    def next_file(self) -> Iterator[Result]:
+        """Those of the next file."""
+        self._is_at_end = False
+        for result in self._results:
+            if isinstance(result, _EndOfFile):
+                self._is_at_end = True
+                return
             yield result
-            self._next = next(self._results, None)
 
-    def leave_rest_of(self, name: str) -> None:
+    def leave_rest(self) -> None:
         """Go on to the next file, whatever was read of this one."""
-        for _ in self.of(name):
-            pass
+        while not self._is_at_end:
+            self._is_at_end = isinstance(next(self._results), _EndOfFile)
 
 
 def refuse_clashes(inputs: Sequence[InputFile], settings: TagSettings) -> None:

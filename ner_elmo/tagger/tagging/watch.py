@@ -12,7 +12,7 @@ from ner_elmo.tagger.tagging.inputs import InputFile
 from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.text.documents import Document, Failure, Record
 from ner_elmo.text.examination import form_of_lines
-from ner_elmo.text.files import characters_in_file
+from ner_elmo.text.files import characters_in_file, shown_name
 from ner_elmo.text.records import LINE, PARQUET, TEXT, Item, kind_of
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Watch:
     def _tell_failure(self, failure: Failure) -> None:
         self.n_failed += 1
         if self.n_failed <= _MOST_TOLD:
-            place = f"{failure.origin.file}:{failure.origin.line}: " if failure.origin else ""
+            place = f"{shown_name(failure.origin.file)}:{failure.origin.line}: " if failure.origin else ""
             note(self._report, f"{place}could not be tagged ({failure.error.splitlines()[0]})")
 
     def file_failed(self, message: str) -> None:

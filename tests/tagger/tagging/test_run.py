@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -110,6 +111,19 @@ def test_brat_knows_the_labels(tagger: Tagger, folder: Path, unit: str) -> None:
     assert all(f"\n{label}\tbgColor:#" in drawn for label in tagger.labels)
     units = list(read_brat(folder / "out", []))
     assert sum(len(unit.value["entities"]) for unit in units) == len(found(tagger))
+
+
+def test_files_whose_names_are_shown_alike_are_not_mixed(tagger: Tagger, folder: Path) -> None:
+    (deep := folder / "in" / ("d" * 120) / ("e" * 120)).mkdir(parents=True)
+    names = ["one.txt", "other.txt", "new\nline.txt", "new\\nline.txt"]
+    for number, name in enumerate(names):
+        (deep / name).write_text(f"Ann sees Rome {number} .\n" * number)
+    run(tagger, folder, format="jsonl")
+    for number, name in enumerate(names):
+        out = folder / "out" / deep.relative_to(folder / "in") / f"{name}.jsonl"
+        objects = [json.loads(line) for line in out.read_text().splitlines()]
+        assert [value["text"] for value in objects] == [f"Ann sees Rome {number} ."] * number
+        assert all(value["file"] == str(deep / name).replace("\n", "\\n") for value in objects)
 
 
 def test_pages_and_tables_of_files(tagger: Tagger, folder: Path) -> None:
