@@ -545,6 +545,16 @@ def _decode_lines(
         yield line
 
 
+_MOST_OF_NAME = 100  # bytes of a file's name that a temporary one has; systems allow 255
+
+
+def temporary_prefix(name: str) -> str:
+    """What the names begin with under which a file called ``name`` is written (they end in ``.tmp``)."""
+    while len(os.fsencode(name)) > _MOST_OF_NAME:
+        name = name[:-1]
+    return f".{name}."
+
+
 @contextlib.contextmanager
 def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
@@ -564,7 +574,7 @@ def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[P
         folder = target.parent if is_replaced else None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        prefix = f".{target.name[:100]}." if is_replaced else "ner-elmo."
+        prefix = temporary_prefix(target.name) if is_replaced else "ner-elmo."
         handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
         os.close(handle)
     try:
@@ -639,7 +649,7 @@ def replace_directory(path: str | Path) -> Iterator[Path]:
         path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         put_back(path)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(path.name), suffix=".tmp", dir=path.parent))
     try:
         with _refusals_named(path):
             yield temporary

@@ -106,6 +106,18 @@ def test_other_formats_have_an_output_for_each(
         assert "Oslo" in written.read_text()
 
 
+def test_brat_writes_over_no_input_and_no_pipe_has_an_output_in_a_folder(
+    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = folder / "in/a.txt"
+    arguments = ["-f", "brat", "--unit", "file", "--force"]
+    assert tag(capsys, trained, source, *arguments, "-o", folder / "in/a.ann")[0] == 2
+    assert source.read_text() == "Ann sees Rome .\n"
+    os.mkfifo(folder / "pipe")
+    status, _, error = tag(capsys, trained, folder / "pipe", *arguments, "-o", f"{folder}/out/")
+    assert (status, "a pipe has no output in a folder" in error) == (2, True)
+
+
 def test_objects_pass_their_keys_through(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": 3, "body": "Ann sees Rome .", "tags": ["x"]}\n{"id": 4, "body": null}\n')
     status, out, error = tag(capsys, trained, tmp_path / "a.jsonl", "--text-field", "body", "-f", "jsonl")

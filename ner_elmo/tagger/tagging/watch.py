@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ner_elmo.errors import NerElmoError
 from ner_elmo.runs.events import Report, note, progress
 from ner_elmo.tagger.tagging.inputs import InputFile
 from ner_elmo.tagger.tagging.settings import TagSettings
@@ -108,7 +110,11 @@ def _characters(inputs: Sequence[InputFile], settings: TagSettings) -> int:
     """About how many characters the inputs have; 0 if nobody knows."""
     if any(input.is_live or kind_of(input.path, settings.source) == PARQUET for input in inputs):
         return 0
-    return sum(characters_in_file(input.path, settings.encoding) for input in inputs)
+    total = 0
+    for input in inputs:
+        with suppress(NerElmoError):  # who reads it says what is wrong with it
+            total += characters_in_file(input.path, settings.encoding)
+    return total
 
 
 def _not_text(lines: Sequence[str]) -> Iterator[str]:

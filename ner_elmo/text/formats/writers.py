@@ -96,8 +96,8 @@ def refuse_clash(origin: Origin) -> None:
     for key in OWN_KEYS:
         if key in origin.keys:
             raise DataError(
-                f"{shown_name(origin.file)}:{origin.line}: found a key {key!r}, which the output has for itself; rename it, or "
-                "drop it"
+                f"{shown_name(origin.file)}:{origin.line}: found a key {key!r}, which the output has for itself; "
+                "rename it, or drop it"
             )
 
 
