@@ -235,6 +235,8 @@ def open_bytes(path: str | Path) -> BinaryIO:
     if str(path) == STANDARD_STREAM:
         return _open_standard_input()
     file = require_file(path)
+    if not file.is_file():  # a pipe: what was read once is gone
+        return _decompressed_as_it_comes(open(file, "rb"), shown_name(path))
     try:
         with open(file, "rb") as stream:
             beginning = stream.read(512)
@@ -324,11 +326,13 @@ def require_text(path: str | Path, encoding: str) -> None:
 
 
 def _open_standard_input() -> BinaryIO:
-    """Standard input, decompressed where that needs no second look at it."""
-    stream = _standard_input()
+    return _decompressed_as_it_comes(_standard_input(), display_name(STANDARD_STREAM))
+
+
+def _decompressed_as_it_comes(stream: BinaryIO, name: str) -> BinaryIO:
+    """A stream that can be read once, decompressed where that needs no second look at it."""
     beginning = _look_ahead(stream)
     packed = _packed_as(beginning)
-    name = display_name(STANDARD_STREAM)
     _refuse_archive(beginning, name)
     if packed == ".gz":
         return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]

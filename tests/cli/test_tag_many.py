@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -195,6 +196,24 @@ def test_a_line_is_answered_when_it_comes(start: Start, more: list[str]) -> None
         assert json.loads(next(answers))["text"] == text
     process.stdin.close()
     assert process.wait(STEP_LIMIT) == 0
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_named_pipe_is_read_once_and_as_it_comes(start: Start, tmp_path: Path, is_packed: bool) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    process = start(pipe, "-f", "jsonl")
+    texts = ["Ann sees Rome .", "Bob waits ."] * 200  # more than is looked at to see what it is
+    with open(pipe, "wb") as stream:
+        if is_packed:
+            stream.write(gzip.compress("\n".join(texts).encode()))
+        else:
+            stream.write(f"{texts[0]}\n".encode())
+            stream.flush()
+            assert json.loads(next(lines_of(process)))["text"] == texts.pop(0)
+            stream.write("\n".join(texts).encode())
+    out, error = process.communicate(timeout=STEP_LIMIT)
+    assert (process.returncode, "Traceback" in error) == (0, False)
+    assert [json.loads(line)["text"] for line in out.splitlines()] == texts
 
 
 def test_a_reader_that_has_gone_ends_it_quietly(start: Start) -> None:
