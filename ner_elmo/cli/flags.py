@@ -12,6 +12,7 @@ import importlib
 import inspect
 import os
 import sys
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING
 from pathlib import Path
@@ -158,15 +159,18 @@ def _metavar(known: Known) -> str:
     return {int: "N", float: "X", tuple: "N,N,...", str: "TEXT"}.get(kind, "TEXT") if not known.of.choices else "NAME"
 
 
-def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.device:
+def set_up_torch(device: str = "auto", threads: int | None = None, starts_fast: bool = False) -> torch.device:
     """Choose the device and the number of threads, before anything is computed.
 
     Of several processes that ``torchrun`` started, each has its part of the cores and a GPU of its own.
 
+    Args:
+        starts_fast: leave out what only ``torch.compile`` and tensors without data need; for a command without them.
+
     Raises:
         UsageError: an unknown device, or one that this machine lacks.
     """
-    _load_torch()
+    _load_torch(_ONLY_WITHOUT_DATA if starts_fast else ())
     import torch
 
     # What torchrun sets (one thread each) leaves cores idle where there are more cores than processes.
@@ -179,18 +183,27 @@ def set_up_torch(device: str = "auto", threads: int | None = None) -> torch.devi
 _LOOKS_FOR_WORK = "10000"
 
 
-def _load_torch() -> None:
-    """Import torch without Python's collector of garbage: it would go through all that is new again and again, and once
-    more at the end, though nearly all of it stays. That is a fifth of the time (``benchmarks/start.py``)."""
+# Modules of torch that say what shapes its operations give on tensors without data. Nothing here asks for that, and
+# they are a quarter of the time of its import. They can be imported later.
+_ONLY_WITHOUT_DATA = ("torch._meta_registrations", "torch.distributed._meta_registrations")
+
+
+def _load_torch(left_out: Sequence[str] = ()) -> None:
+    """Import torch without some of its modules, and without Python's collector of garbage: it would go through all that
+    is new again and again, and once more at the end, though nearly all of it stays. That is a fifth of the time
+    (``benchmarks/start.py``)."""
     if "torch" in sys.modules:
         return
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _LOOKS_FOR_WORK)
     gc.disable()
+    sys.modules.update({name: types.ModuleType(name) for name in left_out})
     try:
         importlib.import_module("torch")
     finally:
         gc.enable()
+        for name in left_out:
+            sys.modules.pop(name, None)
     gc.freeze()
 
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "train-tagger",
     "evaluate",
     "tag",
+    "serve",
     "suggest",
     "embed",
     "check",

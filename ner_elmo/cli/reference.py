@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from ner_elmo.bilm.pretraining.config import PretrainConfig
+from ner_elmo.service.settings import ServeSettings
 from ner_elmo.settings import as_markdown
 from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.tagger.training.config import TaggerConfig
@@ -26,6 +27,7 @@ def settings_page() -> str:
         ("`ner-elmo pretrain`", PretrainConfig),
         ("`ner-elmo train-tagger`", TaggerConfig),
         ("`ner-elmo tag`", TagSettings),
+        ("`ner-elmo serve`", ServeSettings),
         ("Labelled files: `check`, `convert`, `evaluate`", Reading),
     ]
     return _HEAD + "".join(f"\n## {title}\n\n{as_markdown(owner)}" for title, owner in parts)

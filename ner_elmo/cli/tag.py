@@ -111,7 +111,7 @@ def _run(
     device: str,
     threads: int | None,
 ) -> Outcome:
-    torch_device = flags.set_up_torch(device, threads)
+    torch_device = flags.set_up_torch(device, threads, starts_fast=True)
     from ner_elmo.tagger.store import digest_of_tagger
     from ner_elmo.tagger.tagger import Tagger, find_model
     from ner_elmo.tagger.tagging.run import Job

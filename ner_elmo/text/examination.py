@@ -169,7 +169,7 @@ def layout_problem(sample: Sample, text: str) -> str | None:
     plain = [line for line in lines if not line.startswith("#")]
     form = form_of_lines(lines)
     if form == "JSON":
-        return f"{sample.name}: nearly every line is JSON, such as {lines[0][:40]!r}; expected text, a sentence a line"
+        return f"{sample.name}: nearly every line is JSON; expected text, a sentence a line"
     if form == "CSV":
         return (
             f"{sample.name}: nearly every line has the same number of fields, as in a table (CSV); expected text, a "
@@ -177,14 +177,12 @@ def layout_problem(sample: Sample, text: str) -> str | None:
         )
     if form == "columns":
         return (
-            f"{sample.name}: nearly every line is a token with its columns, such as {plain[0][:40]!r}: labelled data? "
-            "expected one sentence a line"
+            f"{sample.name}: nearly every line is a token with its columns: labelled data? expected one sentence a line"
         )
     single = [line for line in plain if _n_words(line) == 1 and len(line.strip()) <= 40]
     if len(single) > _ONE_WORD_LEAST * len(plain) and not _is_unspaced(plain):
         return (
-            f"{sample.name}: nearly every line has one token, such as {single[0].strip()!r}: a file of one word "
-            "a line? expected one sentence a line"
+            f"{sample.name}: nearly every line has one token: a file of one word a line? expected one sentence a line"
         )
     return None
 
@@ -269,10 +267,9 @@ def tokenization_problem(sample: Sample, text: str) -> str | None:
         )
     punctuated = [token for token in tokens if _PUNCTUATED.search(token)]
     if text == "tokenized" and len(tokens) >= _TOKENS_LEAST and len(punctuated) > PUNCTUATED_MOST * len(tokens):
-        examples = ", ".join(map(repr, dict.fromkeys(token[-20:] for token in punctuated[:2])))
         return (
-            f"{sample.name}: looks untokenised: {len(punctuated) / len(tokens):.1%} of its tokens end in punctuation, "
-            f"such as {examples}; try --text raw, which splits sentences and tokens{_of_language(sample)}"
+            f"{sample.name}: looks untokenised: {len(punctuated) / len(tokens):.1%} of its tokens end in punctuation; "
+            f"try --text raw, which splits sentences and tokens{_of_language(sample)}"
         )
     return None
 
@@ -293,17 +290,15 @@ def cut_problem(sample: Sample, kind: str, max_characters: int | None) -> str | 
     if max_characters is None:
         return None
     n_tokens = n_cut = 0
-    example = ""
     for line in sample.lines:
         for token in chain(*sentence_forms(line, kind)):
             n_tokens += 1
             if is_cut(token, max_characters):
                 n_cut += 1
-                example = example or token
     if n_cut > CUT_MOST * n_tokens and n_cut >= _HITS_LEAST:
         return (
             f"{sample.name}: {n_cut / n_tokens:.1%} of its tokens are cut at the character limit ({max_characters - 2} "
-            f"bytes), such as {example[:24]!r}...; {_what_fits(kind)}"
+            f"bytes); {_what_fits(kind)}"
         )
     return None
 

@@ -41,11 +41,11 @@ TAGGER += ["--char-filters", "8", "--hidden-size", "8", "--epochs", "4", "--prec
 @pytest.mark.parametrize("command", [PRETRAIN, TAGGER], ids=["pretrain", "train-tagger"])
 @pytest.mark.parametrize("kilobytes", [100, 350])
 def test_a_full_disk_is_one_line(
-    command: list[str], kilobytes: int, resize: Callable[[int], Path], repository: Path
+    command: list[str], kilobytes: int, resize: Callable[[int], Path], repository: Path, tmp_path: Path
 ) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         program = [sys.executable, "-m", "ner_elmo", *arguments, "--threads", "1", "--device", "cpu"]
-        environment = {"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "HOME": str(repository)}
+        environment = {"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
         return subprocess.run(program, cwd=FIXTURES, env=environment, capture_output=True, text=True)
 
     place = resize(kilobytes)

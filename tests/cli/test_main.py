@@ -65,3 +65,11 @@ def test_threads_that_wait_give_way_unless_they_were_told_how(
 ) -> None:
     code = "import os; from ner_elmo.cli.flags import set_up_torch; set_up_torch('cpu')\n"
     assert run(repository, code + "print(os.environ.get('GOMP_SPINCOUNT'))", **environment) == f"{expected}\n"
+
+
+def test_what_tag_leaves_out_of_torch_can_be_imported_later(repository: Path) -> None:
+    code = "import sys; from ner_elmo.cli import flags; flags.set_up_torch('cpu', 1, starts_fast=True)\n"
+    code += "assert not [name for name in sys.modules if name.endswith('._meta_registrations')]\n"
+    code += "import torch, torch._meta_registrations as left_out; assert left_out.__file__\n"
+    code += "assert torch.empty(2, 3, device='meta').t().shape == (3, 2)"
+    assert run(repository, code) == ""

@@ -28,11 +28,13 @@ def test_from_raw_text_to_tagged_text(language: str, tmp_path: Path, capsys: pyt
     assert (text["tokens"], text["language"]) == (resolved(language), language)
     files = [f"--{part}={tmp_path / f'{part}.jsonl'}" for part in ("train", "dev")]
     small = ["--epochs", "40", "--hidden-size", "32", "--word-dim", "16", "--batch-sentences", "8"]
+    small += ["--lr", "0.005", "--dropout", "0.3"]  # so few sentences are learned by heart otherwise, or not at all
     assert main(["train-tagger", *files, "--bilm", str(bilm), "-o", str(tagger), *small, *MACHINE]) == 0
     assert json.loads((tagger / "tagger.json").read_text(encoding="utf-8"))["text"]["tokens"] == resolved(language)
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "dev.jsonl"), "-m", str(tagger), "--json", *MACHINE[2:]]) == 0
-    assert json.loads(capsys.readouterr().out)["f1"] > 0.6
+    f1 = json.loads(capsys.readouterr().out)["f1"]
+    assert f1 > 0.6
     arguments = ["-m", str(tagger), "-f", "jsonl", "-o", str(out), *MACHINE]
     assert main(["tag", str(tmp_path / "new.txt"), *arguments]) == 0
     assert "does not look like" not in capsys.readouterr().err

@@ -110,7 +110,7 @@ def test_mistakes_give_one_clear_line(
         (2, "expected a folder", [*train, "--bilm", bilm, "--cache", empty]),
         (2, "no such", ["tag", tmp_path / "none", "-m", trained]),
         (2, "expected one of text, conll, jsonl", ["tag", words, "-m", trained, "-f", "xml"]),
-        (2, "expected one of line, paragraph, file", ["tag", words, "-m", trained, "--unit", "page"]),
+        (2, "expected line, paragraph or file", ["tag", words, "-m", trained, "--unit", "page"]),
         (2, "exists already", ["tag", words, "-m", trained, "-o", empty]),
         (2, "--no-scores computes none", ["tag", words, "-m", trained, "--no-scores", "--min-score", "0.5"]),
         (2, "no such tagger", ["tag", words, "-m", "klingon"]),

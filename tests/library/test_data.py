@@ -78,8 +78,8 @@ def test_read_corpus_takes_the_settings_of_check(tmp_path: Path) -> None:
     file = tmp_path / "columns"
     file.write_text("1 Ann PER x\n2 sees O x\n3 Rome LOC x\n")
     corpus = read_corpus(file, Reading(column=2, token_column=1, scheme="none"))
-    ((tokens, spans),) = corpus.sentences
-    assert tokens == ("Ann", "sees", "Rome")
-    assert [(span.start, span.end, span.label) for span in spans] == [(0, 1, "PER"), (2, 3, "LOC")]
+    (sentence,) = corpus.sentences
+    assert sentence.tokens == ("Ann", "sees", "Rome")
+    assert [(span.start, span.end, span.label) for span in sentence.spans] == [(0, 1, "PER"), (2, 3, "LOC")]
     with pytest.raises(UsageError, match="no such"):
         read_corpus(tmp_path / "none")

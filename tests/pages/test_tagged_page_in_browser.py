@@ -12,10 +12,9 @@ from ner_elmo.pages.entity_counts import folded
 from ner_elmo.pages.tagged_page import TaggedPage
 from ner_elmo.pages.visible import made_visible
 from ner_elmo.text.documents import Document, Entity
-from tests.support.browser import CONTRASTS, chromium
+from tests.support.browser import CONTRASTS, DESKTOP, PHONE, Opened, chromium
 from tests.support.tagged_documents import document_of
 
-DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 LABELS = [
     "PER",
     "LOC",
@@ -68,29 +67,9 @@ def browser() -> Iterator[Any]:
         yield found
 
 
-class Opened:
-    """A page that is open, and what it asked for and complained of."""
-
-    def __init__(self, browser: Any, file: Path, **settings: Any) -> None:
-        self.context = browser.new_context(**settings)
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(file.as_uri())
-
-    def __enter__(self) -> Any:
-        return self.page
-
-    def __exit__(self, *_: object) -> None:
-        self.context.close()
-
-
 @pytest.fixture
 def page(browser: Any, file: Path) -> Iterator[Any]:
-    with Opened(browser, file, viewport=DESKTOP) as found:
+    with Opened(browser, file.as_uri(), viewport=DESKTOP) as found:
         yield found
 
 
@@ -104,7 +83,7 @@ def last_page(page: Any) -> None:
 
 
 def test_it_asks_for_nothing_and_complains_of_nothing(browser: Any, file: Path) -> None:
-    opened = Opened(browser, file, viewport=DESKTOP)
+    opened = Opened(browser, file.as_uri(), viewport=DESKTOP)
     with opened as page:
         last_page(page)
         page.fill("#words", "quoted")
@@ -134,7 +113,7 @@ def test_the_policy_bars_what_a_text_might_smuggle_in(page: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_contrast(browser: Any, file: Path, scheme: str, viewport: dict[str, int]) -> None:
-    with Opened(browser, file, viewport=viewport, color_scheme=scheme) as page:
+    with Opened(browser, file.as_uri(), viewport=viewport, color_scheme=scheme) as page:
         last_page_of_phone = "document.getElementById('last').click()"
         page.evaluate(last_page_of_phone)
         page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
@@ -152,7 +131,7 @@ def test_contrast(browser: Any, file: Path, scheme: str, viewport: dict[str, int
 
 @pytest.mark.parametrize("is_on", [True, False], ids=["scripts", "no scripts"])
 def test_a_phone_has_nothing_beside_its_screen(browser: Any, file: Path, is_on: bool) -> None:
-    with Opened(browser, file, viewport=PHONE, java_script_enabled=is_on) as page:
+    with Opened(browser, file.as_uri(), viewport=PHONE, java_script_enabled=is_on) as page:
         for number in (0, 1):
             if is_on and number:
                 page.evaluate("document.getElementById('last').click()")
@@ -324,7 +303,7 @@ def test_all_text_can_be_read(browser: Any, file: Path, is_on: bool) -> None:
       return copy.textContent;
     })"""
     found: list[str] = []
-    with Opened(browser, file, viewport=DESKTOP, java_script_enabled=is_on) as page:
+    with Opened(browser, file.as_uri(), viewport=DESKTOP, java_script_enabled=is_on) as page:
         while True:
             found += page.locator(".u").evaluate_all(plain)
             if not is_on or page.locator("#after").is_disabled():
@@ -351,7 +330,7 @@ def test_a_hundred_thousand_entities(browser: Any, tmp_path: Path) -> None:
         page.add("the last one is ", [])
         page.add("Zoe", [Entity(0, 3, "PER", "Zoe", 0.5)])
         page.finish()
-    with Opened(browser, file, viewport=DESKTOP) as page:
+    with Opened(browser, file.as_uri(), viewport=DESKTOP) as page:
         assert page.locator("*").count() < 10_000  # one page of text, however many there are
         page.evaluate("const l = document.getElementById('least'); l.value = 70; l.dispatchEvent(new Event('input'))")
         assert page.locator(".legend .count").all_inner_texts() == ["50,000 of 50,001", "0 of 50,000"]

@@ -47,6 +47,29 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+class Opened:
+    """A page that is open, and what it asked for and complained of."""
+
+    def __init__(self, browser: Any, address: str, **settings: Any) -> None:
+        self.context = browser.new_context(**({"viewport": DESKTOP} | settings))
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(address)
+
+    def __enter__(self) -> Any:
+        return self.page
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
 # The contrast of every text that shows with what is behind it, as (ratio, words); alpha is composed.
 CONTRASTS = """() => {
   const numbers = (colour) => { const n = colour.match(/[0-9.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };

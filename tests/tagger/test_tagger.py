@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ner_elmo.bilm.files import directory
-from ner_elmo.errors import UsageError
+from ner_elmo.errors import UsageError, WrongTypeError
 from ner_elmo.tagger.tagger import Failure, Tagger, find_model
 from ner_elmo.text.documents import Document
 from tests.support.marginals import token_marginals
@@ -158,3 +159,35 @@ def test_finding_a_model(trained: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert find_model("xx") == home / "models" / "xx"
     with pytest.raises(UsageError, match="that ship are xx"):
         find_model("yy")
+
+
+def test_pipe_answers_each_text_when_it_comes(trained: Path) -> None:
+    tagger = Tagger.load(trained)
+    texts = ["Ann sees Rome .", "Bob waits .", ["Eve", "sees", "Oslo", "."]]
+    answered = threading.Event()
+    answered.set()
+
+    def source() -> Iterator[str | list[str]]:
+        for text in texts:
+            assert answered.wait(60)  # the next one comes only once this one is answered
+            answered.clear()
+            yield text
+
+    found = []
+    for document in tagger.pipe(source(), scores=False):
+        found.append(document)
+        answered.set()
+    assert found == list(tagger.tag(texts, scores=False))
+
+
+def test_pipe_raises_what_the_source_raises_in_its_place(trained: Path) -> None:
+    def source() -> Iterator[object]:
+        yield "Ann sees Rome ."
+        yield 3.5
+
+    documents = Tagger.load(trained).pipe(source())  # type: ignore[arg-type]
+    assert next(documents).text == "Ann sees Rome ."
+    with pytest.raises(WrongTypeError, match="text 1: found float"):
+        next(documents)
+    with pytest.raises(WrongTypeError, match="many texts"):
+        Tagger.load(trained).pipe("one text")

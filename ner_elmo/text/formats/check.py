@@ -103,16 +103,15 @@ class CrossCheck:
         before = self._seen.setdefault(key, _Seen(report.file, line, sentence.spans))
         if (before.file, before.line) == (report.file, line) and before.spans is sentence.spans:
             return
-        words = _beginning(sentence)
         if before.file == report.file:
-            message = f"found again the sentence of line {before.line} ({words}), expected it once"
+            message = f"found again the sentence of line {before.line}, expected it once"
             report.add(Problem(line, REPEATED, message, is_error=False))
         else:
-            message = f"found the sentence of {before.file}:{before.line} ({words}), expected it in one file only"
+            message = f"found the sentence of {before.file}:{before.line}, expected it in one file only"
             report.add(Problem(line, SHARED, message, is_error=False))
         if before.spans != sentence.spans:
             found, expected = _entities(sentence.spans), _entities(before.spans)
-            message = f"found {found} in {words}, expected {expected} as at {before.file}:{before.line}"
+            message = f"found {found}, expected {expected} as at {before.file}:{before.line}"
             report.add(Problem(line, CONFLICT, message, is_error=False))
 
     def _expected_labels(self) -> str:
@@ -226,11 +225,6 @@ def _as_problem(error: DataError, name: str) -> Problem:
     if place is None:
         return Problem(1, "unreadable", message.removeprefix(f"{name}: "))
     return Problem(int(place[1]), "unreadable", message[place.end() :])
-
-
-def _beginning(sentence: LabelledSentence) -> str:
-    words = " ".join(sentence.tokens[:8])
-    return repr(words if len(sentence.tokens) <= 8 and len(words) <= 60 else words[:60] + " …")
 
 
 def _entities(spans: Sequence[Span]) -> str:

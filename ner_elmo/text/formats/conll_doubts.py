@@ -152,5 +152,6 @@ class Taken:
             if what == "line":
                 found = f"found carriage returns at the edge of {lines}, first in line {line}, expected LF or CRLF"
             else:
-                found = f"found {what} {shortened(first)} with blanks at its edge, expected none; the first of {lines}"
+                cell = f"a {what}" if what == "token" else f"{what} {shortened(first)}"  # a token may be a name
+                found = f"found {cell} with blanks at its edge, expected none; the first of {lines}"
             yield Problem(line, f"blanks around a {what}", f"{found}; taken off", is_error=False)

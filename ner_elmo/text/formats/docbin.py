@@ -56,7 +56,7 @@ def read(source: Input) -> Iterator[Unit]:
 
 
 def _unit(source: Input, number: int, doc: Any) -> Iterator[Unit]:
-    saved = doc.user_data.get(_KEYS)
+    saved = json.loads(json.dumps(doc.user_data.get(_KEYS)))  # spaCy makes tuples of lists
     keys = saved.get("keys", {}) if isinstance(saved, dict) else {}
     more = {tuple(place): more for place, more in saved.get("entities", [])} if isinstance(saved, dict) else {}
     sentences: list[list[list[int]]] = []
@@ -131,6 +131,9 @@ def _doc(spacy: Any, vocab: Any, unit: Unit, output: Output) -> Any:
         if set(more) - {"score"} or more["score"] != 1.0:
             saved.append([[entity["start"], entity["end"], entity["label"]], more])
     keys = other_keys(unit.value, "tokens")
+    given = [text[start:end] for sentence in unit.value.get("tokens", []) for start, end in sentence]
+    if not all(word.strip() for word in given):  # such as an ideographic space, which spaCy takes for white space
+        keys["tokens"] = unit.value["tokens"]
     if keys or saved:
         doc.user_data[_KEYS] = _plain({"keys": keys, "entities": saved})
     return doc

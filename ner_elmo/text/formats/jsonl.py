@@ -306,7 +306,7 @@ def _refuse_overlaps(entities: Sequence[dict[str, Any]]) -> None:
     """Complain of the first entity, in order of their starts, that overlaps the one before it."""
     for one, other in pairwise(entities):
         if other["start"] < one["end"] or (other["start"], other["end"]) == (one["start"], one["end"]):
-            found, within = (f"{e['label']} {e['text']!r} at {e['start']}-{e['end']}" for e in (other, one))
+            found, within = (f"{e['label']} at {e['start']}-{e['end']}" for e in (other, one))
             expected = "expected entities that do not overlap (or --overlaps longest, or first)"
             raise _Found(f"found {found} within {within}, {expected}", "overlap")
 
@@ -389,7 +389,7 @@ def _misfits(documents: Iterable[Document], kind: str) -> Iterator[Entity]:
         tokens = [token for sentence in document.sentences or _split(document.text, kind) for token in sentence]
         starts, ends = [token.start for token in tokens], [token.end for token in tokens]
         for entity in document.entities:
-            if _misfit(document, entity, tokens, *_tokens_of(entity, starts, ends)):
+            if _misfit(entity, tokens, *_tokens_of(entity, starts, ends)):
                 yield entity
 
 
@@ -427,7 +427,7 @@ def tokenized(
     spans: list[Span] = []
     for entity in document.entities:
         first, after = _tokens_of(entity, starts, ends)
-        fault = _misfit(document, entity, tokens, first, after)
+        fault = _misfit(entity, tokens, first, after)
         if fault and inside_tokens == "widen" and first < after and not (spans and first < spans[-1].end):
             report(Problem(line, "widened", f"{fault}; it takes the whole of it (--inside-tokens)", is_error=False))
             spans.append(Span(first, after, entity.label))
@@ -454,15 +454,15 @@ def _tokens_of(entity: Entity, starts: list[int], ends: list[int]) -> tuple[int,
     return first, bisect_left(starts, entity.end)
 
 
-def _misfit(document: Document, entity: Entity, tokens: list[Token], first: int, after: int) -> str | None:
+def _misfit(entity: Entity, tokens: list[Token], first: int, after: int) -> str | None:
     """Why an entity is not made of the tokens ``first`` to before ``after``; None if it is."""
-    what = f"found {entity.label} {entity.text!r} at {entity.start}-{entity.end}"
+    what = f"found {entity.label} at {entity.start}-{entity.end}"
     if first >= after:
         return f"{what}, which holds no token, expected a token or more"
     for edge, verb, token in ((entity.start, "begins", tokens[first]), (entity.end, "ends", tokens[after - 1])):
         if token.start < edge < token.end:
-            word = document.text[token.start : token.end]
-            return f"{what}, which {verb} inside the token {word!r}, expected {token.start} or {token.end} there"
+            place = f"{token.start}-{token.end}"  # names no words: they may be people's
+            return f"{what}, which {verb} inside the token at {place}, expected {token.start} or {token.end} there"
     return None
 
 

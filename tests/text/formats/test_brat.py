@@ -112,7 +112,7 @@ def test_all_that_is_wrong_in_a_folder_is_told_with_its_file(
     assert (status, "3 errors" in out, "1 entity: PER 1" in out) == (3, True, True)
     assert "x.ann:2: found PER at 4-7, which overlaps another entity, as do others: 2 entities (lines 2-3)" in out
     assert "y.ann:1: found offsets 0 9" in out
-    assert f"{folder}:1: z.txt:1: found PER 'Ann' at 0-3, which ends inside the token" in out
+    assert f"{folder}:1: z.txt:1: found PER at 0-3, which ends inside the token" in out
     for command in (["convert", folder, tmp_path / "o", "--to", to] for to in ("jsonl", "iob2")):
         status, out, error = ner_elmo(capsys, *command)
         assert (status, out, "x.ann:2:" in error, "y.ann:1:" in error) == (3, "", True, True)

@@ -105,6 +105,20 @@ def test_what_has_no_place_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"has no place for {lost}: left out" in capsys.readouterr().err
 
 
+def test_white_space_is_a_token_in_a_docbin_if_it_was_one(tmp_path: Path) -> None:
+    require("docbin")
+    unit = {"text": "\u738b \u3000 \u660e", "entities": [], "tokens": [[[0, 1], [2, 3], [4, 5]]]}
+    assert there_and_back(tmp_path, [unit], "docbin") == [unit]
+
+
+def test_columns_come_back_from_a_docbin(tmp_path: Path) -> None:
+    require("docbin")
+    (tmp_path / "a").write_text("Ann NNP B-PER\ncame VBD O\n\n-DOCSTART- -X- O\n\nBob NNP B-PER\n\n")
+    assert main(["convert", str(tmp_path / "a"), str(tmp_path / "x.spacy"), "--to", "docbin"]) == 0
+    assert main(["convert", str(tmp_path / "x.spacy"), str(tmp_path / "b"), "--to", "iob2"]) == 0
+    assert (tmp_path / "b").read_text() == (tmp_path / "a").read_text()
+
+
 def test_lines_for_doccano_have_the_same_keys(tmp_path: Path) -> None:
     units = [{"text": "Ann", "entities": [], "id": 3}, {"text": "Bob", "entities": []}, {"text": "Eve", "entities": []}]
     assert there_and_back(tmp_path, units, "doccano") == units
@@ -128,7 +142,7 @@ def test_all_places_inside_tokens_are_told_at_once(tmp_path: Path, capsys: pytes
     for name in ("hf", "iob2", "conllu"):
         assert main(["convert", str(source), str(target), "--to", name]) == 3
         error = capsys.readouterr().err
-        assert error.count("ends inside the token 'Annabel'") == 10
+        assert error.count("ends inside the token at 0-7") == 10
         assert "25 such places in all" in error
         assert not target.exists()
     assert main(["convert", str(source), str(target), "--to", "hf", "--inside-tokens", "widen"]) == 0

@@ -1,0 +1,137 @@
+"""The server's paths: what each is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from ner_elmo import __version__
+from ner_elmo.service.answering import AnswerError, Service, json_body
+from ner_elmo.service.docs_page import docs_page
+from ner_elmo.service.figures import Figures
+from ner_elmo.service.guard import App, Guard
+from ner_elmo.service.models import ServedModel
+from ner_elmo.service.page import page_paths
+from ner_elmo.service.protocols import add_protocols
+from ner_elmo.service.requests import TaggedText, TaggedTexts, TagRequest, Trouble
+from ner_elmo.service.settings import ServeSettings
+from ner_elmo.text.documents import Document, Failure
+from ner_elmo.text.formats.tagged.offsets import with_offsets
+
+_TROUBLES: dict[int | str, dict[str, Any]] = {
+    401: {"model": Trouble, "description": "no valid key"},
+    408: {"model": Trouble, "description": "the request came too slowly"},
+    413: {"model": Trouble, "description": "the request is too long"},
+    415: {"model": Trouble, "description": "it is not said to be JSON"},
+    422: {"model": Trouble, "description": "the request says something that cannot be meant"},
+    429: {"model": Trouble, "description": "too many requests wait"},
+    503: {"model": Trouble, "description": "it took too long, or the server is about to end"},
+}
+
+
+def make_app(models: Sequence[ServedModel], settings: ServeSettings, keys: list[str], figures: Figures) -> App:
+    """The ASGI application of a server."""
+    service = Service(models, settings, figures)
+    api = FastAPI(
+        title="ner-elmo",
+        version=__version__,
+        description="Named entities in texts.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    _add_paths(api, service)
+    add_protocols(api, service)
+    for path, (kind, content) in page_paths().items():
+        api.add_api_route(path, _fixed(kind, content), include_in_schema=False)
+    if settings.origins:
+        api.add_middleware(
+            CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
+    api.add_exception_handler(AnswerError, _answer_error)  # type: ignore[arg-type]
+    api.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+    api.add_exception_handler(Exception, _our_error)
+    paths = {str(getattr(route, "path", "")) for route in api.routes}
+    return Guard(api, settings, keys, figures, paths)
+
+
+def _fixed(kind: str, content: bytes) -> Any:
+    async def answer() -> Response:
+        return Response(content, media_type=kind)
+
+    return answer
+
+
+def _answer_error(_: Request, error: AnswerError) -> JSONResponse:
+    return JSONResponse({"error": error.error}, error.status, error.headers)
+
+
+def _http_error(_: Request, error: HTTPException) -> JSONResponse:
+    said = {404: "no such path; GET /docs has them", 405: "this path is not asked so; see GET /docs"}
+    return JSONResponse({"error": said.get(error.status_code, str(error.detail))}, error.status_code, error.headers)
+
+
+def _our_error(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": "a fault of the server, which its log names"}, 500)
+
+
+def as_object(result: Document | Failure, min_score: float = 0.0, offsets: str = "char") -> dict[str, Any]:
+    """A result as ``tag -f jsonl`` writes it."""
+    if isinstance(result, Failure):
+        return {"text": result.text, "error": result.error.splitlines()[0]}
+    if min_score:
+        result.entities = [e for e in result.entities if e.score is not None and e.score >= min_score]
+    return with_offsets(result, offsets).to_dict()
+
+
+def _add_paths(api: FastAPI, service: Service) -> None:
+    schema = {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": TagRequest.model_json_schema()}}}
+    }
+
+    @api.post(
+        "/tag",
+        summary="Find entities",
+        responses=_TROUBLES,
+        response_model=TaggedText | TaggedTexts,
+        openapi_extra=schema,
+    )
+    async def tag(request: Request) -> Response:
+        """Entities of ``text``, or of each of ``texts``, with their offsets and probabilities."""
+        asked: TagRequest = await json_body(request, TagRequest)
+        model = service.model(asked.model)
+        found = await service.tag(request, model, asked.all_texts, asked.tokenized, asked.scores)
+        objects = [as_object(result, asked.min_score, asked.offsets) for result in found]
+        if asked.text is None:
+            return JSONResponse({"results": objects})
+        return JSONResponse(objects[0], 200 if "entities" in objects[0] else 422)
+
+    @api.get("/health", summary="Whether the server works")
+    async def health() -> Response:
+        """200 if all models work, otherwise 503."""
+        alive = all(model.is_alive for model in service.models.values())
+        return JSONResponse({"status": "ok" if alive else "a model has stopped"}, 200 if alive else 503)
+
+    @api.get("/models", summary="The models and their labels")
+    async def models() -> dict[str, Any]:
+        """The first is used where a request names none."""
+        return {"models": [model.facts() for model in service.models.values()]}
+
+    @api.get("/labels", summary="The labels that a model gives", responses={422: {"model": Trouble}})
+    async def labels(model: str | None = None) -> dict[str, Any]:
+        """Of the first model, or of the one that is named."""
+        return {"labels": service.model(model).tagger.labels}
+
+    @api.get("/metrics", summary="Figures for Prometheus")
+    async def metrics() -> Response:
+        """Requests, tokens, entities, queue, latencies."""
+        return Response(service.figures.as_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(docs_page(api.openapi()), media_type="text/html; charset=utf-8")
