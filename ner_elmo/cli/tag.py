@@ -75,6 +75,7 @@ def _check_output(
     files: list[InputFile], settings: TagSettings, output: str | None, folder: Path | None, resume: bool, force: bool
 ) -> None:
     from ner_elmo.text.files import is_folder, is_there, shown_name
+    from ner_elmo.text.formats.brat import files_of
     from ner_elmo.text.formats.targets import NOT_STREAMS
 
     if resume and folder is None:
@@ -82,16 +83,21 @@ def _check_output(
     if folder is not None:
         if is_there(folder) and not is_folder(folder):
             raise UsageError(f"{shown_name(folder)}: is a file; expected the name of a folder")
-        if any(file.path == "-" for file in files):
-            raise UsageError("standard input has no name for an output in a folder; expected -o FILE")
+        for file in files:
+            if file.is_live:
+                name = "standard input" if file.path == "-" else f"{shown_name(file.path)}: a pipe"
+                raise UsageError(f"{name} has no output in a folder, since --resume could not go on; expected -o FILE")
     elif output is None or output == "-":
         if settings.format in NOT_STREAMS:
             raise UsageError(f"-f {settings.format}: {NOT_STREAMS[settings.format]}; name it with -o")
     else:
+        written_to = files_of(Path(output)) if settings.format == "brat" else (Path(output),)
         for file in files:
             if file.path != "-":
-                flags.refuse_same(file.path, Path(output))
-        flags.refuse_existing(Path(output), force)
+                for written in written_to:
+                    flags.refuse_same(file.path, written)
+        for written in written_to:
+            flags.refuse_existing(written, force)
 
 
 def _run(

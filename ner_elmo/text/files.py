@@ -68,8 +68,12 @@ def display_name(path: str | Path) -> str:
 def shown_name(path: str | Path) -> str:
     """A name that is safe to print on one line: no control characters, no bytes that are not text, not too long."""
     name = str(path)
-    name = name if len(name) <= MOST_SHOWN else name[: MOST_SHOWN // 4] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+    return whole_name(name if len(name) <= MOST_SHOWN else name[: MOST_SHOWN // 4] + "...")
+
+
+def whole_name(path: str | Path) -> str:
+    """The same, however long it is: what outputs call a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(path))
 
 
 def is_there(path: Path) -> bool:
@@ -231,6 +235,8 @@ def open_bytes(path: str | Path) -> BinaryIO:
     if str(path) == STANDARD_STREAM:
         return _open_standard_input()
     file = require_file(path)
+    if not file.is_file():  # a pipe: what was read once is gone
+        return _decompressed_as_it_comes(open(file, "rb"), shown_name(path))
     try:
         with open(file, "rb") as stream:
             beginning = stream.read(512)
@@ -320,11 +326,13 @@ def require_text(path: str | Path, encoding: str) -> None:
 
 
 def _open_standard_input() -> BinaryIO:
-    """Standard input, decompressed where that needs no second look at it."""
-    stream = _standard_input()
+    return _decompressed_as_it_comes(_standard_input(), display_name(STANDARD_STREAM))
+
+
+def _decompressed_as_it_comes(stream: BinaryIO, name: str) -> BinaryIO:
+    """A stream that can be read once, decompressed where that needs no second look at it."""
     beginning = _look_ahead(stream)
     packed = _packed_as(beginning)
-    name = display_name(STANDARD_STREAM)
     _refuse_archive(beginning, name)
     if packed == ".gz":
         return gzip.GzipFile(fileobj=stream)  # type: ignore[return-value]
@@ -541,6 +549,16 @@ def _decode_lines(
         yield line
 
 
+_MOST_OF_NAME = 100  # bytes of a file's name that a temporary one has; systems allow 255
+
+
+def temporary_prefix(name: str) -> str:
+    """What the names begin with under which a file called ``name`` is written (they end in ``.tmp``)."""
+    while len(os.fsencode(name)) > _MOST_OF_NAME:
+        name = name[:-1]
+    return f".{name}."
+
+
 @contextlib.contextmanager
 def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to; rename it to ``path`` only if the block succeeds.
@@ -560,7 +578,7 @@ def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[P
         folder = target.parent if is_replaced else None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        prefix = f".{target.name[:100]}." if is_replaced else "ner-elmo."
+        prefix = temporary_prefix(target.name) if is_replaced else "ner-elmo."
         handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
         os.close(handle)
     try:
@@ -635,7 +653,7 @@ def replace_directory(path: str | Path) -> Iterator[Path]:
         path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         put_back(path)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(path.name), suffix=".tmp", dir=path.parent))
     try:
         with _refusals_named(path):
             yield temporary

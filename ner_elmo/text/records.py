@@ -138,7 +138,7 @@ def _records(rows: Iterable[Row], name: str, reading: TextReading) -> Iterator[I
             yield Failure("", row.problem, Origin(name, row.line))
             continue
         if not is_known and reading.text_field not in row.values:
-            raise DataError(f"{name}:{row.line}: {_without_text(reading.text_field, row.values)}")
+            raise DataError(f"{shown_name(name)}:{row.line}: {_without_text(reading.text_field, row.values)}")
         is_known = True
         keys = {str(key): value for key, value in row.values.items() if key != reading.text_field}
         identifier = None if reading.id_field is None else keys.get(reading.id_field)
@@ -169,7 +169,7 @@ def _objects(path: str, name: str, reading: TextReading) -> Iterator[Row]:
         except (ValueError, RecursionError) as error:
             value, problem = None, f"found no JSON object ({getattr(error, 'msg', None) or 'nested too deeply'})"
         if problem and number == 1:
-            raise DataError(f"{name}:1: {problem}; expected one on each line (for plain text: --from text)")
+            raise DataError(f"{shown_name(name)}:1: {problem}; expected one on each line (for plain text: --from text)")
         yield Row(number, None if problem else value, problem)
 
 
@@ -185,13 +185,13 @@ def _rows(path: str, name: str, reading: TextReading) -> Iterator[Row]:
             begins, line = line, reader.line_num + 1
             if not header:
                 header = cells
-                _check_header(header, f"{name}:{begins}")
+                _check_header(header, f"{shown_name(name)}:{begins}")
             elif len(cells) == len(header):
                 yield Row(begins, dict(zip(header, cells, strict=True)))
             elif cells:
                 yield Row(begins, None, f"found {len(cells):,} cells, expected {len(header):,} as in the first line")
     except csv.Error as error:
-        raise DataError(f"{name}:{line}: found a damaged row ({error}), expected {CSV.upper()}") from None
+        raise DataError(f"{shown_name(name)}:{line}: found a damaged row ({error}), expected {CSV.upper()}") from None
 
 
 def _check_header(header: list[str], place: str) -> None:

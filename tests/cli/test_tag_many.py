@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -106,6 +107,18 @@ def test_other_formats_have_an_output_for_each(
         assert "Oslo" in written.read_text()
 
 
+def test_brat_writes_over_no_input_and_no_pipe_has_an_output_in_a_folder(
+    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = folder / "in/a.txt"
+    arguments = ["-f", "brat", "--unit", "file", "--force"]
+    assert tag(capsys, trained, source, *arguments, "-o", folder / "in/a.ann")[0] == 2
+    assert source.read_text() == "Ann sees Rome .\n"
+    os.mkfifo(folder / "pipe")
+    status, _, error = tag(capsys, trained, folder / "pipe", *arguments, "-o", f"{folder}/out/")
+    assert (status, "a pipe has no output in a folder" in error) == (2, True)
+
+
 def test_objects_pass_their_keys_through(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": 3, "body": "Ann sees Rome .", "tags": ["x"]}\n{"id": 4, "body": null}\n')
     status, out, error = tag(capsys, trained, tmp_path / "a.jsonl", "--text-field", "body", "-f", "jsonl")
@@ -185,6 +198,24 @@ def test_a_line_is_answered_when_it_comes(start: Start, more: list[str]) -> None
         assert json.loads(next(answers))["text"] == text
     process.stdin.close()
     assert process.wait(STEP_LIMIT) == 0
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_named_pipe_is_read_once_and_as_it_comes(start: Start, tmp_path: Path, is_packed: bool) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    process = start(pipe, "-f", "jsonl")
+    texts = ["Ann sees Rome .", "Bob waits ."] * 200  # more than is looked at to see what it is
+    with open(pipe, "wb") as stream:
+        if is_packed:
+            stream.write(gzip.compress("\n".join(texts).encode()))
+        else:
+            stream.write(f"{texts[0]}\n".encode())
+            stream.flush()
+            assert json.loads(next(lines_of(process)))["text"] == texts.pop(0)
+            stream.write("\n".join(texts).encode())
+    out, error = process.communicate(timeout=STEP_LIMIT)
+    assert (process.returncode, "Traceback" in error) == (0, False)
+    assert [json.loads(line)["text"] for line in out.splitlines()] == texts
 
 
 def test_a_reader_that_has_gone_ends_it_quietly(start: Start) -> None:

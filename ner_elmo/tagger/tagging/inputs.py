@@ -10,7 +10,16 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
 from ner_elmo.errors import UsageError
-from ner_elmo.text.files import STANDARD_STREAM, display_name, is_folder, is_stream, require_file, shown_name
+from ner_elmo.tagger.tagging.manifest import MANIFEST, outputs_noted
+from ner_elmo.text.files import (
+    STANDARD_STREAM,
+    display_name,
+    is_folder,
+    is_stream,
+    require_file,
+    shown_name,
+    whole_name,
+)
 from ner_elmo.text.records import AUTO, ENDINGS_OF, PACKED, TEXT
 
 _MOST_ENDINGS = 5  # in a message
@@ -30,8 +39,8 @@ class InputFile:
 
     @property
     def name(self) -> str:
-        """What messages and outputs call it."""
-        return display_name(self.path)
+        """What outputs call it, whole; messages cut it (``shown_name``)."""
+        return display_name(self.path) if self.path == STANDARD_STREAM else whole_name(self.path)
 
     @property
     def is_live(self) -> bool:
@@ -44,8 +53,8 @@ def find_inputs(
 ) -> list[InputFile]:
     """The files that are meant, folders with all below them, in the order of their paths.
 
-    Hidden files and folders are left out, and what lies in the folder ``output``; a file that is named twice is taken
-    once.
+    Of folders hidden files and folders are left out, what lies in the folder ``output``, and outputs of other runs of
+    ``tag``; a file that is named twice is taken once.
 
     Args:
         names: files, folders, or ``-``.
@@ -93,7 +102,10 @@ def _files_below(folder: str, patterns: Sequence[str], output: Path | None) -> l
 
 def _walk(folder: str, output: Path | None) -> Iterator[str]:
     left_out = None if output is None else os.path.realpath(output)
+    written = set() if output is None else _written_to(output)
     for parent, folders, files in os.walk(folder):
+        if MANIFEST in files:
+            written |= _written_to(parent)
         folders[:] = sorted(
             name
             for name in folders
@@ -101,8 +113,12 @@ def _walk(folder: str, output: Path | None) -> Iterator[str]:
         )
         for name in sorted(files):
             path = os.path.join(parent, name)
-            if not name.startswith(".") and os.path.isfile(path):
+            if not name.startswith(".") and os.path.realpath(path) not in written and os.path.isfile(path):
                 yield path
+
+
+def _written_to(folder: str | Path) -> set[str]:
+    return {os.path.realpath(os.path.join(folder, output)) for output in outputs_noted(Path(folder))}
 
 
 def _once(paths: Iterable[str]) -> Iterator[str]:

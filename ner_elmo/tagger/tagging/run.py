@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -13,13 +14,13 @@ from typing import IO, TYPE_CHECKING
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.events import Report, note
 from ner_elmo.tagger.tagging.inputs import InputFile
-from ner_elmo.tagger.tagging.manifest import Manifest
+from ner_elmo.tagger.tagging.manifest import MANIFEST, Manifest
 from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.tagger.tagging.watch import Watch
 from ner_elmo.tagger.tagging.workers import tag_in_processes
 from ner_elmo.text.documents import Document, Failure, Origin
-from ner_elmo.text.files import is_there, output_stream, sha256_of_file, shown_name
-from ner_elmo.text.formats.brat import ANNOTATIONS, configure
+from ner_elmo.text.files import damage_named, output_stream, sha256_of_file, shown_name
+from ner_elmo.text.formats.brat import ANNOTATIONS, configure, files_of
 from ner_elmo.text.formats.output import Output, unit_of
 from ner_elmo.text.formats.problems import strictly
 from ner_elmo.text.formats.tagged.summary import Summary
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ner_elmo.text.formats.jsonl import Unit
 
 Result = Document | Failure
+_LONGEST_NAME = 255  # bytes of a file's name, on nearly every system
 
 
 @dataclass
@@ -45,6 +47,10 @@ class Outcome:
 
 class _Unreadable(Failure):
     """A file, from here on."""
+
+
+class _EndOfFile(Failure):
+    """Stands after the last text of each file: two files may have one name (``shown_name``), and one may be empty."""
 
 
 class _FileError(Exception):
@@ -100,25 +106,25 @@ class Job:
                 "--resume with --pseudonyms: the stand-ins of the earlier run are not known; expected --force, to "
                 "tag all again"
             )
-        manifest = Manifest(folder, self.settings.digest(self.model_digest))
+        manifest = Manifest(folder, self.settings.digest(self.model_digest), self._files_of)
+        self._check_targets(inputs, folder)
         inputs = self._to_do(inputs, folder, manifest, resume, force)
-        refuse_clashes(inputs, self.settings)
+        refuse_clashes(inputs, self.settings, until_damage=True)
         watch = Watch(self.report, inputs, self.settings, self.tagger)
-        items = chain.from_iterable(self._items_or_unreadable(input) for input in inputs)
-        results = watch.counted(self._results(watch.looked_at(items), False, lambda: None))
-        groups = _Groups(results)
+        digests: dict[str, str] = {}
+        items = chain.from_iterable(self._items_or_unreadable(input, digests) for input in inputs)
+        groups = _Groups(watch.counted(self._results(watch.looked_at(items), False, lambda: None)))
         summary = Summary()
-        with self._outputs(summary) as write:
+        with manifest, self._outputs(summary) as write:
             for input in inputs:
                 target = self.target_of(input)
                 manifest.begin(target)
                 try:
-                    digest = sha256_of_file(input.path)
-                    write(groups.of(input.name), folder / target, _Flush())
-                    manifest.finish(target, digest)
+                    write(groups.next_file(), folder / target, _Flush())
+                    manifest.finish(target, digests.pop(input.path))
                 except _FileError as error:
                     watch.file_failed(str(error))
-                groups.leave_rest_of(input.name)
+                groups.leave_rest()
         if self.settings.format == "brat" and inputs:
             configure(folder, self.tagger.labels)
         watch.end()
@@ -132,24 +138,57 @@ class Job:
             return str(Path(input.place).with_suffix(ANNOTATIONS))
         return input.place + (ENDINGS.get(format) or ENDING_OF[format])
 
+    def _files_of(self, output: Path) -> tuple[Path, ...]:
+        """The files that an output consists of: BRAT may have pairs."""
+        return files_of(output) if self.settings.format == "brat" else (output,)
+
+    def _check_targets(self, inputs: Sequence[InputFile], folder: Path) -> None:
+        """Make sure that no output is an input, nor that of two inputs, and that all can have their names.
+
+        Raises:
+            UsageError: one is, or cannot.
+        """
+        sources = {os.path.realpath(input.path) for input in inputs}
+        taken: dict[Path, str] = {}
+        for input in inputs:
+            for file in self._files_of(folder / self.target_of(input)):
+                if len(os.fsencode(file.name)) > _LONGEST_NAME:
+                    raise UsageError(
+                        f"{shown_name(file)}: has too long a name ({_LONGEST_NAME} bytes at most); rename the input"
+                    )
+                if os.path.realpath(file) in sources:
+                    raise UsageError(f"{shown_name(file)}: is an input, and would be replaced; choose another folder")
+                if file in taken:
+                    raise UsageError(
+                        f"{shown_name(file)}: would be the output of both {shown_name(taken[file])} and "
+                        f"{shown_name(input.path)}; tag them to folders of their own"
+                    )
+                taken[file] = input.path
+
     def _to_do(
         self, inputs: Sequence[InputFile], folder: Path, manifest: Manifest, resume: bool, force: bool
     ) -> list[InputFile]:
-        to_do = []
-        foreign = []
+        to_do, foreign, changed = [], [], []
         for input in inputs:
             target = self.target_of(input)
-            if resume and manifest.is_done(target, input.path):
-                continue
-            if is_there(folder / target) and not force and not (resume and manifest.is_ours(target)):
-                foreign.append(folder / target)
+            is_there = manifest.first_file(target) is not None
+            if resume and manifest.is_current(target, input.path):
+                is_intact = manifest.is_intact(target)
+                if not is_intact:
+                    changed.append(target)
+                if is_intact or not force:
+                    continue
+            if is_there and not force and not (resume and manifest.is_ours(target)):
+                foreign.append(target)
             to_do.append(input)
         if foreign:
-            more = f" (and {len(foreign) - 1:,} more)" if len(foreign) > 1 else ""
-            how = "--force to replace it" if resume else "--resume to go on, --force to replace it"
-            raise UsageError(f"{shown_name(foreign[0])}: exists already{more}; choose another folder, {how}")
+            raise UsageError(_exists_already(foreign, manifest, resume))
         if len(to_do) < len(inputs):
             note(self.report, f"{len(inputs) - len(to_do):,} of {len(inputs):,} files are done already")
+        if changed and not force:
+            more = f" and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+            kept = f"{shown_name(folder / changed[0])}{more}: changed since tag wrote it, and left as it is"
+            note(self.report, f"{kept} (--force tags it again)")
         return to_do
 
     def _items(self, input: InputFile) -> Iterator[Item]:
@@ -158,11 +197,17 @@ class Job:
                 refuse_clash(item.origin)
             yield item
 
-    def _items_or_unreadable(self, input: InputFile) -> Iterator[Item]:
+    def _items_or_unreadable(self, input: InputFile, digests: dict[str, str]) -> Iterator[Item]:
+        """Those of a file, and its end. Its digest is taken first: if it changes meanwhile, ``--resume`` does it
+        again."""
+        origin = Origin(input.name, 0)
         try:
+            with damage_named(shown_name(input.name)):
+                digests[input.path] = sha256_of_file(input.path)
             yield from self._items(input)
         except NerElmoError as error:
-            yield _Unreadable("", str(error), Origin(input.name, 0))
+            yield _Unreadable("", str(error), origin)
+        yield _EndOfFile("", "", origin)
 
     def _results(self, items: Iterable[Item], live: bool, flush: Callable[[], object]) -> Iterator[Result]:
         settings, most = self.settings, self.tagger.chunk_characters
@@ -227,6 +272,20 @@ class Job:
                 yield unit_of(result, number, "<tagged>", with_tokens=with_tokens)
 
 
+def _exists_already(outputs: Sequence[str], manifest: Manifest, resume: bool) -> str:
+    """Why some outputs are not replaced."""
+    place = shown_name(manifest.first_file(outputs[0]) or outputs[0])
+    more = f" (and {len(outputs) - 1:,} more)" if len(outputs) > 1 else ""
+    if not resume:
+        return f"{place}: exists already{more}; choose another folder, --resume to go on, --force to replace it"
+    if manifest.knows(outputs[0]):
+        return f"{place}: changed since tag wrote it{more}, and so did its input or the settings; --force to replace it"
+    return (
+        f"{place}: exists already{more}, and {MANIFEST} there does not say that tag wrote it; choose another folder, "
+        "--force to replace it"
+    )
+
+
 class _Chunks:
     """Chunks that are there whenever one is asked for."""
 
@@ -256,31 +315,42 @@ class _Groups:
 
     def __init__(self, results: Iterator[Result]) -> None:
         self._results = results
-        self._next = next(results, None)
+        self._is_at_end = True  # of a file
 
-    def of(self, name: str) -> Iterator[Result]:
-        """Those of a file, up to the first of another."""
-        while self._next is not None and self._next.origin is not None and self._next.origin.file == name:
-            result = self._next
+    def next_file(self) -> Iterator[Result]:
+        """Those of the next file."""
+        self._is_at_end = False
+        for result in self._results:
+            if isinstance(result, _EndOfFile):
+                self._is_at_end = True
+                return
             yield result
-            self._next = next(self._results, None)
 
-    def leave_rest_of(self, name: str) -> None:
+    def leave_rest(self) -> None:
         """Go on to the next file, whatever was read of this one."""
-        for _ in self.of(name):
-            pass
+        while not self._is_at_end:
+            self._is_at_end = isinstance(next(self._results), _EndOfFile)
 
 
-def refuse_clashes(inputs: Sequence[InputFile], settings: TagSettings) -> None:
+def refuse_clashes(inputs: Sequence[InputFile], settings: TagSettings, until_damage: bool = False) -> None:
     """Look through the keys of objects, where they are to be passed through, before anything is tagged.
 
+    Args:
+        until_damage: a file that cannot be read is looked at as far as it can, and is for others to name.
+
     Raises:
-        DataError: one has a name that the output has for itself.
+        DataError: one has a name that the output has for itself; a file cannot be read.
     """
     if settings.format not in HAVE_KEYS:
         return
     for input in inputs:
         if not input.is_live and kind_of(input.path, settings.source) == JSONL:
-            for item in read_records(input.path, input.name, settings):
+            items = read_records(input.path, input.name, settings)
+            for item in _until_damage(items) if until_damage else items:
                 if item.origin is not None:
                     refuse_clash(item.origin)
+
+
+def _until_damage(items: Iterable[Item]) -> Iterator[Item]:
+    with suppress(NerElmoError):
+        yield from items

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ner_elmo.errors import NerElmoError
 from ner_elmo.runs.events import Report, note, progress
 from ner_elmo.tagger.tagging.inputs import InputFile
 from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.text.documents import Document, Failure, Record
 from ner_elmo.text.examination import form_of_lines
-from ner_elmo.text.files import characters_in_file
+from ner_elmo.text.files import characters_in_file, shown_name
 from ner_elmo.text.records import LINE, PARQUET, TEXT, Item, kind_of
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class Watch:
     def _tell_failure(self, failure: Failure) -> None:
         self.n_failed += 1
         if self.n_failed <= _MOST_TOLD:
-            place = f"{failure.origin.file}:{failure.origin.line}: " if failure.origin else ""
+            place = f"{shown_name(failure.origin.file)}:{failure.origin.line}: " if failure.origin else ""
             note(self._report, f"{place}could not be tagged ({failure.error.splitlines()[0]})")
 
     def file_failed(self, message: str) -> None:
@@ -108,7 +110,11 @@ def _characters(inputs: Sequence[InputFile], settings: TagSettings) -> int:
     """About how many characters the inputs have; 0 if nobody knows."""
     if any(input.is_live or kind_of(input.path, settings.source) == PARQUET for input in inputs):
         return 0
-    return sum(characters_in_file(input.path, settings.encoding) for input in inputs)
+    total = 0
+    for input in inputs:
+        with suppress(NerElmoError):  # who reads it says what is wrong with it
+            total += characters_in_file(input.path, settings.encoding)
+    return total
 
 
 def _not_text(lines: Sequence[str]) -> Iterator[str]:

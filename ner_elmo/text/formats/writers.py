@@ -16,6 +16,7 @@ from typing import IO
 from ner_elmo.errors import DataError
 from ner_elmo.text import tag_scheme
 from ner_elmo.text.documents import Document, Entity, Failure, Origin, Token, with_keys
+from ner_elmo.text.files import shown_name
 from ner_elmo.text.formats.conll import write_conll
 from ner_elmo.text.formats.jsonl import dumped
 from ner_elmo.text.formats.tagged.marked_text import write_text
@@ -95,8 +96,8 @@ def refuse_clash(origin: Origin) -> None:
     for key in OWN_KEYS:
         if key in origin.keys:
             raise DataError(
-                f"{origin.file}:{origin.line}: found a key {key!r}, which the output has for itself; rename it, or "
-                "drop it"
+                f"{shown_name(origin.file)}:{origin.line}: found a key {key!r}, which the output has for itself; "
+                "rename it, or drop it"
             )
 
 

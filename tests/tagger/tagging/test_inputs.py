@@ -53,3 +53,17 @@ def test_a_folder_in_which_nothing_fits(tree: Path) -> None:
         places(tree / "empty")
     with pytest.raises(UsageError, match="no such text file"):
         places(tree / "nothing")
+
+
+def test_outputs_of_other_runs_are_no_inputs(tree: Path) -> None:
+    before = [file.path for file in find_inputs([str(tree)])]
+    (tree / "out").mkdir(exist_ok=True)
+    (tree / "out" / "a.txt.tagged.txt").write_text("x")
+    (tree / "out" / "mine.txt").write_text("x")
+    for folder, output in (("out", "a.txt.tagged.txt"), (".", "b.txt.tagged.txt")):
+        (tree / folder / ".ner-elmo.jsonl").write_text(f'{{"output": "{output}"}}\n{{"outp')
+    (tree / "b.txt.tagged.txt").write_text("x")
+    assert sorted(file.path for file in find_inputs([str(tree)])) == sorted([*before, f"{tree}/out/mine.txt"])
+    assert [file.path for file in find_inputs([str(tree)], output=tree)] == [
+        file.path for file in find_inputs([str(tree)])
+    ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,13 +38,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(tagger: Tagger, folder: Path, resume: bool = False, **settings: object) -> list[str]:
-    """Tag into a folder; the lines of the summary."""
+def run(
+    tagger: Tagger,
+    folder: Path,
+    resume: bool = False,
+    force: bool = False,
+    out: str = "out",
+    patterns: str | None = None,
+    kinds: Sequence[str] = ("summary",),
+    **settings: object,
+) -> list[str]:
+    """Tag into a folder; the lines of the summary, or of events of other kinds."""
     chosen = TagSettings(**settings)  # type: ignore[arg-type]
-    inputs = find_inputs([str(folder / "in")], None, "auto", folder / "out")
+    inputs = find_inputs([str(folder / "in")], patterns, "auto", folder / out)
     events: list[Mapping[str, Any]] = []
-    Job(tagger, chosen, report=events.append).to_each(inputs, folder / "out", resume=resume)
-    return [line for event in events if event["event"] == "summary" for line in event["message"].splitlines()]
+    Job(tagger, chosen, report=events.append).to_each(inputs, folder / out, resume=resume, force=force)
+    return [line for event in events if event["event"] in kinds for line in event["message"].splitlines()]
 
 
 def found(tagger: Tagger) -> Sequence[tuple[str, str]]:
@@ -110,6 +122,89 @@ def test_brat_knows_the_labels(tagger: Tagger, folder: Path, unit: str) -> None:
     assert all(f"\n{label}\tbgColor:#" in drawn for label in tagger.labels)
     units = list(read_brat(folder / "out", []))
     assert sum(len(unit.value["entities"]) for unit in units) == len(found(tagger))
+
+
+def test_files_whose_names_are_shown_alike_are_not_mixed(tagger: Tagger, folder: Path) -> None:
+    (deep := folder / "in" / ("d" * 120) / ("e" * 120)).mkdir(parents=True)
+    names = ["one.txt", "other.txt", "new\nline.txt", "new\\nline.txt"]
+    for number, name in enumerate(names):
+        (deep / name).write_text(f"Ann sees Rome {number} .\n" * number)
+    run(tagger, folder, format="jsonl")
+    for number, name in enumerate(names):
+        out = folder / "out" / deep.relative_to(folder / "in") / f"{name}.jsonl"
+        objects = [json.loads(line) for line in out.read_text().splitlines()]
+        assert [value["text"] for value in objects] == [f"Ann sees Rome {number} ."] * number
+        assert all(value["file"] == str(deep / name).replace("\n", "\\n") for value in objects)
+
+
+def test_what_people_changed_is_left_as_it_is(tagger: Tagger, folder: Path) -> None:
+    run(tagger, folder, format="brat", unit="file")
+    corrected, other = folder / "out" / "a.ann", folder / "out" / "b.ann"
+    corrected.write_text("T1\tPER 0 3\tAnn\n")
+    before = other.read_text()
+    other.unlink()
+    told = run(tagger, folder, resume=True, kinds=("note",), format="brat", unit="file")
+    assert told == [
+        "1 of 2 files are done already",
+        f"{folder}/out/a.ann: changed since tag wrote it, and left as it is (--force tags it again)",
+    ]
+    assert (corrected.read_text(), other.read_text()) == ("T1\tPER 0 3\tAnn\n", before)
+    with pytest.raises(UsageError, match=r"a\.txt: changed since tag wrote it, and so did its input or the settings"):
+        run(tagger, folder, resume=True, format="brat", unit="file", min_score=0.5)
+    assert corrected.read_text() == "T1\tPER 0 3\tAnn\n"
+    run(tagger, folder, resume=True, force=True, format="brat", unit="file")
+    assert corrected.read_text().splitlines()[0].endswith("Ann")
+    assert len(corrected.read_text().splitlines()) > 1
+
+
+def test_no_output_is_an_input_or_that_of_two(tagger: Tagger, folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"a\.txt: is an input, and would be replaced"):
+        run(tagger, folder, out="in", force=True, format="brat", unit="file")
+    assert {path.name: path.read_text() for path in (folder / "in").iterdir()} == TEXTS
+    (folder / "in" / "a.md").write_text("Bob waits .")
+    with pytest.raises(UsageError, match=r"a\.txt: would be the output of both .*a\.md and .*a\.txt"):
+        run(tagger, folder, patterns="*.txt,*.md", format="brat", unit="file")
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has other locks")
+def test_one_run_at_a_time(tagger: Tagger, folder: Path) -> None:
+    run(tagger, folder)
+    script = (
+        "import fcntl, sys; f = open(sys.argv[1], 'ab'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True); input()"
+    )
+    command = [sys.executable, "-c", script, str(folder / "out" / ".ner-elmo.jsonl")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(UsageError, match="out: another run is writing there"):
+            run(tagger, folder, force=True)
+        other.communicate(b"\n")
+    run(tagger, folder, force=True)
+
+
+def test_damaged_files_do_not_end_the_others(tagger: Tagger, folder: Path) -> None:
+    (folder / "in" / "c.txt.gz").write_text("no gzip")
+    told = run(tagger, folder, kinds=("note",), format="jsonl")
+    assert ["c.txt.gz:1: found a damaged" in line for line in told] == [True, False]
+    assert sorted(path.name for path in (folder / "out").glob("*.jsonl") if path.name[0] != ".") == [
+        "a.txt.jsonl",
+        "b.txt.jsonl",
+    ]
+    (folder / "in" / "d.jsonl").write_text("no JSON\n")
+    (folder / "in" / "e.jsonl").write_text('{"text": "Ann waits ."}\n')
+    assert len(run(tagger, folder, patterns="*.jsonl", kinds=("note",), format="jsonl")) == 2
+    assert (folder / "out" / "e.jsonl.jsonl").exists()
+
+
+def test_a_name_that_is_too_long_is_refused_before_anything_is_tagged(tagger: Tagger, folder: Path) -> None:
+    (folder / "in" / f"{'x' * 248}.txt").write_text("Ann")
+    with pytest.raises(UsageError, match=r"\.\.\.: has too long a name \(255 bytes at most\)"):
+        run(tagger, folder, format="jsonl")
+    assert not (folder / "out").exists()
+    (folder / "in" / f"{'x' * 248}.txt").unlink()
+    (folder / "in" / f"{'界' * 81}.txt").write_text("Ann")  # 247 bytes: its temporary name must not be longer
+    run(tagger, folder, format="csv")
 
 
 def test_pages_and_tables_of_files(tagger: Tagger, folder: Path) -> None:
