@@ -181,6 +181,9 @@ def set_up_torch(device: str = "auto", threads: int | None = None, starts_fast: 
 # How often one of torch's threads (those of GNU's OpenMP) looks for work before it sleeps: some tenths of a
 # millisecond. Its own 300,000 are several, during which it keeps others, and the thread it waits for, from a core.
 _LOOKS_FOR_WORK = "10000"
+# How many compiled operations torch's library oneDNN keeps, one for each shape of a batch. Of its own 1,024 tagging fills
+# all, since no two batches are alike, and they are 130 MB that are hardly ever used again.
+_KEPT_OPERATIONS = "32"
 
 
 # Modules of torch that say what shapes its operations give on tensors without data. Nothing here asks for that, and
@@ -196,6 +199,7 @@ def _load_torch(left_out: Sequence[str] = ()) -> None:
         return
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _LOOKS_FOR_WORK)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KEPT_OPERATIONS)
     gc.disable()
     sys.modules.update({name: types.ModuleType(name) for name in left_out})
     try:
