@@ -181,8 +181,8 @@ def set_up_torch(device: str = "auto", threads: int | None = None, starts_fast: 
 # How often one of torch's threads (those of GNU's OpenMP) looks for work before it sleeps: some tenths of a
 # millisecond. Its own 300,000 are several, during which it keeps others, and the thread it waits for, from a core.
 _LOOKS_FOR_WORK = "10000"
-# How many compiled operations torch's library oneDNN keeps, one for each shape of a batch. Of its own 1,024 tagging fills
-# all, since no two batches are alike, and they are 130 MB that are hardly ever used again.
+# How many compiled operations torch's library oneDNN keeps, one for each shape of a batch. Tagging fills all of its own
+# 1,024, since no two batches are alike: 130 MB that are hardly ever used again.
 _KEPT_OPERATIONS = "32"
 
 
