@@ -10,6 +10,7 @@ import typer
 
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
+from ner_elmo.text.examination import doubts_of_file
 from ner_elmo.text.files import STANDARD_STREAM, read_lines, replace_file, require_file
 from ner_elmo.text.tokenizer import resolved, sentence_forms
 
@@ -54,6 +55,9 @@ def command(
         if str(path) != STANDARD_STREAM:
             require_file(path, "text file")
             flags.refuse_same(path, output)
+    for path in inputs:
+        for doubt in doubts_of_file(path, encoding):
+            show.note(f"warning: {doubt}")
     torch_device = flags.set_up_torch(device, threads)
     elmo = Elmo.load(bilm, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     with replace_file(output) as temporary:

@@ -39,6 +39,7 @@ def command(
     from ner_elmo.bilm.data.corpus import find_files, read_sentences
     from ner_elmo.bilm.files.directory import find_bilm, load_bilm, load_softmax, load_vocabulary
     from ner_elmo.bilm.perplexity import DEFAULT_BATCH_TOKENS, held_out_perplexity
+    from ner_elmo.text.examination import doubts_of_file
     from ner_elmo.text.files import require_text
     from ner_elmo.text.tokenizer import resolved
 
@@ -49,6 +50,8 @@ def command(
     kind = kind or files.checked_tokenizer()
     for path in paths:
         require_text(path, encoding)
+        for doubt in doubts_of_file(path, encoding):
+            show.note(f"warning: {doubt}")
     model = load_bilm(files)
     vocabulary = load_vocabulary(files)
     softmax = load_softmax(files, vocabulary, model.options.lstm.projection_dim)

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ner_elmo.text.files import read_lines
+from ner_elmo.text.files import read_lines, shown_name
 from ner_elmo.text.language_kinds import BY_CHARACTER, language_of
 from ner_elmo.text.languages import are_near, look_at, scripts_of
 from ner_elmo.text.tokenizer import sentence_forms
@@ -185,6 +185,35 @@ def layout_problem(sample: Sample, text: str) -> str | None:
             f"{sample.name}: nearly every line has one token: a file of one word a line? expected one sentence a line"
         )
     return None
+
+
+def doubts_of(lines: Sequence[str], advice: str = "") -> Iterator[str]:
+    """What says that some first lines are no running text, a line each, for a command that reads them nevertheless.
+
+    Args:
+        advice: what to do about lines of another form.
+    """
+    form = form_of_lines(lines)
+    if form is not None:
+        kind = {"columns": "a token with its columns", "CSV": "a row of a table (CSV)"}.get(form, form)
+        yield f"nearly every line is {kind}, which is read as it stands{advice}"
+    n_nul = sum(line.count("\0") for line in lines)
+    if n_nul:
+        yield f"found {n_nul:,} NUL characters in the first lines, which become tokens; is the file's --encoding right?"
+
+
+def doubts_of_file(path: str | Path, encoding: str) -> Iterator[str]:
+    """:func:`doubts_of` for the first lines of a file, with its name; of standard input and pipes nothing.
+
+    Raises:
+        UsageError, DataError: it cannot be read.
+    """
+    if Path(path).is_file():
+        for doubt in doubts_of(list(islice(read_lines(path, encoding), _LOOKED_AT))):
+            yield f"{shown_name(path)}: {doubt}"
+
+
+_LOOKED_AT = 200  # lines
 
 
 def form_of_lines(lines: Sequence[str]) -> str | None:

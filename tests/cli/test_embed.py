@@ -11,6 +11,7 @@ import pytest
 
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
+from tests.support.command_line import ner_elmo
 from tests.support.small_bilms import small_bilm
 
 LONG = 50_000
@@ -67,3 +68,16 @@ def test_a_long_line(bilm: Path, tmp_path: Path, length: int) -> None:
         (start,), (end,) = elmo.embed([words[:300]]), elmo.embed([words[-300:]])
         np.testing.assert_allclose(file["1"][:, :100, :5], start[:, :100, :5], atol=1e-6)
         np.testing.assert_allclose(file["1"][:, -100:, 5:], end[:, -100:, 5:], atol=1e-6)
+
+
+def test_what_is_no_text_is_said(bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").write_text('{"text": "Ann sees Rome ."}\n' * 30)
+    (tmp_path / "b").write_text("Ann\tB-PER\nsees\tO\n" * 30)
+    (tmp_path / "c").write_text("Ann sees Rome .\nBob waits .\n" * 30)
+    expected = {"a": "nearly every line is JSON", "b": "nearly every line is a token with its columns", "c": ""}
+    for name, said in expected.items():
+        place = ["--bilm", bilm, "-o", tmp_path / f"{name}.hdf5", "--threads", 1]
+        status, _, error = ner_elmo(capsys, "embed", tmp_path / name, *place)
+        assert status == 0
+        assert said in error
+        assert ("warning" in error) == bool(said)

@@ -13,7 +13,7 @@ from ner_elmo.runs.events import Report, note, progress
 from ner_elmo.tagger.tagging.inputs import InputFile
 from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.text.documents import Document, Failure, Record
-from ner_elmo.text.examination import form_of_lines
+from ner_elmo.text.examination import doubts_of
 from ner_elmo.text.files import characters_in_file, shown_name
 from ner_elmo.text.records import LINE, PARQUET, TEXT, Item, kind_of
 
@@ -57,7 +57,10 @@ class Watch:
             self._complain(first)
 
     def _complain(self, first: Sequence[str]) -> None:
-        for line in [*(_not_text(first) if self._is_of_lines else ()), *self._tagger.complaints(first)]:
+        for line in [
+            *(doubts_of(first, "; --from says what a file is") if self._is_of_lines else ()),
+            *self._tagger.complaints(first),
+        ]:
             note(self._report, line)
         if self._is_of_lines and _is_wrapped(first):
             note(
@@ -115,17 +118,6 @@ def _characters(inputs: Sequence[InputFile], settings: TagSettings) -> int:
         with suppress(NerElmoError):  # who reads it says what is wrong with it
             total += characters_in_file(input.path, settings.encoding)
     return total
-
-
-def _not_text(lines: Sequence[str]) -> Iterator[str]:
-    """What says that the input is no running text, a line each."""
-    form = form_of_lines(lines)
-    if form is not None:
-        kind = {"columns": "a token with its columns", "CSV": "a row of a table (CSV)"}.get(form, form)
-        yield f"nearly every line is {kind}, which is tagged as it stands; --from says what a file is"
-    n_nul = sum(line.count("\0") for line in lines)
-    if n_nul:
-        yield f"found {n_nul:,} NUL characters in the first lines, which become tokens; is the file's --encoding right?"
 
 
 def _is_wrapped(lines: Sequence[str]) -> bool:
