@@ -87,10 +87,10 @@ def test_a_reader_that_goes_away(labelled: Path, repository: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin1", "ascii"])
 def test_output_that_is_not_utf_8(labelled: Path, repository: Path, encoding: str) -> None:
-    labelled.write_text("한빛은 B-PER\n입니다 O\n\n" * 2, encoding="utf-8")
+    labelled.write_text("한빛은 B-인물\n입니다 O\n\n" * 2, encoding="utf-8")
     done = run("check in.conll in.conll", labelled.parent, repository, PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "'\\ud55c\\ube5b\\uc740" in done.stdout
+    assert "\\uc778\\ubb3c" in done.stdout
 
 
 def test_a_pipe_and_a_device_are_written_to(labelled: Path, capsys: pytest.CaptureFixture[str]) -> None:
