@@ -35,7 +35,9 @@ def test_close_to_float32_and_clipped_alike(width: int, dim: int, projection: bo
     cells = [state[1].clone(), state[1].clone()]
     exact = run_one(x, [4, 3, 2], weights, clips, (state[0], cells[0]))
     found = int8.run_int8(x, [4, 3, 2], int8.Int8Weights(weights), clips, (state[0], cells[1]))
-    assert (found - exact).abs().max() < 0.05 * exact.abs().max()
+    # Where the processor pairs products in 16 bits, inputs have 7 bits instead of 8, and steps twice as wide.
+    most = 0.05 if int8._has_vnni() else 0.1
+    assert (found - exact).abs().max() < most * exact.abs().max()
     assert not torch.equal(found, exact)  # else nothing was quantised
     torch.testing.assert_close(cells[1], cells[0], atol=0.05, rtol=0.05)
     if clips.projection is not None and projection:
