@@ -15,7 +15,7 @@ from ner_elmo.bilm.options import parse_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.text.vocabulary import Vocabulary
-from tests.support.devices import CPU
+from tests.support.devices import CPU, one_thread
 from tests.support.toy_language import BILM_OPTIONS, PEOPLE, PLACES, toy_config, write_toy
 
 # A deadline measures the machine, not the code.
@@ -83,5 +83,6 @@ def bilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(toy: Path, bilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tagger directory with a biLM; do not change it."""
     folder = tmp_path_factory.mktemp("trained") / "tagger"
-    train_tagger(toy_config(toy, bilm=str(bilm)), folder, device=CPU)
+    with one_thread():
+        train_tagger(toy_config(toy, bilm=str(bilm)), folder, device=CPU)
     return folder

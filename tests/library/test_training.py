@@ -13,6 +13,7 @@ import pytest
 from ner_elmo import Elmo, PretrainConfig, Scores, Tagger, UsageError, pretrain, train_tagger
 from ner_elmo.cli.main import main
 from ner_elmo.text.files import sha256_of_file
+from tests.support.devices import one_thread
 from tests.support.toy_language import toy_config
 from tests.support.toy_pretraining import toy_text
 
@@ -71,7 +72,8 @@ def test_a_pretraining_that_was_stopped_goes_on(text: Path, tmp_path: Path) -> N
 
 
 def test_train_tagger_makes_what_the_command_makes(toy: Path, bilm: Path, tmp_path: Path, trained: Path) -> None:
-    made = train_tagger(toy_config(toy, bilm=str(bilm)), tmp_path / "tagger", device="cpu")
+    with one_thread():
+        made = train_tagger(toy_config(toy, bilm=str(bilm)), tmp_path / "tagger", device="cpu")
     for name in ("tagger.hdf5", "word_vectors.hdf5"):  # `trained` is of the same settings
         assert sha256_of_file(made.path / name) == sha256_of_file(trained / name)
     report = json.loads((made.path / "report.json").read_text())
