@@ -16,6 +16,12 @@ def without_single_quotes(text: str) -> str:
 
     Which straight quote opens is seen by the blank before it. A partner stands in the same paragraph.
     """
+    while (masked := _masked_once(text)) != text:  # a blank in the place of one may change what another is
+        text = masked
+    return text
+
+
+def _masked_once(text: str) -> str:
     alone: list[int] = []
     opened: list[tuple[int, str]] = []  # places of those that wait, and what would close them
     last = 0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.tokenizers import GOLD, read_gold, scores
@@ -125,6 +125,7 @@ def test_the_quick_pattern_gives_what_the_general_one_gives(text: str, language:
 
 
 @given(st.text(alphabet="ab. \"'«»“”„()[]`’\n", max_size=40))
+@example("']'a")
 def test_masking_quotes_keeps_every_place_and_all_else(text: str) -> None:
     masked = without_single_quotes(text)
     assert len(masked) == len(text)
