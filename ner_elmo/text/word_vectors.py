@@ -92,10 +92,20 @@ def _binary_shape(head: bytes) -> tuple[int, int] | None:
     if header is None or int(header[1]) == 0 or int(header[2]) == 0:
         return None
     n_words, dim, rest = int(header[1]), int(header[2]), head[header.end() :]
+    holds_records = _holds_records(rest, n_words, dim)
+    if holds_records and not _is_plain(rest):  # also where the first bytes happen to read as a row of text
+        return n_words, dim
     if _is_text_row(rest.split(b"\n", 1)[0], dim):
         return None
-    is_binary = _CONTROL.search(rest) or _holds_records(rest, n_words, dim)
-    return (n_words, dim) if is_binary else None
+    return (n_words, dim) if holds_records or _CONTROL.search(rest) else None
+
+
+def _is_plain(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return _CONTROL.search(data) is None
 
 
 def _is_text_row(line: bytes, dim: int) -> bool:

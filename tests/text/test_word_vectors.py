@@ -88,6 +88,8 @@ floats = st.floats(-1e6, 1e6, width=32)
     st.sampled_from(["v.txt", "v.bin", "v.gz", "v.vec.xz"]),
 )
 @example({"a": [1.4e22]}, bytes, "v.txt")  # four printable bytes
+@example({"0": [86036.375]}, bytes, "v.txt")  # 0, a line end, and two bytes more
+@example({"0": [86036.375], "1": [0.0], "2": [0.0], "00": [0.0], "000": [0.0]}, bytes, "v.txt")
 def test_all_formats_are_known_by_their_content(
     tmp_path: Path, vectors: dict[str, list[float]], pack: Callable[[bytes], bytes], name: str
 ) -> None:
