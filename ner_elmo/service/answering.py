@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ner_elmo.service.batching import ClosedError, QueueFullError, Results
 from ner_elmo.service.figures import Figures
@@ -97,6 +97,12 @@ async def _unless_gone(request: Request, work: Any) -> Results:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def body_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """What a path's documentation says of the body that :func:`json_body` reads."""
+    content = {"application/json": {"schema": kind.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 async def json_body(request: Request, kind: type[Any]) -> Any:

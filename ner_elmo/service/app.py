@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ner_elmo import __version__
-from ner_elmo.service.answering import AnswerError, Service, json_body
+from ner_elmo.service.answering import AnswerError, Service, body_of, json_body
 from ner_elmo.service.docs_page import docs_page
 from ner_elmo.service.figures import Figures
 from ner_elmo.service.guard import App, Guard
@@ -90,16 +90,13 @@ def as_object(result: Document | Failure, min_score: float = 0.0, offsets: str =
 
 
 def _add_paths(api: FastAPI, service: Service) -> None:
-    schema = {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": TagRequest.model_json_schema()}}}
-    }
 
     @api.post(
         "/tag",
         summary="Find entities",
         responses=_TROUBLES,
         response_model=TaggedText | TaggedTexts,
-        openapi_extra=schema,
+        openapi_extra=body_of(TagRequest),
     )
     async def tag(request: Request) -> Response:
         """Entities of ``text``, or of each of ``texts``, with their offsets and probabilities."""

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from ner_elmo.service.answering import AnswerError, Service, json_body
+from ner_elmo.service.answering import AnswerError, Service, body_of, json_body
 from ner_elmo.text.documents import Document
 
 
@@ -27,12 +27,11 @@ class DoccanoRequest(BaseModel):
 
 def add_paths(api: FastAPI, service: Service) -> None:
     """``POST /doccano``."""
-    content = {"application/json": {"schema": DoccanoRequest.model_json_schema()}}
 
     @api.post(
         "/doccano",
         summary="doccano's auto-labelling",
-        openapi_extra={"requestBody": {"required": True, "content": content}},
+        openapi_extra=body_of(DoccanoRequest),
     )
     async def doccano(request: Request) -> Response:
         """A list of label, start_offset and end_offset."""

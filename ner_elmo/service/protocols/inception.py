@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from ner_elmo.service.answering import AnswerError, Service, json_body
+from ner_elmo.service.answering import AnswerError, Service, body_of, json_body
 from ner_elmo.text.documents import Document
 
 _SENTENCE = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Sentence"
@@ -50,12 +50,11 @@ class PredictRequest(BaseModel):
 
 def add_paths(api: FastAPI, service: Service) -> None:
     """``/inception/predict`` and ``/inception/train``."""
-    content = {"application/json": {"schema": PredictRequest.model_json_schema()}}
 
     @api.post(
         "/inception/predict",
         summary="INCEpTION's external recommender",
-        openapi_extra={"requestBody": {"required": True, "content": content}},
+        openapi_extra=body_of(PredictRequest),
     )
     async def predict(request: Request) -> Response:
         """The document with suggestions."""

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ner_elmo import __version__
-from ner_elmo.service.answering import Service, json_body
+from ner_elmo.service.answering import Service, body_of, json_body
 from ner_elmo.text.documents import Document, Failure
 from ner_elmo.text.formats.tagged.offsets import with_offsets
 
@@ -80,9 +80,6 @@ def add_paths(api: FastAPI, service: Service) -> None:
     def version() -> str:
         return f"{service.model(None).name} ({__version__})"
 
-    content = {"application/json": {"schema": PredictRequest.model_json_schema()}}
-    extra = {"requestBody": {"required": True, "content": content}}
-
     @api.get("/label-studio/health", summary="Label Studio asks whether the backend works")
     @api.get("/label-studio", include_in_schema=False)
     async def health() -> dict[str, Any]:
@@ -99,7 +96,7 @@ def add_paths(api: FastAPI, service: Service) -> None:
         """Nothing is learned from them: train a tagger on an export."""
         return {}
 
-    @api.post("/label-studio/predict", summary="Label Studio's predictions", openapi_extra=extra)
+    @api.post("/label-studio/predict", summary="Label Studio's predictions", openapi_extra=body_of(PredictRequest))
     async def predict(request: Request) -> Response:
         """A prediction for each task."""
         asked: PredictRequest = await json_body(request, PredictRequest)
