@@ -18,7 +18,7 @@ PACKAGE, TESTS = REPOSITORY / "ner_elmo", REPOSITORY / "tests"
 LEVELS = [
     {"cli", "integrations"},
     {"service"},
-    {"library"},
+    {"library", "explore"},
     {"tagger"},
     {"elmo"},
     {"bilm"},
@@ -52,6 +52,7 @@ STORIES = {
     "tagger/training/test_options.py",
     "test_examples.py",
     "pages/test_tagged_page_in_browser.py",
+    "service/test_explore_in_browser.py",
     "service/test_page_in_browser.py",
     "test_house.py",
     "test_old_files.py",

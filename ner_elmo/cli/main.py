@@ -34,6 +34,7 @@ COMMANDS = (
     "serve",
     "suggest",
     "embed",
+    "explore",
     "check",
     "convert",
     "compare",

@@ -37,6 +37,7 @@ def command(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise UsageError(f"serve needs the {error.name} package; try: pip install 'ner-elmo[serve]'") from None
+    from ner_elmo.service.exploring import open_exploring
     from ner_elmo.service.figures import Figures
     from ner_elmo.service.guard import read_keys
     from ner_elmo.service.models import load_models
@@ -47,7 +48,8 @@ def command(
     torch_device = flags.set_up_torch(device, threads)
     figures = Figures()
     models = load_models(model or [None], settings, torch_device, figures)
+    exploring = None if settings.explore is None else open_exploring(settings.explore, models)
     names = ", ".join(one.name for one in models)
     if settings.host not in ("127.0.0.1", "localhost", "::1") and settings.api_key_file is None:
         show.note("warning: other machines can reach this server, and it asks for no key (--api-key-file)")
-    serve(models, settings, figures, listening, lambda address: show.note(f"serving {names} at {address}"))
+    serve(models, settings, figures, listening, lambda address: show.note(f"serving {names} at {address}"), exploring)

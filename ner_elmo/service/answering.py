@@ -117,4 +117,4 @@ async def json_body(request: Request, kind: type[Any]) -> Any:
     try:
         return kind.model_validate_json(await request.body())
     except ValidationError as error:
-        raise AnswerError(422, faults_of(error)) from None
+        raise AnswerError(422, faults_of(error, kind)) from None

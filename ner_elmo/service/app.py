@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from ner_elmo import __version__
 from ner_elmo.service.answering import AnswerError, Service, body_of, json_body
 from ner_elmo.service.docs_page import docs_page
+from ner_elmo.service.exploring import Exploring, add_explore
 from ner_elmo.service.figures import Figures
 from ner_elmo.service.guard import App, Guard
 from ner_elmo.service.models import ServedModel
@@ -34,7 +35,13 @@ _TROUBLES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(models: Sequence[ServedModel], settings: ServeSettings, keys: list[str], figures: Figures) -> App:
+def make_app(
+    models: Sequence[ServedModel],
+    settings: ServeSettings,
+    keys: list[str],
+    figures: Figures,
+    exploring: Exploring | None = None,
+) -> App:
     """The ASGI application of a server."""
     service = Service(models, settings, figures)
     api = FastAPI(
@@ -45,9 +52,11 @@ def make_app(models: Sequence[ServedModel], settings: ServeSettings, keys: list[
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    _add_paths(api, service)
+    _add_paths(api, service, exploring is not None)
     add_protocols(api, service)
-    for path, (kind, content) in page_paths().items():
+    if exploring is not None:
+        add_explore(api, exploring, settings.timeout)
+    for path, (kind, content) in page_paths(exploring is not None).items():
         api.add_api_route(path, _fixed(kind, content), include_in_schema=False)
     if settings.origins:
         api.add_middleware(
@@ -89,7 +98,7 @@ def as_object(result: Document | Failure, min_score: float = 0.0, offsets: str =
     return with_offsets(result, offsets).to_dict()
 
 
-def _add_paths(api: FastAPI, service: Service) -> None:
+def _add_paths(api: FastAPI, service: Service, explores: bool) -> None:
 
     @api.post(
         "/tag",
@@ -117,7 +126,7 @@ def _add_paths(api: FastAPI, service: Service) -> None:
     @api.get("/models", summary="The models and their labels")
     async def models() -> dict[str, Any]:
         """The first is used where a request names none."""
-        return {"models": [model.facts() for model in service.models.values()]}
+        return {"models": [model.facts() for model in service.models.values()], "explore": explores}
 
     @api.get("/labels", summary="The labels that a model gives", responses={422: {"model": Trouble}})
     async def labels(model: str | None = None) -> dict[str, Any]:

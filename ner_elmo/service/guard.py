@@ -30,7 +30,7 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-OPEN_PATHS = ("/health", "/", "/page.js", "/page.css")  # that need no key
+OPEN_PATHS = {"/health", "/", "/page.js", "/page.css", "/explore.js"}  # that need no key
 _OTHER = "other"  # what figures call a path that is none of ours
 
 
@@ -99,7 +99,8 @@ class Guard:
         await self._app(scope, _replay(body, receive), send)
 
     def _has_key(self, scope: Scope) -> bool:
-        if not self._keys or scope["path"] in OPEN_PATHS or scope["method"] == "OPTIONS":
+        is_page = scope["path"] in OPEN_PATHS or (scope["path"] == "/explore" and scope["method"] in ("GET", "HEAD"))
+        if not self._keys or is_page or scope["method"] == "OPTIONS":
             return True
         headers = dict(scope["headers"])
         words = headers.get(b"authorization", b"").decode("latin-1").split(" ", 1)

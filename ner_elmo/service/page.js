@@ -35,7 +35,9 @@ async function call(path, body) {
 }
 
 async function loadModels() {
-  models = (await call("models")).models;
+  const known = await call("models");
+  models = known.models;
+  at("explore").hidden = !known.explore;
   at("models").replaceChildren(element("legend", models.length > 1 ? "Models (several: side by side)" : "Model"));
   models.forEach((model, number) => {
     const label = element("label");

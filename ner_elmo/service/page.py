@@ -1,4 +1,7 @@
-"""The files of the page at ``/``: plain HTML, style and script, none of which loads anything from elsewhere."""
+"""The files of the pages at ``/`` and ``/explore``: plain HTML, style and script.
+
+None of them loads anything from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,14 @@ _FOLDER = Path(__file__).parent
 
 
 @cache
-def page_paths() -> dict[str, tuple[str, bytes]]:
-    """The kind and the content of each."""
+def page_paths(explores: bool = False) -> dict[str, tuple[str, bytes]]:
+    """The kind and the content of each; with those of ``/explore``, if the server answers there."""
     own = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    return {
+    further = {
+        "/explore": ("text/html; charset=utf-8", (_FOLDER / "explore.html").read_bytes()),
+        "/explore.js": ("text/javascript; charset=utf-8", (_FOLDER / "explore.js").read_bytes()),
+    }
+    return (further if explores else {}) | {
         "/": ("text/html; charset=utf-8", (_FOLDER / "page.html").read_bytes()),
         "/page.css": ("text/css; charset=utf-8", (style() + own).encode("utf-8")),
         "/page.js": ("text/javascript; charset=utf-8", (_FOLDER / "page.js").read_bytes()),

@@ -70,18 +70,19 @@ class Trouble(BaseModel):
     error: str
 
 
-def faults_of(error: ValidationError) -> str:
-    """What is wrong with a request, for who sent it; nothing of what it holds is repeated but names of keys."""
+def faults_of(error: ValidationError, kind: type[BaseModel] = TagRequest) -> str:
+    """What is wrong with a request of ``kind``, for who sent it; nothing of what it holds is repeated but names of
+    keys."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = [_fault(one) for one in found[:_MOST_PLACES]]
+    said = [_fault(one, kind) for one in found[:_MOST_PLACES]]
     more = f"; and {len(found) - _MOST_PLACES:,} more" if len(found) > _MOST_PLACES else ""
     return "; ".join(said) + more
 
 
-def _fault(one: Any) -> str:
+def _fault(one: Any, kind: type[BaseModel]) -> str:
     place = ".".join(str(part)[:40] for part in one["loc"])
     if one["type"] == "extra_forbidden":
-        known = ", ".join(TagRequest.model_fields)
+        known = ", ".join(kind.model_fields)
         return f"{place}: found an unknown key, expected some of {known}"
     if one["type"] == "json_invalid":
         return str(one["msg"]).replace("Invalid JSON", "found no JSON") + '; expected an object such as {"text": "..."}'

@@ -12,6 +12,7 @@ import uvicorn
 
 from ner_elmo.errors import NerElmoError
 from ner_elmo.service.app import make_app
+from ner_elmo.service.exploring import Exploring
 from ner_elmo.service.figures import Figures
 from ner_elmo.service.guard import read_keys
 from ner_elmo.service.models import ServedModel
@@ -55,13 +56,14 @@ def serve(
     figures: Figures,
     listening: socket.socket,
     ready: Callable[[str], None],
+    exploring: Exploring | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; those in flight are answered first.
 
     Args:
         ready: is told the address once requests are taken.
     """
-    app = make_app(models, settings, read_keys(settings.api_key_file), figures)
+    app = make_app(models, settings, read_keys(settings.api_key_file), figures, exploring)
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -34,6 +34,12 @@ class ServeSettings:
         by_default="none",
         panel=SERVER,
     )
+    explore: str | None = setting(
+        None,
+        help="folder of an index that ner-elmo explore made; what is near to a word is then answered at /explore",
+        metavar="DIR",
+        panel=SERVER,
+    )
     access_log: bool = setting(
         True,
         help="a line of JSON on standard error for each request, never with its text",

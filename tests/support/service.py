@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from ner_elmo.service.app import make_app
+from ner_elmo.service.exploring import open_exploring
 from ner_elmo.service.figures import Figures
 from ner_elmo.service.models import ServedModel, load_models
 from ner_elmo.service.settings import ServeSettings
@@ -26,7 +27,9 @@ class Server:
         self.models: list[ServedModel] = load_models(
             [str(path) for path in taggers], self.settings, "cpu", self.figures
         )
-        self.app = make_app(self.models, self.settings, keys or [], self.figures)
+        explored = self.settings.explore
+        exploring = None if explored is None else open_exploring(explored, self.models)
+        self.app = make_app(self.models, self.settings, keys or [], self.figures, exploring)
 
     def talk(self, talk: Talk) -> Any:
         """What ``talk`` gives for a client of this server."""
