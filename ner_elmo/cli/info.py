@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +22,9 @@ def command(
 ) -> None:
     """Say what a model is: its shape, its training, its figures. Its files are checked against their digests."""
     from ner_elmo.bilm.files.directory import describe_options, find_bilm, load_options
+    from ner_elmo.runs.directory import REPORT
     from ner_elmo.tagger import store
+    from ner_elmo.tagger.report.summary import read_report, summary
     from ner_elmo.tagger.tagger import find_model
     from ner_elmo.text.files import is_there
 
@@ -36,10 +38,6 @@ def command(
         facts["bilm"] = {"shape": describe_options(load_options(files)), **files.info}
     if as_json:
         show.print_json(facts)
-        return
-    for part, values in facts.items():
-        print(part)
-        for key, value in values.items():
-            if key not in ("sha256", "files"):
-                shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-                print(f"  {key}: {shown if len(shown) <= 300 else shown[:297] + '...'}")
+    else:
+        width = min(120, max(60, shutil.get_terminal_size((100, 24)).columns))
+        print(show.printable(summary(path.name, facts, read_report(path / REPORT), width)))
