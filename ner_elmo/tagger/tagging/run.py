@@ -87,6 +87,8 @@ class Job:
         summary = Summary()
         with self._outputs(summary) as write:
             write(watch.counted(results), target, output)
+        if self.settings.format == "brat" and target is not None and files_of(Path(target)) != (Path(target),):
+            configure(Path(target).parent, self.tagger.labels)  # a folder has its own
         watch.end()
         self._tell(summary, is_beside_results=str(target or "-") == "-")
         return Outcome(watch.n_failed)
