@@ -108,7 +108,9 @@ class Watch:
             note(self._report, message)
 
     def end(self) -> None:
-        """Say how much failed, if anything did."""
+        """Say that all is done, and how much failed, if anything did."""
+        if self._last:
+            progress(self._report, "tag", self._tokens, self._tokens)
         if self.n_failed:
             note(self._report, f"{self.n_failed:,} units could not be tagged")
         if self.n_failed_files:

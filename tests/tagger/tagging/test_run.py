@@ -219,3 +219,11 @@ def test_pages_and_tables_of_files(tagger: Tagger, folder: Path) -> None:
         line = TEXTS["b.txt"].splitlines()[int(row["line"]) - 1]
         assert line[int(row["start"]) : int(row["end"])] == row["text"]
         assert row["sentence"] == line
+
+
+def test_progress_ends_where_all_is_done(tagger: Tagger, folder: Path) -> None:
+    events: list[Mapping[str, Any]] = []
+    job = Job(tagger, TagSettings(format="jsonl"), report=events.append)
+    job.to_one(find_inputs([str(folder / "in")]), folder / "one.jsonl")
+    last = [event for event in events if event["event"] == "progress"][-1]
+    assert last["done"] == last["total"] == sum(len(text.split()) for text in TEXTS.values())
