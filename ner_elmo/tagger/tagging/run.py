@@ -249,7 +249,9 @@ class Job:
             yield write
 
     def _write_for_tools(self, results: Iterable[Result], target: str | Path | None) -> None:
-        tool = Output("-" if target is None else target, strictly("<tagged>"), model=self.name)
+        tool = Output(
+            "-" if target is None else target, strictly("<tagged>"), model=self.name, labels=self.tagger.labels
+        )
         TARGETS[self.settings.format](self._units(results), tool)
         for line in tool.notices:
             note(self.report, line)
