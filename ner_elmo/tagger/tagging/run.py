@@ -71,6 +71,7 @@ class Job:
     name: str = ""
     model_digest: str = ""
     report: Report = field(default=lambda event: None)
+    _said: set[str] = field(default_factory=set)  # of what a format has no place for: the same for every output
 
     def to_one(self, inputs: Sequence[InputFile], target: str | Path | None) -> Outcome:
         """Tag all inputs into one output: a file, a folder (BRAT), or standard output for None.
@@ -254,7 +255,9 @@ class Job:
         )
         TARGETS[self.settings.format](self._units(results), tool)
         for line in tool.notices:
-            note(self.report, line)
+            if line not in self._said:
+                self._said.add(line)
+                note(self.report, line)
 
     def _tell(self, summary: Summary, is_beside_results: bool) -> None:
         if self.settings.summary:

@@ -229,3 +229,8 @@ def test_progress_ends_where_all_is_done(tagger: Tagger, folder: Path) -> None:
     job.to_one(find_inputs([str(folder / "in")]), folder / "one.jsonl")
     last = [event for event in events if event["event"] == "progress"][-1]
     assert last["done"] == last["total"] == sum(len(text.split()) for text in TEXTS.values())
+
+
+def test_what_a_format_has_no_place_for_is_said_once(tagger: Tagger, folder: Path) -> None:
+    notes = run(tagger, folder, format="doccano", kinds=("note",))
+    assert [line for line in notes if "has no place" in line] == ["doccano has no place for scores: left out"]
