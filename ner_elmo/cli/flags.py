@@ -22,9 +22,10 @@ import typer
 
 from ner_elmo.cli import show
 from ner_elmo.errors import UsageError
-from ner_elmo.library.devices import chosen_device
 from ner_elmo.runs import launch
+from ner_elmo.runs.devices import chosen_device
 from ner_elmo.runs.directory import has_run, require_run_directory
+from ner_elmo.runs.stop import unswallowed_interrupts
 from ner_elmo.settings import Known, expected, from_text, settings_of
 from ner_elmo.text.outputs import refuse_existing as refuse_existing
 from ner_elmo.text.outputs import refuse_same as refuse_same
@@ -203,7 +204,8 @@ def _load_torch(left_out: Sequence[str] = ()) -> None:
     gc.disable()
     sys.modules.update({name: types.ModuleType(name) for name in left_out})
     try:
-        importlib.import_module("torch")
+        with unswallowed_interrupts():
+            importlib.import_module("torch")
     finally:
         gc.enable()
         for name in left_out:

@@ -51,11 +51,12 @@ def command(
     With -f jsonl: one object for each non-blank line,
     {"text", "entities": [{"start", "end", "label", "text", "score"}], "file", "line"}, offsets in Unicode code points.
     """
-    from ner_elmo.tagger.tagging.inputs import find_inputs
+    from ner_elmo.tagger.tagging.inputs import find_inputs, refuse_idle
 
     settings = build(TagSettings, [Source("", given)])
     folder = _folder(output)
     files = find_inputs(inputs, settings.pattern, settings.source, folder)
+    refuse_idle(inputs, files, settings)
     _check_output(files, settings, output, folder, resume, force)
     outcome = _run(files, settings, model, output, folder, resume, force, device, threads)
     if outcome.failed_units or outcome.failed_files:

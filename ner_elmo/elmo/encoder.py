@@ -21,10 +21,11 @@ from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
 from ner_elmo.nn.forking import Lock
 from ner_elmo.nn.thread_count import begin_as_usual
+from ner_elmo.runs.devices import chosen_device
 from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.hdf5 import open_hdf5, read_array
-from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence
+from ner_elmo.text.python_inputs import UntilError, checked_count, checked_iterable, checked_sentence
 from ner_elmo.text.vocabulary import Vocabulary
 
 Layers = Literal["all", "mean", "top"] | Sequence[int]
@@ -162,12 +163,13 @@ class Elmo:
         """Load a biLM from any place that :func:`ner_elmo.bilm.files.directory.find_bilm` knows, or an opened one.
 
         Raises:
-            UsageError: nothing is there, or the precision is unknown.
+            UsageError: nothing is there, or the device or precision is unknown.
             ModelError: its files are damaged or do not fit one another.
         """
         if precision not in ENCODING_PRECISIONS:
             raise UsageError(f"--precision {precision}: not available; expected {', '.join(ENCODING_PRECISIONS)}")
-        if precision == "int8" and torch.device(device).type != "cpu":
+        device, batch_tokens = chosen_device(device), checked_count(batch_tokens, "batch_tokens")
+        if precision == "int8" and device.type != "cpu":
             raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
         files = find_bilm(place)
         model = load_bilm(files).to(device)

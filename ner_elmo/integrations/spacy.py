@@ -23,7 +23,7 @@ from spacy.training import Example
 from spacy.util import minibatch
 
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.library.devices import chosen_device
+from ner_elmo.runs.devices import chosen_device
 from ner_elmo.tagger.store import copy_tagger, own_files, read_info
 from ner_elmo.tagger.tagger import FoundSpan, Tagger, find_model
 from ner_elmo.text.files import replace_directory, write_json

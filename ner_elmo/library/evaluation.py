@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ner_elmo.errors import DataError
-from ner_elmo.library.devices import chosen_device
+from ner_elmo.runs.devices import chosen_device
 from ner_elmo.runs.events import Report, silent, warning
 from ner_elmo.text.formats.check import unbroken_in
 from ner_elmo.text.formats.conll import ConllFile, Reading

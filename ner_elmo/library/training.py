@@ -15,8 +15,8 @@ from ner_elmo.bilm.pretraining.preparation import examine_text
 from ner_elmo.bilm.pretraining.run import finished_report
 from ner_elmo.bilm.pretraining.run import pretrain as run_pretraining
 from ner_elmo.errors import UsageError
-from ner_elmo.library.devices import chosen_device
 from ner_elmo.library.evaluation import Scores
+from ner_elmo.runs.devices import chosen_device
 from ner_elmo.runs.directory import BILM, CONFIG, has_run, require_run_directory
 from ner_elmo.runs.events import Report, silent
 from ner_elmo.settings import refuse_changes

@@ -142,7 +142,7 @@
     const holder = make("i", words);
     return holder.innerHTML.replace(/"/g, "&quot;").replace(/'/g, "&#x27;");
   };
-  const MARKUP = /<span class=n>[^<]*<\/span>|<small>.*?<\/small>|<[^>]*>/g; // all that is no text
+  const MARKUP = /<span class=n[^>]*>[^<]*<\/span>|<small>.*?<\/small>|<[^>]*>/g; // all that is no text
   // The longest piece of some words as it stands between the markup: pages without it need no closer look.
   const sign = (words) => escaped(folded(words).split(" ").sort((a, b) => b.length - a.length)[0]).toLowerCase();
 

@@ -91,8 +91,19 @@ class TaggedPage:
         self._has_scores = False
         self._write(_head(title))
 
-    def add(self, text: str, entities: Sequence[Marked], file: str | None = None, line: int | None = None) -> None:
-        """Add a text; ``entities`` are in the order of their starts. It goes over pages where it is long."""
+    def add(
+        self,
+        text: str,
+        entities: Sequence[Marked],
+        file: str | None = None,
+        line: int | None = None,
+        identifier: str | None = None,
+    ) -> None:
+        """Add a text; ``entities`` are in the order of their starts. It goes over pages where it is long.
+
+        Args:
+            identifier: what names the text in its file; it stands above it, beside the line.
+        """
         self._n_texts += 1
         if file is not None:
             self._files.setdefault(file)
@@ -105,7 +116,7 @@ class TaggedPage:
             if self._is_open and self._is_full(n_characters, len(inside)):
                 self._close_page()
             self._open_page(file)
-            number = "" if line is None or not is_first else f"<span class=n>{line}</span>"
+            number = _place(line, identifier) if is_first else ""
             body = marked_html(text[start:end], inside, self._opening, start)
             self._write(f"<p class=u dir=auto>{number}{body}</p>\n")
             self._n_characters += n_characters
@@ -188,6 +199,14 @@ class TaggedPage:
                 f"<td class=count>{times:,}</td></tr>\n"
             )
         yield "</tbody>\n</table>\n</div>\n</details>\n"
+
+
+def _place(line: int | None, identifier: str | None) -> str:
+    """Where a text stood. A name has a direction of its own, so that it does not turn the text's around."""
+    if identifier is None:
+        return "" if line is None else f"<span class=n>{line}</span>"
+    words = shown(identifier) if line is None else f"{line} · {shown(identifier)}"
+    return f"<span class=n dir=ltr data-id>{words}</span>"
 
 
 def whole_page(text: str, entities: Sequence[Marked], title: str) -> str:

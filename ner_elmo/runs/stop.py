@@ -18,6 +18,34 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+@contextmanager
+def unswallowed_interrupts() -> Iterator[None]:
+    """Make sure that Ctrl-C within the block ends it by :class:`KeyboardInterrupt`, even where something swallows it.
+
+    Libraries written in C do, while they import another: they take any exception to say that it is not there.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # somebody else's, or ignored
+        yield
+        return
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.default_int_handler(number, frame)
+
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # not in the main thread, where no signal arrives
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if received:
+            raise KeyboardInterrupt
+
+
 class StopSignals(AbstractContextManager["StopSignals"]):
     """Within the block SIGINT and SIGTERM end the work by :class:`Stopped`.
 

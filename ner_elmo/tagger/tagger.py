@@ -21,6 +21,7 @@ from ner_elmo.bilm.files.directory import (
 )
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.nn.thread_count import begin_as_usual, threads_for_now
+from ner_elmo.runs.devices import chosen_device
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
 from ner_elmo.tagger.network.context import document_contexts, in_whole_documents
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
@@ -31,7 +32,15 @@ from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Failure, Record, Token
 from ner_elmo.text.files import is_folder, is_there, shown_name
 from ner_elmo.text.pacing import as_they_come
-from ner_elmo.text.python_inputs import UntilError, checked_iterable, checked_sentence, checked_unit
+from ner_elmo.text.python_inputs import (
+    UntilError,
+    checked_count,
+    checked_iterable,
+    checked_name,
+    checked_path,
+    checked_sentence,
+    checked_unit,
+)
 from ner_elmo.text.repair import repaired_sentences
 from ner_elmo.text.suitability import Known, complaint, complaint_of_words, look_of_units
 from ner_elmo.text.tag_scheme import TOKEN, Span, labels_of
@@ -57,7 +66,7 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
     Raises:
         UsageError: it is neither; the message names the models that ship.
     """
-    wanted = DEFAULT_MODEL if path_or_name is None else path_or_name
+    wanted = DEFAULT_MODEL if path_or_name is None else checked_path(path_or_name, "a tagger's directory or name")
     path = Path(wanted)
     if is_folder(path):
         return path
@@ -120,10 +129,11 @@ class Tagger:
             text: how raw text is read, in place of the model's own kind: a kind of text or a language's code.
 
         Raises:
-            UsageError: there is no such tagger, or no such kind of text.
+            UsageError: there is no such tagger, device, precision or kind of text.
             ModelError: one of its files is missing or damaged; the message names it.
         """
-        kind = None if text is None else resolved(text)
+        kind = None if text is None else resolved(checked_name(text, "text"))
+        device, batch_tokens = chosen_device(device), checked_count(batch_tokens, "batch_tokens")
         folder = find_model(path_or_name)
         with threads_for_now(
             1
@@ -265,7 +275,10 @@ class Tagger:
 
         Raises:
             WrongTypeError: a sentence is no list of tokens, once those before it are done.
+            UsageError: ``documents`` end before the sentences, once those before are done.
         """
+        if documents is not None:
+            documents = checked_iterable(documents, "documents: one for each sentence")
         return self._tag_tokens(checked_iterable(sentences, "lists of tokens"), scores, documents)
 
     def _tag_tokens(
@@ -274,7 +287,7 @@ class Tagger:
         checked = UntilError(sentences, checked_sentence)
         most = CHUNK_BATCHES * self.batch_tokens
         if self.reads_documents and documents is not None:
-            for group in in_whole_documents(zip(checked, documents, strict=False), most):
+            for group in in_whole_documents(_numbered(checked, documents), most):
                 yield from self._predict([tokens for tokens, _ in group], scores, [number for _, number in group])
         else:
             for chunk in in_chunks(checked, most):
@@ -359,6 +372,17 @@ class Tagger:
             for example, context in zip(examples, found, strict=True):
                 example.context = context
         return examples
+
+
+def _numbered(
+    sentences: Iterable[Sequence[str]], documents: Iterable[Hashable | None]
+) -> Iterator[tuple[Sequence[str], Hashable | None]]:
+    numbers = iter(documents)
+    nothing = object()
+    for place, sentence in enumerate(sentences):
+        if (number := next(numbers, nothing)) is nothing:
+            raise UsageError(f"documents: ended after {place:,}, expected one for each sentence")
+        yield sentence, number
 
 
 def _entity(text: str, sentence: Sequence[Token], span: Span, score: float | None) -> Entity:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from numbers import Integral
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ner_elmo.errors import WrongTypeError
+from ner_elmo.errors import UsageError, WrongTypeError
 from ner_elmo.text.documents import Record
 
 T = TypeVar("T")
@@ -44,6 +46,48 @@ def checked_iterable(value: Any, expected: str) -> Iterable[Any]:
     if isinstance(value, str | bytes | bytearray) or not hasattr(value, "__iter__"):
         raise WrongTypeError(f"found {_named(value)}, expected {expected}")
     return value  # type: ignore[no-any-return]
+
+
+def checked_count(value: Any, name: str) -> int | None:
+    """A number of things, or None.
+
+    Args:
+        name: of the argument.
+
+    Raises:
+        WrongTypeError: it is neither.
+        UsageError: it is less than 1.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+        raise WrongTypeError(f"{name}: found {_named(value)}, expected an int")
+    if value is not None and value < 1:
+        raise UsageError(f"{name}: found {value}, expected at least 1")
+    return None if value is None else int(value)
+
+
+def checked_name(value: Any, name: str) -> str:
+    """A text that names something.
+
+    Args:
+        name: of the argument.
+
+    Raises:
+        WrongTypeError: it is no str.
+    """
+    if not isinstance(value, str):
+        raise WrongTypeError(f"{name}: found {_named(value)}, expected a str")
+    return value
+
+
+def checked_path(value: Any, expected: str) -> str | Path:
+    """The name of a file or folder.
+
+    Raises:
+        WrongTypeError: it is none.
+    """
+    if not isinstance(value, str | Path):
+        raise WrongTypeError(f"found {_named(value)}, expected {expected}")
+    return value
 
 
 def checked_unit(unit: Any, number: int) -> str | list[str] | Record:

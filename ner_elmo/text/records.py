@@ -48,7 +48,10 @@ class TextReading:
     )
     text_field: str = setting("text", help="key or column of the text", metavar="NAME", panel=DATA)
     id_field: str | None = setting(
-        None, help="key or column of what names a text, in messages and outputs", metavar="NAME", panel=DATA
+        None,
+        help="key or column of what names a text, in messages and in csv, tsv and html",
+        metavar="NAME",
+        panel=DATA,
     )
     unit: str = setting(
         LINE,
@@ -132,16 +135,16 @@ class Row:
 
 
 def _records(rows: Iterable[Row], name: str, reading: TextReading) -> Iterator[Item]:
-    is_known = False  # whether any row so far had a text
+    is_known = False  # whether any row so far had the keys
     for row in rows:
         if row.values is None:
             yield Failure("", row.problem, Origin(name, row.line))
             continue
-        if not is_known and reading.text_field not in row.values:
-            raise DataError(f"{shown_name(name)}:{row.line}: {_without_text(reading.text_field, row.values)}")
+        if not is_known:
+            _require_fields(row.values, reading, f"{shown_name(name)}:{row.line}")
         is_known = True
         keys = {str(key): value for key, value in row.values.items() if key != reading.text_field}
-        identifier = None if reading.id_field is None else keys.get(reading.id_field)
+        identifier = None if reading.id_field is None else row.values.get(reading.id_field)
         origin = Origin(name, row.line, None if identifier is None else str(identifier), keys)
         text = row.values.get(reading.text_field)
         if not isinstance(text, str):
@@ -153,10 +156,22 @@ def _records(rows: Iterable[Row], name: str, reading: TextReading) -> Iterator[I
             yield Record("", origin)
 
 
-def _without_text(field: str, values: Mapping[str, Any]) -> str:
-    names = [shown_name(str(key))[:40] for key in values]
-    known = ", ".join(names[:_MOST_NAMED]) + (" ..." if len(names) > _MOST_NAMED else "")
-    return f"found no {field!r}; its keys are {known or 'none'}; name the one of the text with --text-field"
+def _require_fields(names: Iterable[str], reading: TextReading, place: str) -> None:
+    """Make sure that the first object, or the header, has what the text and its name stand in.
+
+    Raises:
+        DataError: it has not.
+    """
+    wanted = [("text_field", reading.text_field, "of the text"), ("id_field", reading.id_field, "that names a text")]
+    names = list(map(str, names))
+    for setting_name, field, what in wanted:
+        if field is not None and field not in names:
+            shown = [shown_name(name)[:40] for name in names[:_MOST_NAMED]]
+            known = ", ".join(shown) + (" ..." if len(names) > _MOST_NAMED else "")
+            flag = f"--{setting_name.replace('_', '-')}"
+            raise DataError(
+                f"{place}: found no {field!r}; its keys are {known or 'none'}; name the one {what} with {flag}"
+            )
 
 
 def _objects(path: str, name: str, reading: TextReading) -> Iterator[Row]:
@@ -166,8 +181,10 @@ def _objects(path: str, name: str, reading: TextReading) -> Iterator[Row]:
         try:
             value = json.loads(line)
             problem = "" if isinstance(value, dict) else f"found {type(value).__name__}, expected a JSON object"
-        except (ValueError, RecursionError) as error:
-            value, problem = None, f"found no JSON object ({getattr(error, 'msg', None) or 'nested too deeply'})"
+        except RecursionError:
+            value, problem = None, "found no JSON object (nested too deeply)"
+        except ValueError as error:
+            value, problem = None, f"found no JSON object ({getattr(error, 'msg', None) or 'a number is too long'})"
         if problem and number == 1:
             raise DataError(f"{shown_name(name)}:1: {problem}; expected one on each line (for plain text: --from text)")
         yield Row(number, None if problem else value, problem)
@@ -185,7 +202,8 @@ def _rows(path: str, name: str, reading: TextReading) -> Iterator[Row]:
             begins, line = line, reader.line_num + 1
             if not header:
                 header = cells
-                _check_header(header, f"{shown_name(name)}:{begins}")
+                if header:
+                    _check_header(header, reading, is_tsv, f"{shown_name(name)}:{begins}")
             elif len(cells) == len(header):
                 yield Row(begins, dict(zip(header, cells, strict=True)))
             elif cells:
@@ -194,15 +212,31 @@ def _rows(path: str, name: str, reading: TextReading) -> Iterator[Row]:
         raise DataError(f"{shown_name(name)}:{line}: found a damaged row ({error}), expected {CSV.upper()}") from None
 
 
-def _check_header(header: list[str], place: str) -> None:
-    twice = next((column for column in header if header.count(column) > 1), None)
+def _check_header(header: list[str], reading: TextReading, is_tsv: bool, place: str) -> None:
+    if len(header) == 1 and reading.text_field != header[0]:
+        mark = next((mark for mark in (",;|" if is_tsv else ";|\t") if mark in header[0]), None)
+        if mark is not None:
+            separated = "by tabs" if mark == "\t" else f"by {mark!r}"
+            hint = {"\t": "--from tsv reads it", ",": "--from csv reads it"}.get(mark, "save it as CSV with commas")
+            raise DataError(
+                f"{place}: found cells separated {separated}, expected {'tabs' if is_tsv else 'commas'}; {hint}"
+            )
+    _refuse_columns_twice(header, place)
+    _require_fields(header, reading, place)
+
+
+def _refuse_columns_twice(columns: list[str], place: str) -> None:
+    twice = next((column for column in columns if columns.count(column) > 1), None)
     if twice is not None:
         raise DataError(f"{place}: found the column {shown_name(twice)[:40]!r} twice, expected each name once")
 
 
 def _rows_of_parquet(path: str, name: str, reading: TextReading) -> Iterator[Row]:
-    from ner_elmo.text.formats.parquet import read_rows
+    from ner_elmo.text.formats.parquet import columns_of, read_rows
 
+    columns = columns_of(path)
+    _refuse_columns_twice(columns, f"{shown_name(name)}:1")
+    _require_fields(columns, reading, f"{shown_name(name)}:1")
     for number, values in enumerate(read_rows(path), start=1):
         yield Row(number, {key: plain(value) for key, value in values.items()})
 

@@ -272,3 +272,43 @@ def test_killed_in_the_middle_and_resumed(start: Start, tmp_path: Path) -> None:
     same = sum((out / name).stat().st_mtime_ns == time for name, time in times.items())
     assert same >= n_before - 1  # the last one may have been renamed, and not yet noted
     assert not list(out.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["in/a.txt", "--text-field", "body"], "--text-field: names a key or column, and the input is text alone"),
+        (["in", "--id-field", "id"], "--id-field: names a key or column, and the input is text alone"),
+        (["in/a.txt", "--pattern", "*.md"], "--pattern: says which files of a folder are read"),
+        (["a.jsonl", "--unit", "file"], "--unit file: is for text files"),
+    ],
+)
+def test_what_concerns_no_input_is_refused(
+    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    (folder / "a.jsonl").write_text('{"text": "Ann sees Rome ."}\n')
+    status, out, error = tag(capsys, trained, folder / arguments[0], *arguments[1:])
+    assert (status, out, error.count("\n"), said in error) == (2, "", 1, True)
+
+
+def test_numbers_that_json_lacks_and_the_name_of_what_failed(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ['{"text": "Ann sees Rome .", "id": "r1", "n": [NaN, 1e999]}', '{"text": 5, "id": "r2", "n": -Infinity}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    status, out, error = tag(capsys, trained, tmp_path / "a.jsonl", "--id-field", "id", "-f", "jsonl")
+    values = [json.loads(line, parse_constant=lambda word: pytest.fail(word)) for line in out.splitlines()]
+    assert (status, [value["n"] for value in values]) == (1, [[None, None], None])
+    assert error.count("null is passed through") == 1
+    assert "a.jsonl:1 (r1): found NaN or Infinity" in error
+    assert "a.jsonl:2 (r2): could not be tagged" in error
+
+
+def test_a_pair_for_brat_has_the_labels_beside_it(
+    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tag(capsys, trained, folder / "in/a.txt", "-f", "brat", "-o", folder / "x.ann")[0] == 0
+    assert (folder / "annotation.conf").read_text().startswith("[entities]\nLOC\nPER\n")
+    (folder / "annotation.conf").write_text("mine")
+    assert tag(capsys, trained, folder / "in/a.txt", "-f", "brat", "-o", folder / "x.ann", "--force")[0] == 0
+    assert (folder / "annotation.conf").read_text() == "mine"

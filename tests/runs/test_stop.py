@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
-from ner_elmo.runs.stop import Stopped, StopSignals
+from ner_elmo.runs.stop import Stopped, StopSignals, unswallowed_interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -44,3 +45,16 @@ def test_one_of_several_processes_leaves_a_second_signal_to_its_launcher(monkeyp
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGTERM)
         assert stop.received == signal.SIGTERM
+
+
+def test_an_interrupt_that_something_swallows_still_ends_the_block() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    ends = []
+    with pytest.raises(KeyboardInterrupt), unswallowed_interrupts():  # noqa: PT012 - what swallows it is part of it
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        ends.append(signal.getsignal(signal.SIGINT) is before)
+    assert ends == [False]
+    assert signal.getsignal(signal.SIGINT) is before
+    with unswallowed_interrupts():
+        pass

@@ -191,3 +191,12 @@ def test_pipe_raises_what_the_source_raises_in_its_place(trained: Path) -> None:
         next(documents)
     with pytest.raises(WrongTypeError, match="many texts"):
         Tagger.load(trained).pipe("one text")
+
+
+def test_documents_that_end_before_their_sentences(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tagger, "reads_documents", True)
+    tagger = Tagger.load(trained)
+    with pytest.raises(UsageError, match="documents: ended after 1, expected one for each sentence"):
+        list(tagger.tag_tokens([["Ann"], ["Bob"]], documents=[1]))
+    with pytest.raises(UsageError, match="found int, expected documents: one for each sentence"):
+        tagger.tag_tokens([["Ann"]], documents=1)  # type: ignore[arg-type]

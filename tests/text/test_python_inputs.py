@@ -89,3 +89,27 @@ def test_the_error_of_an_iterator_comes_after_what_it_gave(tagger: Tagger) -> No
     assert next(documents).text == "Ann sees Rome."
     with pytest.raises(OSError, match="the line is down"):
         next(documents)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "x"}, "device x: unknown"),
+        ({"device": 1.5}, "device 1.5: unknown"),
+        ({"batch_tokens": 0}, "batch_tokens: found 0, expected at least 1"),
+        ({"batch_tokens": "9"}, "batch_tokens: found a str, expected an int"),
+        ({"batch_tokens": True}, "batch_tokens: found bool, expected an int"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_when_loading(trained: Path, arguments: dict[str, Any], message: str) -> None:
+    for load in (Tagger.load, Elmo.load):
+        with pytest.raises(UsageError, match=message):
+            load(trained, **arguments)
+
+
+def test_names_of_other_types_when_loading(trained: Path) -> None:
+    for load in (Tagger.load, Elmo.load):
+        with pytest.raises(TypeError, match=r"^found int, expected "):
+            load(5)
+    with pytest.raises(TypeError, match=r"^text: found int, expected a str$"):
+        Tagger.load(trained, text=5)  # type: ignore[arg-type]

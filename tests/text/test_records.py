@@ -119,3 +119,61 @@ def test_kinds_by_name(tmp_path: Path) -> None:
 
 def test_values_that_json_lacks() -> None:
     assert plain({1: [b"\xff", 2.5, None, {"a": (1,)}]}) == {"1": ["\\xff", 2.5, None, {"a": [1]}]}
+
+
+def test_a_table_says_at_its_header_what_it_lacks(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "a.csv").write_text("id,n\n")  # no row
+    parquet.write_table(pyarrow.table({"id": [], "n": []}), tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        with pytest.raises(DataError, match=r"f:1: found no 'text'; its keys are id, n; .* --text-field"):
+            read(tmp_path / name)
+        assert read(tmp_path / name, text_field="n") == []
+        with pytest.raises(DataError, match=r"f:1: found no 'x'; .* --id-field"):
+            read(tmp_path / name, text_field="n", id_field="x")
+    (tmp_path / "a.jsonl").write_text('{"text": "Ann"}\n')
+    with pytest.raises(DataError, match=r"f:1: found no 'x'; .* --id-field"):
+        read(tmp_path / "a.jsonl", id_field="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "message"),
+    [
+        ("a.csv", "id;text", "separated by ';', expected commas"),
+        ("a.csv", "id\ttext", "separated by tabs, expected commas; --from tsv"),
+        ("a.tsv", "id,text", "separated by ',', expected tabs; --from csv"),
+    ],
+)
+def test_cells_that_are_separated_otherwise(tmp_path: Path, name: str, header: str, message: str) -> None:
+    (tmp_path / name).write_text(f"{header}\n")
+    with pytest.raises(DataError, match=f"f:1: found cells {message}"):
+        read(tmp_path / name)
+
+
+def test_columns_of_parquet_with_one_name(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = [pyarrow.array(["Ann"]), pyarrow.array(["Bob"])]
+    parquet.write_table(pyarrow.Table.from_arrays(columns, names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="f:1: found the column 'text' twice"):
+        read(tmp_path / "a.parquet")
+
+
+def test_times_to_the_nanosecond_are_text(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"text": ["Ann"], "at": pyarrow.array([1], pyarrow.timestamp("ns"))}
+    parquet.write_table(
+        pyarrow.table(columns | {"took": pyarrow.array([7], pyarrow.duration("ns"))}), tmp_path / "a.parquet"
+    )
+    (record,) = read(tmp_path / "a.parquet")
+    assert record.origin is not None
+    assert record.origin.keys == {"at": "1970-01-01 00:00:00.000000001", "took": "7"}
+
+
+def test_a_number_that_is_too_long_is_not_called_deep(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Ann"}\n{"text": "Bob", "n": ' + "9" * 5000 + "}\n")
+    _, bob = read(tmp_path / "a.jsonl")
+    assert isinstance(bob, Failure)
+    assert bob.error == "found no JSON object (a number is too long)"

@@ -26,6 +26,7 @@ from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, NerElmoError, UsageError
 from ner_elmo.text.files import is_there, replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
+from ner_elmo.text.python_inputs import checked_path
 from ner_elmo.text.suitability import Known
 from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, read_vocabulary, write_vocabulary
@@ -168,7 +169,7 @@ def find_bilm(place: BilmPlace) -> BilmFiles:
     """
     if isinstance(place, BilmFiles):
         return place
-    path = Path(place)
+    path = Path(checked_path(place, "the directory, file or name of a biLM"))
     if not is_there(path):
         shipped = shipped_models()
         if str(place) not in shipped:

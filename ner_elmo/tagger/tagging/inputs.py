@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from ner_elmo.errors import UsageError
 from ner_elmo.tagger.tagging.manifest import MANIFEST, outputs_noted
+from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.text.files import (
     STANDARD_STREAM,
     display_name,
@@ -20,7 +21,7 @@ from ner_elmo.text.files import (
     shown_name,
     whole_name,
 )
-from ner_elmo.text.records import AUTO, ENDINGS_OF, PACKED, TEXT
+from ner_elmo.text.records import AUTO, ENDINGS_OF, LINE, PACKED, TEXT, kind_of
 
 _MOST_ENDINGS = 5  # in a message
 
@@ -74,6 +75,29 @@ def find_inputs(
     paths = list(_once(paths))
     common = _common_folder(paths, names)
     return [InputFile(path, _place(path, common)) for path in paths]
+
+
+def refuse_idle(names: Sequence[str], inputs: Iterable[InputFile], settings: TagSettings) -> None:
+    """Make sure that what is said about the reading concerns some input.
+
+    Args:
+        names: as given to :func:`find_inputs`, which found ``inputs``.
+
+    Raises:
+        UsageError: it concerns none, so that something else was meant.
+    """
+    kinds = {kind_of(input.path, settings.source) for input in inputs}
+    if kinds == {TEXT}:
+        for flag, is_given in (("--text-field", settings.text_field != "text"), ("--id-field", settings.id_field)):
+            if is_given:
+                raise UsageError(
+                    f"{flag}: names a key or column, and the input is text alone; expected --from jsonl, csv, tsv or "
+                    "parquet with it"
+                )
+    elif TEXT not in kinds and settings.unit != LINE and not settings.dehyphenate:
+        raise UsageError(f"--unit {settings.unit}: is for text files; each object or row is a document by itself")
+    if settings.pattern is not None and not any(name != STANDARD_STREAM and is_folder(Path(name)) for name in names):
+        raise UsageError("--pattern: says which files of a folder are read; expected a folder with it")
 
 
 def _patterns(patterns: str | None, source: str) -> list[str]:

@@ -71,6 +71,7 @@ class Job:
     name: str = ""
     model_digest: str = ""
     report: Report = field(default=lambda event: None)
+    _said: set[str] = field(default_factory=set)  # of what a format has no place for: the same for every output
 
     def to_one(self, inputs: Sequence[InputFile], target: str | Path | None) -> Outcome:
         """Tag all inputs into one output: a file, a folder (BRAT), or standard output for None.
@@ -87,6 +88,8 @@ class Job:
         summary = Summary()
         with self._outputs(summary) as write:
             write(watch.counted(results), target, output)
+        if self.settings.format == "brat" and target is not None and files_of(Path(target)) != (Path(target),):
+            configure(Path(target).parent, self.tagger.labels)  # a folder has its own
         watch.end()
         self._tell(summary, is_beside_results=str(target or "-") == "-")
         return Outcome(watch.n_failed)
@@ -247,10 +250,14 @@ class Job:
             yield write
 
     def _write_for_tools(self, results: Iterable[Result], target: str | Path | None) -> None:
-        tool = Output("-" if target is None else target, strictly("<tagged>"), model=self.name)
+        tool = Output(
+            "-" if target is None else target, strictly("<tagged>"), model=self.name, labels=self.tagger.labels
+        )
         TARGETS[self.settings.format](self._units(results), tool)
         for line in tool.notices:
-            note(self.report, line)
+            if line not in self._said:
+                self._said.add(line)
+                note(self.report, line)
 
     def _tell(self, summary: Summary, is_beside_results: bool) -> None:
         if self.settings.summary:

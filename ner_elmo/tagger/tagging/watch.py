@@ -12,9 +12,11 @@ from ner_elmo.errors import NerElmoError
 from ner_elmo.runs.events import Report, note, progress
 from ner_elmo.tagger.tagging.inputs import InputFile
 from ner_elmo.tagger.tagging.settings import TagSettings
-from ner_elmo.text.documents import Document, Failure, Record
+from ner_elmo.text.documents import Document, Failure, Origin, Record
 from ner_elmo.text.examination import doubts_of
 from ner_elmo.text.files import characters_in_file, shown_name
+from ner_elmo.text.formats.jsonl import finite
+from ner_elmo.text.formats.targets import TARGETS
 from ner_elmo.text.records import LINE, PARQUET, TEXT, Item, kind_of
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _LOOKED_AT_CHARACTERS = 20_000
 _WRAPPED_LINES_LEAST = 20
 _WRAPPED_MOST = 0.5  # of the lines
 _MOST_TOLD = 20  # failures that are named
+_NOT_OF_JSON = "found NaN or Infinity, which JSON does not have; null is passed through for all such"
 _EVERY = 0.2  # seconds between two events of progress
 
 
@@ -45,7 +48,11 @@ class Watch:
         """The same items; what speaks against tagging them so is said once enough of them have passed."""
         first: list[str] | None = []
         size = 0
+        has_said = self._settings.format not in TARGETS
         for item in items:
+            if not has_said and item.origin is not None and finite(item.origin.keys) != item.origin.keys:
+                has_said = True
+                note(self._report, f"{_place(item.origin)}{_NOT_OF_JSON}")
             if first is not None and isinstance(item, Record):
                 first.append(item.text)
                 size += len(item)
@@ -92,8 +99,7 @@ class Watch:
     def _tell_failure(self, failure: Failure) -> None:
         self.n_failed += 1
         if self.n_failed <= _MOST_TOLD:
-            place = f"{shown_name(failure.origin.file)}:{failure.origin.line}: " if failure.origin else ""
-            note(self._report, f"{place}could not be tagged ({failure.error.splitlines()[0]})")
+            note(self._report, f"{_place(failure.origin)}could not be tagged ({failure.error.splitlines()[0]})")
 
     def file_failed(self, message: str) -> None:
         """A file could not be read to its end."""
@@ -102,11 +108,20 @@ class Watch:
             note(self._report, message)
 
     def end(self) -> None:
-        """Say how much failed, if anything did."""
+        """Say that all is done, and how much failed, if anything did."""
+        if self._last:
+            progress(self._report, "tag", self._tokens, self._tokens)
         if self.n_failed:
             note(self._report, f"{self.n_failed:,} units could not be tagged")
         if self.n_failed_files:
             note(self._report, f"{self.n_failed_files:,} files could not be read; they have no output")
+
+
+def _place(origin: Origin | None) -> str:
+    if origin is None:
+        return ""
+    name = "" if origin.identifier is None else f" ({shown_name(origin.identifier)})"
+    return f"{shown_name(origin.file)}:{origin.line}{name}: "
 
 
 def _characters(inputs: Sequence[InputFile], settings: TagSettings) -> int:

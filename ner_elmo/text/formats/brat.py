@@ -417,7 +417,7 @@ def _told_of_joined(place: str, keys: Sequence[dict[str, Any]]) -> str:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> None:
+def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str], labels: Iterable[str] = ()) -> None:
     """Write a pair of files (``path`` ends in ``.txt`` or ``.ann``), a unit a line (or one of several lines), or
     a folder of a pair a unit.
 
@@ -425,6 +425,7 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
 
     Args:
         notices: is handed a line for what BRAT would read otherwise.
+        labels: what people may mark in the folder, beside what is marked there.
 
     Raises:
         UsageError: a unit of several lines cannot be written to one pair.
@@ -432,11 +433,11 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str]) -> N
     path = Path(path)
     if path.suffix not in (TEXT, ANNOTATIONS):
         with replace_directory(path) as folder:
-            labels: dict[str, None] = {}  # a set that keeps its order
+            known = dict.fromkeys(labels)  # a set that keeps its order
             for number, unit in enumerate(units, start=1):
                 _write_pair([unit], folder / f"{number:06d}{TEXT}", "", notices)
-                labels.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
-            configure(folder, labels)
+                known.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
+            configure(folder, known)
         return
     first_two = list(islice(units := iter(units), 2))
     if len(first_two) == 1 and "\n" in first_two[0].value["text"]:

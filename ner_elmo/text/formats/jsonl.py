@@ -12,7 +12,7 @@ import json
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
@@ -198,9 +198,21 @@ def checked(name: str, line: int, value: Any) -> dict[str, Any]:
 
 def dumped(value: Any) -> str:
     """JSON on one line of UTF-8, whoever splits lines: characters as such, save where they would end a line or are
-    none (halves of surrogate pairs)."""
-    text = json.dumps(value, ensure_ascii=False)
+    none (halves of surrogate pairs); null for numbers that JSON does not have (NaN, Infinity)."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(value := finite(value), ensure_ascii=False)
     return text if _is_unicode(text) and len(text.splitlines()) == 1 else json.dumps(value)
+
+
+def finite(value: Any) -> Any:
+    """A value with None for the numbers that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_failed(value: dict[str, Any]) -> bool:

@@ -40,6 +40,7 @@ class Output:
         text: the tokenizer for units that do not say their tokens.
         inside_tokens: as in :class:`~ner_elmo.text.formats.conll.Reading`.
         model: the name of the model that found the entities; empty: people marked them.
+        labels: those that the model can find, whichever of them are there.
     """
 
     target: str | Path
@@ -48,6 +49,7 @@ class Output:
     text: str = "en-1"
     inside_tokens: str = "error"
     model: str = ""
+    labels: Sequence[str] = ()
     _lost: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
 
     def lose(self, what: str) -> None:

@@ -57,6 +57,16 @@ def read_rows(path: str | Path) -> Iterator[dict[str, Any]]:
         yield from _rows_of(file)
 
 
+def columns_of(path: str | Path) -> list[str]:
+    """The names of a file's columns.
+
+    Raises:
+        UsageError, DataError: as :func:`read`.
+    """
+    with _opened(path) as file:
+        return list(file.schema_arrow.names)
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
     pyarrow = _pyarrow()
@@ -73,7 +83,28 @@ def _opened(path: str | Path) -> Iterator[Any]:
 
 def _rows_of(file: Any) -> Iterator[dict[str, Any]]:
     for batch in file.iter_batches(_ROWS):
-        yield from batch.to_pylist()
+        try:
+            rows = batch.to_pylist()
+        except ValueError:  # times to the nanosecond, which Python's have not
+            rows = _times_as_text(batch)
+        yield from rows
+
+
+def _times_as_text(batch: Any) -> list[dict[str, Any]]:
+    pyarrow = _pyarrow()
+    columns = [
+        column.cast(pyarrow.int64()).cast(pyarrow.string())
+        if pyarrow.types.is_duration(column.type)
+        else column.cast(pyarrow.string())
+        if pyarrow.types.is_temporal(column.type)
+        else column
+        for column in batch.columns
+    ]
+    try:
+        rows: list[dict[str, Any]] = pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+    except ValueError:
+        raise pyarrow.ArrowInvalid("times to the nanosecond within a nested column") from None
+    return rows
 
 
 def _unit(source: Input, number: int, row: dict[str, Any], names: list[str]) -> Iterator[Unit]:

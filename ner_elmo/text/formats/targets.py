@@ -31,7 +31,7 @@ def _write_jsonl(units: Iterable[Unit], output: Output) -> None:
 def _write_brat(units: Iterable[Unit], output: Output) -> None:
     if str(output.target) == STANDARD_STREAM:
         raise UsageError("BRAT is files in pairs; expected the name of one (X.ann), or of a folder")
-    brat.write_brat(units, output.target, output.notices)
+    brat.write_brat(units, output.target, output.notices, output.labels)
 
 
 # What cannot go to standard output, and why.

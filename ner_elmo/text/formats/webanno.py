@@ -290,8 +290,8 @@ def _sentences(unit: Unit, output: Output) -> list[tuple[list[Token], str, int]]
 
     found = [tokens for tokens, _ in jsonl.tokenized(document, output.text, unit.line, report, "widen") if tokens]
     text = document.text
-    if len(found) == 1:
-        return [(found[0], text, 0)]
+    if len(found) <= 1:
+        return [(tokens, text, 0) for tokens in found]
     ends = [*(tokens[0].start for tokens in found[1:]), len(text)]
     starts = [0, *ends[:-1]]
     return [

@@ -116,8 +116,10 @@ def test_a_summary_stands_where_results_do_not(trained: Path, folder: Path, caps
 @pytest.mark.parametrize("unit", ["line", "file"])
 def test_brat_knows_the_labels(tagger: Tagger, folder: Path, unit: str) -> None:
     run(tagger, folder, format="brat", unit=unit)
-    names = (folder / "out" / "annotation.conf").read_text().split("[relations]")[0].split()[1:]
-    assert names == tagger.labels
+    found_there = list((folder / "out").rglob("annotation.conf"))  # that of a folder hides those above it
+    assert len(found_there) == (1 if unit == "file" else 1 + len(TEXTS))
+    for path in found_there:
+        assert path.read_text().split("[relations]")[0].split()[1:] == tagger.labels
     drawn = (folder / "out" / "visual.conf").read_text()
     assert all(f"\n{label}\tbgColor:#" in drawn for label in tagger.labels)
     units = list(read_brat(folder / "out", []))
@@ -219,3 +221,16 @@ def test_pages_and_tables_of_files(tagger: Tagger, folder: Path) -> None:
         line = TEXTS["b.txt"].splitlines()[int(row["line"]) - 1]
         assert line[int(row["start"]) : int(row["end"])] == row["text"]
         assert row["sentence"] == line
+
+
+def test_progress_ends_where_all_is_done(tagger: Tagger, folder: Path) -> None:
+    events: list[Mapping[str, Any]] = []
+    job = Job(tagger, TagSettings(format="jsonl"), report=events.append)
+    job.to_one(find_inputs([str(folder / "in")]), folder / "one.jsonl")
+    last = [event for event in events if event["event"] == "progress"][-1]
+    assert last["done"] == last["total"] == sum(len(text.split()) for text in TEXTS.values())
+
+
+def test_what_a_format_has_no_place_for_is_said_once(tagger: Tagger, folder: Path) -> None:
+    notes = run(tagger, folder, format="doccano", kinds=("note",))
+    assert [line for line in notes if "has no place" in line] == ["doccano has no place for scores: left out"]

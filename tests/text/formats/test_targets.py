@@ -172,3 +172,22 @@ def test_a_missing_package_is_named(
     assert main(["convert", str(tmp_path / "a.jsonl"), str(tmp_path / NAMES[name]), "--to", name]) == 2
     extra = "spacy" if name == "docbin" else "parquet"
     assert f"pip install 'ner-elmo[{extra}]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_text_without_tokens_is_written(tmp_path: Path, name: str) -> None:
+    require(name)
+    source = tmp_path / "source.jsonl"
+    source.write_text('{"text": "", "entities": []}\n{"text": "Ann", "entities": []}\n{"text": " ", "entities": []}\n')
+    convert(Job(source, tmp_path / NAMES[name], name, Reading()))
+    assert (tmp_path / NAMES[name]).exists()
+
+
+@pytest.mark.parametrize("name", ["jsonl", "doccano", "label-studio", "prodigy"])
+def test_what_json_lacks_is_null(tmp_path: Path, name: str) -> None:
+    source, there = tmp_path / "source.jsonl", tmp_path / NAMES[name]
+    source.write_text('{"text": "Ann", "entities": [], "n": NaN, "m": [{"x": 1e999}, -Infinity]}\n')
+    convert(Job(source, there, name, Reading()))
+    written = there.read_text()
+    json.loads(written, parse_constant=lambda word: pytest.fail(word))
+    assert '"n": null' in written

@@ -17,7 +17,7 @@ def write_html(documents: Iterable[Document], stream: IO[str], writing: Writing)
     page = TaggedPage(stream, writing.title or DEFAULT_TITLE)
     for document in documents:
         origin = document.origin
-        file, line = (None, None) if origin is None else (origin.file, origin.line)
-        page.add(document.text, document.entities, file, line)
+        place = () if origin is None else (origin.file, origin.line, origin.identifier)
+        page.add(document.text, document.entities, *place)
     note = f"Entities less probable than {100 * writing.min_score:g} % were left out." if writing.min_score else ""
     page.finish(note)

@@ -30,3 +30,13 @@ def test_places_and_title() -> None:
 def test_what_was_left_out_is_said() -> None:
     assert "Entities less probable than 12.5 % were left out." in written(min_score=0.125)
     assert "left out" not in written()
+
+
+def test_a_text_has_the_name_that_it_has_in_its_file() -> None:
+    document = document_of("I saw ", ("Ann", "PER", 0.9), ".")
+    document.origin = Origin("a.jsonl", 3, "review <7>")
+    stream = io.StringIO()
+    write_html([document], stream, Writing(format="html"))
+    assert (
+        "<p class=u dir=auto><span class=n dir=ltr data-id>3 · review &lt;7&gt;</span>I saw <mark" in stream.getvalue()
+    )

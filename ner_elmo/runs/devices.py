@@ -25,7 +25,7 @@ def chosen_device(device: str | torch.device = "auto") -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise UsageError(f"--device {device}: unknown; expected auto, cpu, cuda or cuda:N") from None
     if chosen.type not in ("cpu", "cuda"):
         raise UsageError(f"--device {device}: not supported; expected auto, cpu, cuda or cuda:N")
