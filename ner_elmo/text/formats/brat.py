@@ -10,6 +10,7 @@ lines.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -27,6 +28,7 @@ from ner_elmo.text.files import (
     replace_directory,
     replace_file,
     require_file,
+    sha256_of_file,
     write_text,
 )
 from ner_elmo.text.formats.brat_notes import note_of, read_note, shown_label
@@ -69,6 +71,17 @@ def files_of(path: Path) -> tuple[Path, ...]:
     return (
         tuple(path.with_suffix(s) for s in (TEXT, ANNOTATIONS, KEYS)) if path.suffix in (TEXT, ANNOTATIONS) else (path,)
     )
+
+
+def sha256_of_pairs(path: Path) -> str:
+    """A digest of all that is read of a pair, or of a folder of pairs: names and contents."""
+    digest = hashlib.sha256()
+    folder = path if path.is_dir() else path.parent
+    files = path.rglob("*") if path.is_dir() else files_of(path)
+    for file in sorted(file for file in files if file.name.endswith((TEXT, ANNOTATIONS, KEYS)) and file.is_file()):
+        line = f"{sha256_of_file(file)}  {file.relative_to(folder).as_posix()}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
