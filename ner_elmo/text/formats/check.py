@@ -16,7 +16,7 @@ from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, Located, open_corpus
 from ner_elmo.text.formats.labels import MOST_LABELS, listed, looks_like_words, plain
 from ner_elmo.text.formats.problems import Problem
-from ner_elmo.text.tag_scheme import TOKEN, Span, is_nearly_prefixed
+from ner_elmo.text.tag_scheme import OUTSIDE, TOKEN, Span, is_nearly_prefixed
 
 REPEATED, SHARED, CONFLICT, NEW_LABEL = "repeated sentence", "sentence shared", "conflicting labels", "new label"
 LONG = 1000  # tokens of a sentence that is more likely several without breaks
@@ -178,10 +178,15 @@ def unbroken_in(corpus: Corpus) -> list[Problem]:
 
 def _doubtful_labels(labels: Counter[str], reading: Reading, scheme: str) -> list[Problem]:
     """That there are more labels than anybody means: an error beyond what a tagger learns."""
-    wrong = [label for label in labels if scheme in ("none", TOKEN) and is_nearly_prefixed(label)]
+    wrong = [label for label in labels if _is_wrong(label, scheme)]
     if wrong:
         found = f"found label {plain(sorted(wrong)[0])}, which looks like a prefix and a label"
-        return [Problem(1, "labels", f"{found}, expected B-PER for such", is_error=False)]
+        expected = "expected the label alone" if scheme == SPANS else "expected B-PER for such"
+        return [Problem(1, "labels", f"{found}, {expected}", is_error=False)]
+    if scheme == SPANS and OUTSIDE in labels:
+        number = f"{labels[OUTSIDE]:,} {'entity' if labels[OUTSIDE] == 1 else 'entities'}"
+        found = f"found {number} with the label O, which is the tag of tokens outside of entities"
+        return [Problem(1, "labels", f"{found}, expected none of these", is_error=False)]
     if not looks_like_words(labels):
         return []
     where = "labels look" if scheme == SPANS else f"column {reading.column} looks"
@@ -189,6 +194,13 @@ def _doubtful_labels(labels: Counter[str], reading: Reading, scheme: str) -> lis
     advice = "" if scheme == SPANS else "; is another column meant (--column N)?"
     message = f"{found}: {where} like words, not labels{advice}"
     return [Problem(1, "labels", message, is_error=len(labels) > MOST_LABELS)]
+
+
+def _is_wrong(label: str, scheme: str) -> bool:
+    """Whether a label is more likely a tag."""
+    if scheme == SPANS:
+        return label.startswith(("B-", "I-"))
+    return scheme in ("none", TOKEN) and is_nearly_prefixed(label)
 
 
 def require_learnable(labels: Counter[str], name: str, reading: Reading, scheme: str) -> None:

@@ -322,7 +322,8 @@ def once_each(entities: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]],
     Two annotators, or a click too many, leave the same entity twice; it counts once, as it is where it comes first.
     """
     seen: set[tuple[int, int, str]] = set()
-    kept, again = [], []
+    kept: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
     for entity in entities:
         key = entity["start"], entity["end"], entity["label"]
         (again if key in seen else kept).append(entity)
