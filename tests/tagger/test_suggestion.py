@@ -73,8 +73,8 @@ def test_as_the_definition_says_and_fast() -> None:
     texts = [" ".join(words[int(512 * rng.random() ** 3)] for _ in range(rng.randrange(2, 25))) for _ in range(4_000)]
     found = [candidate(n, text, rng.random()) for n, text in enumerate(texts)]
     found.sort(key=lambda one: -one.doubt)
-    some = found[::40]
-    assert [one.number for one in choose(some, weights, 40)] == chosen_one_by_one(some, weights, 40)
+    some = found[::100]
+    assert [one.number for one in choose(some, weights, 25)] == chosen_one_by_one(some, weights, 25)
     started = time.process_time()
     assert len(choose(found, weights, 200)) == 200
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 2  # held each to each it took four
