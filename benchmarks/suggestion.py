@@ -1,10 +1,12 @@
 """Does ``suggest`` choose better sentences to label than chance does?
 
 A tagger is trained on a few labelled sentences. From all others, taken as unlabelled, ``suggest`` names as many again,
-and as many are drawn at random; their labels are looked up, as if people had given them, and a tagger is trained on
-each. Printed is F1 on the test file, for each seed (which draws the first sentences, the random ones, and trains).
+and others are drawn at random: as many sentences, and as many tokens, since doubtful sentences are long. Their labels
+are looked up, as if people had given them, and a tagger is trained on each. Printed is F1 on the test file, for each
+seed (which draws the first sentences, the random ones, and trains).
 
     python benchmarks/suggestion.py --pool POOL --dev DEV --test TEST --bilm BILM [--start 100] [--more 100] [--seeds 3]
+        [--first-of-pool N] [--first-of-dev N]
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from bisect import bisect_left
+from itertools import accumulate
 from pathlib import Path
 
 Lines = list[str]
@@ -29,31 +33,56 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=100, help="sentences to add")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--first-of-pool", type=int, help="take so many sentences of the pool only")
+    parser.add_argument("--first-of-dev", type=int, help="the same of the dev file")
     given = parser.parse_args()
-    sentences = read_sentences(given.pool)
-    differences = []
-    print("seed  first  random  suggested", flush=True)
-    for seed in range(1, given.seeds + 1):
-        order = random.Random(seed).sample(sentences, len(sentences))
-        first, rest = order[: given.start], order[given.start :]
-        with tempfile.TemporaryDirectory() as folder:
-            of_first = f1_of(first, seed, Path(folder) / "first", given)
-            of_random = f1_of(first + rest[: given.more], seed, Path(folder) / "random", given)
-            chosen = suggested(rest, Path(folder) / "first", given.more)
-            of_chosen = f1_of(first + chosen, seed, Path(folder) / "suggested", given)
-        differences.append(of_chosen - of_random)
-        print(f"{seed:>4}{of_first:>7.2f}{of_random:>8.2f}{of_chosen:>11.2f}", flush=True)
-    spread = statistics.stdev(differences) if len(differences) > 1 else 0.0
-    print(f"suggested less random: {statistics.mean(differences):+.2f} ± {spread:.2f}")
+    sentences = read_sentences(given.pool, given.first_of_pool)
+    print("seed  first  random  as many tokens  suggested  (tokens added)", flush=True)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        given.dev = written(read_sentences(given.dev, given.first_of_dev), Path(folder) / "dev.conll")
+        for seed in range(1, given.seeds + 1):
+            found.append(scores(sentences, seed, Path(folder), given))
+    for name, place in (("as many sentences", 1), ("as many tokens", 2)):
+        differences = [one[3] - one[place] for one in found]
+        spread = statistics.stdev(differences) if len(differences) > 1 else 0.0
+        print(f"suggested less random, {name}: {statistics.mean(differences):+.2f} ± {spread:.2f}")
 
 
-def read_sentences(path: Path) -> list[Lines]:
-    """The lines of each different sentence of a CoNLL file."""
+def scores(sentences: list[Lines], seed: int, folder: Path, given: argparse.Namespace) -> list[float]:
+    """F1 after the first sentences, with random ones, with as many tokens of random ones, with suggested ones."""
+    order = random.Random(seed).sample(sentences, len(sentences))
+    first, rest = order[: given.start], order[given.start :]
+    f1 = [f1_of(first, seed, folder / f"first-{seed}", given)]
+    chosen = suggested(rest, folder / f"first-{seed}", given.more)
+    n_tokens = sum(map(len, chosen))
+    lengths = list(accumulate(map(len, rest)))
+    by_tokens = rest[: bisect_left(lengths, n_tokens) + 1]
+    for name, added in (("random", rest[: given.more]), ("tokens", by_tokens), ("suggested", chosen)):
+        f1.append(f1_of(first + added, seed, folder / f"{name}-{seed}", given))
+    print(
+        f"{seed:>4}{f1[0]:>7.2f}{f1[1]:>8.2f}{f1[2]:>16.2f}{f1[3]:>11.2f}  "
+        f"({lengths[given.more - 1]:,}, {sum(map(len, by_tokens)):,} in {len(by_tokens)} sentences, {n_tokens:,})",
+        flush=True,
+    )
+    return f1
+
+
+def read_sentences(path: Path, most: int | None = None) -> list[Lines]:
+    """The lines of each different sentence of a CoNLL file, of its first ``most``."""
+    parts = path.read_text(encoding="utf-8").split("\n\n")
+    parts = [part for part in parts if part.strip() and not part.startswith("-DOCSTART-")]
     found = {}
-    for part in path.read_text(encoding="utf-8").split("\n\n"):
+    for part in parts[:most]:
         lines = [line for line in part.split("\n") if line.strip()]
         found[" ".join(words_of(lines))] = lines
-    return [lines for lines in found.values() if lines]
+    return list(found.values())
+
+
+def written(sentences: list[Lines], file: Path) -> Path:
+    """A CoNLL file with the sentences."""
+    file.write_text("".join("\n".join(lines) + "\n\n" for lines in sentences), encoding="utf-8")
+    return file
 
 
 def words_of(lines: Lines) -> list[str]:
@@ -74,8 +103,7 @@ def suggested(rest: list[Lines], model: Path, number: int) -> list[Lines]:
 
 def f1_of(train: list[Lines], seed: int, folder: Path, given: argparse.Namespace) -> float:
     """Train a tagger in ``folder``, and its F1 on the test file, in percent."""
-    file = folder.with_suffix(".conll")
-    file.write_text("".join("\n".join(lines) + "\n\n" for lines in train), encoding="utf-8")
+    file = written(train, folder.with_suffix(".conll"))
     options = ["--epochs", given.epochs, "--patience", given.epochs, "--batch-sentences", 8, "--seed", seed]
     files = ["--train", file, "--dev", given.dev, "--bilm", given.bilm, "--text", "whitespace"]
     ner_elmo("train-tagger", *files, *options, "-o", folder)

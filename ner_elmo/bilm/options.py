@@ -207,7 +207,7 @@ def read_options(path: str | Path) -> BilmOptions:
     path = require_file(path, "options file")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(values, dict):
         raise ModelError(f"{path}: found {type(values).__name__}, expected a JSON object")

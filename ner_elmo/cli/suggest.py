@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.records import read_units
+from ner_elmo.settings import Source, build
+from ner_elmo.text.records import LINE, TEXT, TextReading, kind_of, read_records
 
 if TYPE_CHECKING:
     from ner_elmo.tagger.suggestion import Suggestion
+    from ner_elmo.tagger.tagger import Tagger
     from ner_elmo.text.formats.jsonl import Unit
 
 NAME = "suggest"
-TEXT = "text"
+_MOST_TOLD = 5  # texts that could not be read
 
 
+@flags.takes_settings(TextReading, leave_out=["id_field"])
 def command(
+    given: dict[str, Any],
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="text files; - is standard input")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="tagger directory or name [default: en]")] = None,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="how many sentences")] = 50,
@@ -37,7 +42,6 @@ def command(
         ),
     ] = TEXT,
     precision: flags.Precision = "fp32",
-    encoding: flags.Encoding = "utf-8",
     device: flags.Device = "auto",
     threads: flags.Threads = None,
     batch_tokens: flags.BatchTokens = None,
@@ -56,9 +60,12 @@ def command(
         raise UsageError(f"-f {format}: unknown; expected one of {', '.join((TEXT, *TARGETS))}")
     if format in NOT_STREAMS and str(output or "-") == "-":
         raise UsageError(f"-f {format}: {NOT_STREAMS[format]}; name it with -o")
+    reading = build(TextReading, [Source("", given)])
     for path in inputs:
         if path != "-":
             require_file(path, "text file")
+            if output is not None:
+                flags.refuse_same(path, output)
     if output is not None and str(output) != "-":
         flags.refuse_existing(output, force)
     torch_device = flags.set_up_torch(device, threads)
@@ -69,7 +76,7 @@ def command(
     if model is None:
         show.note(f"no -m: using the model that ships, {folder.name}")
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
-    found = suggest(tagger, read_units(inputs, encoding=encoding), number)
+    found = suggest(tagger, _looked_at(_texts(inputs, reading), inputs, reading, tagger), number)
     if not found:
         raise DataError(f"{', '.join(inputs)}: found no sentence, expected text")
     if format == TEXT:
@@ -77,6 +84,35 @@ def command(
             stream.writelines(f"{' '.join(one.document.text.split())}\n" for one in found)
         return
     _write(found, output, format, folder.name)
+
+
+def _texts(inputs: Iterable[str], reading: TextReading) -> Iterator[str]:
+    """The texts of all files; objects and rows without one are named and left out."""
+    from ner_elmo.text.documents import Record
+    from ner_elmo.text.files import shown_name
+
+    n_failed = 0
+    for path in inputs:
+        for item in read_records(path, path, reading):
+            if isinstance(item, Record):
+                yield item.text
+                continue
+            n_failed += 1
+            if n_failed <= _MOST_TOLD and item.origin is not None:
+                show.note(f"{shown_name(path)}:{item.origin.line}: left out ({item.error})")
+    if n_failed > _MOST_TOLD:
+        show.note(f"{n_failed:,} objects or rows were left out, as they hold no text")
+
+
+def _looked_at(texts: Iterator[str], inputs: Iterable[str], reading: TextReading, tagger: Tagger) -> Iterator[str]:
+    """The same texts; what speaks against reading them so is said before the first."""
+    from ner_elmo.tagger.tagging.watch import LOOKED_AT, doubts_about
+
+    first = list(islice(texts, LOOKED_AT))
+    is_of_lines = reading.unit == LINE and all(kind_of(path, reading.source) == TEXT for path in inputs)
+    for line in doubts_about(first, is_of_lines, tagger) if first else ():
+        show.note(line)
+    return chain(first, texts)
 
 
 def _write(found: Sequence[Suggestion], target: Path | None, format: str, model: str) -> None:

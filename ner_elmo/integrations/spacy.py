@@ -224,7 +224,7 @@ class NerElmo(Pipe):
         folder = Path(path)
         try:
             reference = dict(json.loads((folder / _SETTINGS).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             raise ModelError(f"{folder}: found no {_SETTINGS}, or a damaged one; expected what to_disk wrote") from None
         if _MODEL not in exclude:
             if (folder / _MODEL).is_dir():

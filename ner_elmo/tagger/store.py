@@ -164,7 +164,7 @@ def read_info(directory: Path) -> dict[str, Any]:
         text = path.read_bytes().decode("utf-8", "surrogatepass")
         info = json.loads(text)
         version, digest = info["format_version"], info["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{path}: damaged; expected the JSON that train-tagger writes") from None
     if version != FORMAT_VERSION:
         raise ModelError(f"{path}: found format_version {version!r}, expected {FORMAT_VERSION}; try a newer ner-elmo")

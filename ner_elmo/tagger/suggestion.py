@@ -71,30 +71,32 @@ def choose(candidates: Sequence[Suggestion], weights: dict[str, float], number: 
         weights: how much a word counts that two sentences share.
     """
     words = [words_of(candidate.document) for candidate in candidates]
-    likeness = [0.0] * len(candidates)  # to the most similar one that was taken
-    left = set(range(len(candidates)))
-    chosen: list[Suggestion] = []
-    while left and len(chosen) < number:
-        best = min(left, key=lambda i: (-candidates[i].doubt * (1.0 - likeness[i]), i))
-        left.discard(best)
-        chosen.append(candidates[best])
-        for i in list(left):
-            likeness[i] = max(likeness[i], _likeness(words[i], words[best], weights))
-            if likeness[i] > _MOST_ALIKE:
-                left.discard(i)
-    return chosen
+    totals = [math.fsum(weights.get(word, 1.0) for word in own) for own in words]
+    likeness = [0.0] * len(candidates)  # to the most similar one that was taken, of those it was held to so far
+    chosen: list[int] = []
+    # How much each is worth at most, as it only falls with what is taken: so only the best has to be held to all that
+    # was taken, again and again, until it stays the best.
+    heap = [(-candidate.doubt, i, 0) for i, candidate in enumerate(candidates)]
+    heapq.heapify(heap)
+    while heap and len(chosen) < number:
+        _, best, n_held = heapq.heappop(heap)
+        if n_held == len(chosen):
+            chosen.append(best)
+            continue
+        for i in chosen[n_held:]:
+            shared = math.fsum(weights.get(word, 1.0) for word in words[i] & words[best])
+            union = totals[i] + totals[best] - shared
+            alike = shared / union if union else float(words[i] == words[best])
+            likeness[best] = max(likeness[best], alike)
+        if likeness[best] <= _MOST_ALIKE:
+            heapq.heappush(heap, (-candidates[best].doubt * (1.0 - likeness[best]), best, len(chosen)))
+    return [candidates[i] for i in chosen]
 
 
 def words_of(document: Document) -> frozenset[str]:
     """The words that make a sentence like another: in lower case, and all digits alike."""
     forms = (token.form.lower() for sentence in document.sentences for token in sentence)
     return frozenset("".join("0" if character.isdigit() else character for character in form) for form in forms)
-
-
-def _likeness(one: frozenset[str], other: frozenset[str], weights: dict[str, float]) -> float:
-    """The weight of shared words, as a share of the weight of all; 1 for the same words."""
-    union = math.fsum(weights.get(word, 1.0) for word in one | other)
-    return math.fsum(weights.get(word, 1.0) for word in one & other) / union if union else float(one == other)
 
 
 def _read(tagger: Tagger, texts: Iterable[str]) -> Iterator[Suggestion]:

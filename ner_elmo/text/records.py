@@ -95,14 +95,6 @@ def read_records(path: str, name: str, reading: TextReading) -> Iterator[Item]:
     return _records(rows(path, name, reading), name, reading)
 
 
-def read_units(paths: Iterable[str], unit: str = LINE, encoding: str = "utf-8") -> Iterator[str]:
-    """The texts alone, of several text files."""
-    reading = TextReading(source=TEXT, unit=unit, encoding=encoding)
-    for path in paths:
-        for item in _units(path, path, reading):
-            yield item.text
-
-
 def _units(path: str, name: str, reading: TextReading) -> Iterator[Record]:
     """The units of a text file that are not blank: lines, paragraphs (lines up to a blank one), or the whole."""
     lines: list[str] = []

@@ -255,6 +255,8 @@ class Detection:
 # What is more likely a prefixed tag gone wrong than a label: B_PER, B-, PER-B.
 _NEARLY_PREFIXED = re.compile(r"[BIMELSU][-_:/|]|.*[-_][BIMELSU]\Z")
 
+_BARE_PREFIXES = frozenset("BIMELSUW")
+
 # Where several schemes fit equally well, the earlier one is meant.
 _PREFERENCE = ("iob2", "iob1", "bioes", "bmes")
 
@@ -262,6 +264,12 @@ _PREFERENCE = ("iob2", "iob1", "bioes", "bmes")
 def is_nearly_prefixed(tag: str) -> bool:
     """Whether a tag is more likely a prefix and a label gone wrong than a label: B_PER, B-, PER-B."""
     return _NEARLY_PREFIXED.match(tag) is not None
+
+
+def are_bare_prefixes(tags: Iterable[str]) -> bool:
+    """Whether tags that belong to no scheme are prefixes alone, without labels: B and I."""
+    found = set(tags)
+    return "B" in found and len(found) > 1 and found <= _BARE_PREFIXES
 
 
 def labels_of(tags: Iterable[str], scheme: str) -> list[str]:
@@ -284,7 +292,8 @@ def detect(sequences: Iterable[Sequence[str]]) -> Detection:
             used[current] += count
     unknown = {tag: count for tag, count in sorted(used.items()) if not has_prefix(tag)}
     forbidden = {scheme: _forbidden(transitions, scheme) for scheme in _PREFERENCE}
-    if unknown and OUTSIDE in used and len(used) == len(unknown) + 1 and not any(map(is_nearly_prefixed, unknown)):
+    are_labels = not any(map(is_nearly_prefixed, unknown)) and not are_bare_prefixes(unknown)
+    if unknown and OUTSIDE in used and len(used) == len(unknown) + 1 and are_labels:
         return Detection("none", "no tag has a prefix such as B- or I-, and some are O", forbidden, unknown, len(used))
     scheme = min(_PREFERENCE, key=lambda name: forbidden[name])
     return Detection(scheme, _evidence(used, scheme, forbidden), forbidden, unknown, len(used))

@@ -111,6 +111,7 @@ def test_impossible_dropouts_are_refused(dropout: Any) -> None:
     ("text", "message"),
     [
         ("{", "not a JSON file"),
+        ('{"a": ' * 50_000, "not a JSON file"),
         ("[1]", "found list, expected a JSON object"),
         ("{}", "found no 'lstm' section, expected the options of a biLM"),
         ('{"lstm": 3}', "found no 'lstm' section"),

@@ -34,6 +34,30 @@ def test_formats(trained: Path, text: Path, tmp_path: Path, capsys: pytest.Captu
     assert (status, {task["predictions"][0]["model_version"] for task in json.loads(out)}) == (0, {trained.name})
 
 
+def test_texts_in_objects_and_tables(
+    trained: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [line for line in text.read_text().split("\n") if line]
+    expected = ner_elmo(capsys, "suggest", text, "-m", trained, "--threads", 1)[1]
+    objects = [*({"text": line, "id": n} for n, line in enumerate(lines)), {"id": 9}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in objects))
+    (tmp_path / "a.csv").write_text("id,body\n" + "".join(f"{n},{line}\n" for n, line in enumerate(lines)))
+    status, out, error = ner_elmo(capsys, "suggest", tmp_path / "a.jsonl", "-m", trained, "--threads", 1)
+    assert (status, out) == (0, expected)
+    assert "a.jsonl:5: left out (text: found nothing, expected text)" in error
+    arguments = ["-m", trained, "--threads", 1]
+    assert ner_elmo(capsys, "suggest", tmp_path / "a.csv", "--text-field", "body", *arguments)[:2] == (0, expected)
+    status, out, error = ner_elmo(capsys, "suggest", tmp_path / "a.csv", *arguments)
+    assert (status, out, "--text-field" in error) == (3, "", True)
+
+
+def test_what_is_no_running_text_is_said(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line, said in (("Ann\tB-PER", "a token with its columns"), ('{"text": "Ann"}', "nearly every line is JSON")):
+        (tmp_path / "a.txt").write_text(f"{line}\n" * 30)
+        status, _, error = ner_elmo(capsys, "suggest", tmp_path / "a.txt", "-m", trained, "--threads", 1)
+        assert (status, said in error) == (0, True)
+
+
 def test_mistakes(trained: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").write_text("\n")
     for expected, said, arguments in (
@@ -41,6 +65,7 @@ def test_mistakes(trained: Path, text: Path, tmp_path: Path, capsys: pytest.Capt
         (2, "-o", [text, "-f", "brat"]),
         (2, "no such text file", [tmp_path / "none"]),
         (3, "found no sentence", [tmp_path / "empty"]),
+        (2, "", [text, "-o", text, "--force"]),
     ):
         status, out, error = ner_elmo(capsys, "suggest", *arguments, "-m", trained, "--threads", 1)
         assert (status, out, said in error) == (expected, "", True), error

@@ -17,6 +17,26 @@ from tests.support.command_line import SMALL, ner_elmo
 from tests.support.toy_language import write_toy
 
 
+def test_a_folder_of_brat_is_trained_on_and_gone_on_with_while_it_is_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("train", "dev"):
+        (tmp_path / folder / "below").mkdir(parents=True)
+        for n in range(8):
+            file = tmp_path / folder / ("below" if n % 2 else "") / f"{n}.txt"
+            file.write_text(f"Ann{n} sees Rome .\n")
+            file.with_suffix(".ann").write_text(f"T1\tPER 0 4\tAnn{n}\n")
+    command = ["train-tagger", "--train", tmp_path / "train", "--dev", tmp_path / "dev", "-o", tmp_path / "run", *SMALL]
+    assert ner_elmo(capsys, *command, "--epochs", 1)[0] == 0
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["protocol"]["data"]["train"]["entities"] == 8
+    assert ner_elmo(capsys, *command, "--epochs", 2, "--resume")[0] == 0
+    (tmp_path / "train" / "below" / "1.txt").write_text("Ann1 sees Oslo .\n")
+    status, _, error = ner_elmo(capsys, *command, "--epochs", 3, "--resume")
+    assert (status, "train file" in error) == (2, True)
+    status, _, error = ner_elmo(capsys, *command[:2], tmp_path, *command[3:], "--from", "conll", "--force")
+    assert (status, "is a directory; expected a file" in error) == (2, True)
+
+
 def test_the_whole_story(toy: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "model"
     arguments = ["train-tagger", "--train", toy / "train", "--dev", toy / "dev", "--test", toy / "test", "--bilm", bilm]

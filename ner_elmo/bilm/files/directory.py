@@ -123,7 +123,7 @@ def info_of(folder: Path) -> dict[str, Any]:
     """What ``bilm.json`` in ``folder`` holds; nothing where there is none to read."""
     try:
         return dict(json.loads((folder / INFO).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
 
@@ -261,7 +261,7 @@ def _read_info(path: Path) -> dict[str, Any]:
         info = json.loads(path.read_text(encoding="utf-8"))
         version = info["format_version"]
         dict(info.get("sha256", {}))  # what _verify reads
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: damaged ({error})") from None
     if version != FORMAT_VERSION:
         raise ModelError(

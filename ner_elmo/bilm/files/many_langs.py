@@ -149,7 +149,7 @@ def _model_config(folder: Path) -> Path:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(require_file(path, "model file").read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(values, dict):
         raise ModelError(f"{path}: found {type(values).__name__}, expected a JSON object")

@@ -88,7 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: no such run directory or report")
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: found no JSON ({error}), expected a report of train-tagger or pretrain") from None
     if isinstance(values, dict):
         if isinstance(values.get("scores"), dict):

@@ -39,9 +39,8 @@ def align(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
     """
     overlapping = sorted(
         (wanted[:2] != found[:2], max(wanted.start, found.start) - min(wanted.end, found.end), i, j)
-        for i, wanted in enumerate(gold)
-        for j, found in enumerate(predicted)
-        if wanted.start < found.end and found.start < wanted.end
+        for i, j in _overlapping(gold, predicted)
+        for wanted, found in ((gold[i], predicted[j]),)
     )
     partner: dict[int, int] = {}  # gold → predicted
     taken: set[int] = set()
@@ -51,6 +50,19 @@ def align(gold: Sequence[Span], predicted: Sequence[Span]) -> list[Pair]:
             taken.add(j)
     pairs = [Pair(span, predicted[partner[i]] if i in partner else None) for i, span in enumerate(gold)]
     return pairs + [Pair(None, span) for j, span in enumerate(predicted) if j not in taken]
+
+
+def _overlapping(gold: Sequence[Span], predicted: Sequence[Span]) -> Iterator[tuple[int, int]]:
+    """The numbers of the spans that share a token, found in one walk, as no two of one side do."""
+    by_place = sorted(range(len(predicted)), key=lambda j: predicted[j].start)
+    begin = 0
+    for i in sorted(range(len(gold)), key=lambda i: gold[i].start):
+        while begin < len(by_place) and predicted[by_place[begin]].end <= gold[i].start:
+            begin += 1
+        at = begin
+        while at < len(by_place) and predicted[by_place[at]].start < gold[i].end:
+            yield i, by_place[at]
+            at += 1
 
 
 def confusion(gold: Spans, predicted: Spans) -> dict[str, Any]:

@@ -22,13 +22,19 @@ from ner_elmo.text.records import LINE, PARQUET, TEXT, Item, kind_of
 if TYPE_CHECKING:
     from ner_elmo.tagger.tagger import Tagger
 
-_LOOKED_AT = 200  # units
+LOOKED_AT = 200  # units
 _LOOKED_AT_CHARACTERS = 20_000
 _WRAPPED_LINES_LEAST = 20
 _WRAPPED_MOST = 0.5  # of the lines
 _MOST_TOLD = 20  # failures that are named
 _NOT_OF_JSON = "found NaN or Infinity, which JSON does not have; null is passed through for all such"
 _EVERY = 0.2  # seconds between two events of progress
+
+
+def doubts_about(first: Sequence[str], is_of_lines: bool, tagger: Tagger) -> list[str]:
+    """What speaks against tagging texts of which these are the first: no texts, or none such as the model knows."""
+    doubts = doubts_of(first, "; --from says what a file is") if is_of_lines else ()
+    return [*doubts, *tagger.complaints(first)]
 
 
 class Watch:
@@ -56,7 +62,7 @@ class Watch:
             if first is not None and isinstance(item, Record):
                 first.append(item.text)
                 size += len(item)
-            if first and (len(first) >= _LOOKED_AT or size >= _LOOKED_AT_CHARACTERS):
+            if first and (len(first) >= LOOKED_AT or size >= _LOOKED_AT_CHARACTERS):
                 self._complain(first)
                 first = None
             yield item
@@ -64,10 +70,7 @@ class Watch:
             self._complain(first)
 
     def _complain(self, first: Sequence[str]) -> None:
-        for line in [
-            *(doubts_of(first, "; --from says what a file is") if self._is_of_lines else ()),
-            *self._tagger.complaints(first),
-        ]:
+        for line in doubts_about(first, self._is_of_lines, self._tagger):
             note(self._report, line)
         if self._is_of_lines and _is_wrapped(first):
             note(

@@ -15,6 +15,7 @@ from ner_elmo.settings import SettingError, Source, build, check, part_of, read_
 from ner_elmo.tagger.network.options import BILM_LAYERS, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
 from ner_elmo.text.files import require_file, text_problem
 from ner_elmo.text.formats.conll import DATA, Reading, resolved_text
+from ner_elmo.text.formats.recognition import require_labelled
 from ner_elmo.text.tag_scheme import canonical_name
 
 EPOCHS = 50
@@ -234,9 +235,11 @@ def require_files(config: TaggerConfig) -> None:
     Raises:
         UsageError: one is not.
     """
-    for path in (config.train, config.dev, config.test, config.word_vectors):
+    for path in (config.train, config.dev, config.test):
         if path is not None and path != "-":
-            require_file(path)
+            require_labelled(path, config.source)
+    if config.word_vectors is not None:
+        require_file(config.word_vectors)
 
 
 def config_from(given: dict[str, Any], *files: str | Path | None, epochs: int | None = None) -> TaggerConfig:

@@ -35,7 +35,7 @@ from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, requir
 from ner_elmo.tagger.training.protocol import protocol_of
 from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
-from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus, look_of_file
+from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, load_corpus, look_of_file
 from ner_elmo.text.formats.labels import counted as counted_labels
 from ner_elmo.text.formats.labels import listed_if_labels
 from ner_elmo.text.formats.problems import summary as summary_of_problems
@@ -89,7 +89,8 @@ def prepare(
     require_learnable(frequencies, corpora["train"].name, config.reading(), corpora["train"].scheme)
     labels = sorted(frequencies)
     if not labels:
-        raise DataError(f"{config.train}: found no entity, expected some to learn from; is another --column meant?")
+        advice = "" if corpora["train"].scheme == SPANS else "; is another --column meant?"
+        raise DataError(f"{config.train}: found no entity, expected some to learn from{advice}")
     _warn_about_unknown_labels(parts, labels, report)
 
     elmo = None if bilm is None else Elmo.load(bilm, device=device)

@@ -13,7 +13,7 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import bilm_digest
 from ner_elmo.tagger.training.config import TaggerConfig
 from ner_elmo.text.files import sha256_of_file
-from ner_elmo.text.formats.corpus import Corpus, LabelledSentence
+from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, sha256_of_labelled
 
 
 def protocol_of(
@@ -26,7 +26,7 @@ def protocol_of(
         path = paths[part] or config.train
         data[part] = {
             "file": Path(path).name,
-            "sha256": sha256_of_file(path) if path != "-" else None,
+            "sha256": sha256_of_labelled(path, config.source) if path != "-" else None,
             "gold_sha256": gold_digest(sentences),
             "scheme": corpora[part if part in corpora else "train"].scheme,
             "sentences": len(sentences),

@@ -19,6 +19,8 @@ from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingState
 from ner_elmo.tagger.training.preparation import PreparedData
 from ner_elmo.text.files import require_file, sha256_of_file
+from ner_elmo.text.formats.corpus import sha256_of_labelled
+from ner_elmo.text.formats.recognition import require_labelled
 
 # What is learned from, which must be the same, and what it is called.
 LEARNED_FROM = {"train": "train file", "dev": "dev file", "bilm": "biLM", "word_vectors": "vectors file"}
@@ -38,7 +40,7 @@ def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | N
             training["stopped"] == "epochs" and training["epochs_run"] >= config.epochs
         )
         all_seeds = set(found["protocol"]["seeds"]) == set(config.seeds)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return found if complete and all_seeds and (directory / INFO).is_file() else None
 
@@ -100,7 +102,8 @@ def settings_now(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]
     """:func:`setting` before anything is read: what was held out ``before`` is of the training file still."""
     files = {"train": config.train, "dev": config.dev or (config.train if before.get("dev") else None)}
     digests: dict[str, Any] = {
-        part: None if file in (None, "-") else sha256_of_file(require_file(file)) for part, file in files.items()
+        part: None if file in (None, "-") else sha256_of_labelled(require_labelled(file, config.source), config.source)
+        for part, file in files.items()
     }
     # The run has a copy of its own of what it needs of these two, so they need not be there any more.
     for part, place in (("bilm", config.bilm), ("word_vectors", config.word_vectors)):

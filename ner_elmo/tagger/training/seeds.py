@@ -63,7 +63,7 @@ def reopen(directory: Path) -> None:
     try:
         found = json.loads((directory / REPORT).read_text(encoding="utf-8"))
         seed = found["seed"] if "seeds" in found else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     if seed is not None:
         folder = directory / f"seed-{int(seed)}"

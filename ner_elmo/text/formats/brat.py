@@ -10,6 +10,7 @@ lines.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -27,12 +28,13 @@ from ner_elmo.text.files import (
     replace_directory,
     replace_file,
     require_file,
+    sha256_of_file,
     write_text,
 )
 from ner_elmo.text.formats.brat_notes import note_of, read_note, shown_label
 from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.conll_units import LAYOUT, packed_plain
-from ner_elmo.text.formats.jsonl import Unit, checked, dumped, is_failed, without_overlaps
+from ner_elmo.text.formats.jsonl import Unit, checked, dumped, given_twice, is_failed, once_each, without_overlaps
 from ner_elmo.text.formats.labels import label_fault
 from ner_elmo.text.formats.standoff import in_pieces
 
@@ -71,6 +73,17 @@ def files_of(path: Path) -> tuple[Path, ...]:
     )
 
 
+def sha256_of_pairs(path: Path) -> str:
+    """A digest of all that is read of a pair, or of a folder of pairs: names and contents."""
+    digest = hashlib.sha256()
+    folder = path if path.is_dir() else path.parent
+    files = path.rglob("*") if path.is_dir() else files_of(path)
+    for file in sorted(file for file in files if file.name.endswith((TEXT, ANNOTATIONS, KEYS)) and file.is_file()):
+        line = f"{sha256_of_file(file)}  {file.relative_to(folder).as_posix()}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
@@ -94,8 +107,11 @@ def read_brat(
         DataError: a line that cannot be read, offsets that do not fit, entities that overlap, with their place.
     """
     path = Path(path)
+    again: list[str] = []
     if not path.is_dir():
-        yield from _lines(path.with_suffix(TEXT), _read_pair(path, notices, reading), notices)
+        found = _read_pair(path, notices, reading, again)
+        _tell_again(again, notices)
+        yield from _lines(path.with_suffix(TEXT), found, notices)
         return
     alone = [text for text in path.rglob(f"*{TEXT}") if not text.with_suffix(ANNOTATIONS).exists()]
     if alone:
@@ -106,7 +122,7 @@ def read_brat(
     for file in sorted(path.rglob(f"*{ANNOTATIONS}"), key=_by_number):
         text_path = file.with_suffix(TEXT)
         try:
-            found = _read_pair(file, notices, reading)
+            found = _read_pair(file, notices, reading, again)
             keys = _fitting_keys(text_path, [found.text], found.keys)
             value = checked(str(text_path), 1, _value(found.text, found.entities, keys[0]))
         except DataError as error:
@@ -115,6 +131,13 @@ def read_brat(
             on_error(error)
             continue
         yield Unit(str(text_path), 1, value)
+    _tell_again(again, notices)
+
+
+def _tell_again(again: Sequence[str], notices: list[str]) -> None:
+    """One line about all entities that were given before."""
+    if again:
+        notices.append(again[0] + (f" ({len(again):,} such entities)" if len(again) > 1 else ""))
 
 
 def _by_number(path: Path) -> tuple[list[list[tuple[int, str]]], list[tuple[int, str]]]:
@@ -130,7 +153,7 @@ def _pieces(name: str) -> list[str]:
     return re.split(r"([0-9]{1,18})", name)
 
 
-def _read_pair(path: Path, notices: list[str], reading: Reading) -> _Text:
+def _read_pair(path: Path, notices: list[str], reading: Reading, again: list[str]) -> _Text:
     text_path = require_file(path.with_suffix(TEXT), "text file (BRAT wants X.txt beside X.ann)")
     annotations = require_file(path.with_suffix(ANNOTATIONS), "annotation file (BRAT wants X.ann beside X.txt)")
     raw = text_path.read_bytes()
@@ -141,12 +164,17 @@ def _read_pair(path: Path, notices: list[str], reading: Reading) -> _Text:
         found = f"found byte 0x{raw[error.start]:02x}"
         raise DataError(f"{text_path}:{line}: {found}, expected UTF-8 text") from None
     keys = path.with_suffix(KEYS)
-    entities = _read_annotations(annotations, text, notices, reading)
+    entities = _read_annotations(annotations, text, notices, reading, again)
     return _Text(text, entities, list(_read_keys(keys)) if keys.exists() else None)
 
 
-def _read_annotations(path: Path, text: str, notices: list[str], reading: Reading) -> list[dict[str, Any]]:
-    """The entities in order, with what notes say of them; whatever else is there is counted and named."""
+def _read_annotations(
+    path: Path, text: str, notices: list[str], reading: Reading, again: list[str]
+) -> list[dict[str, Any]]:
+    """The entities in order, with what notes say of them; whatever else is there is counted and named.
+
+    ``again`` is handed a line for each that was given before.
+    """
     lines = list(enumerate(read_lines(path), start=1))
     if inside := next((number for number, line in lines if _LINE_AFTER_RETURN.search(line)), 0):
         raise DataError(f"{path}:{inside}: {RETURNS_INSIDE.format(number=inside)}")
@@ -179,9 +207,12 @@ def _read_annotations(path: Path, text: str, notices: list[str], reading: Readin
     if left_out:
         notices.append(f"{path}: left out what is no entity: {'; '.join(_counted(*kind) for kind in left_out.items())}")
     located = sorted(found.values(), key=lambda pair: (pair[1]["start"], pair[0]))
+    once = {id(entity) for entity in once_each(entity for _, entity in located)[0]}
+    again += [f"{path}:{number}: {given_twice(entity)}" for number, entity in located if id(entity) not in once]
+    located = [(number, entity) for number, entity in located if id(entity) in once]
     if reading.overlaps != "error":
         return _by_policy(path, located, notices, reading.overlaps)
-    return _without_overlaps(path, located, notices)
+    return _without_overlaps(path, located)
 
 
 def _counted(what: str, numbers: list[int]) -> str:
@@ -248,21 +279,17 @@ def _without_line_ends(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _without_overlaps(
-    path: Path, located: Sequence[tuple[int, dict[str, Any]]], notices: list[str]
-) -> list[dict[str, Any]]:
-    """The entities, once where one is there twice.
+def _without_overlaps(path: Path, located: Sequence[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The entities.
 
     Raises:
-        DataError: some that overlap otherwise, with the lines of all of them.
+        DataError: some overlap, with the lines of all of them.
     """
     kept: list[dict[str, Any]] = []
     wrong: list[tuple[int, dict[str, Any]]] = []
     for number, entity in located:
         before = kept[-1] if kept else {"start": 0, "end": 0, "label": ""}
-        if all(before[key] == entity[key] for key in ("start", "end", "label")):
-            notices.append(f"{path}:{number}: found {entity['label']} {entity['text']!r} a second time; left out")
-        elif entity["start"] < before["end"]:
+        if entity["start"] < before["end"]:
             wrong.append((number, entity))
         else:
             kept.append(entity)
@@ -279,7 +306,8 @@ def _by_policy(
     path: Path, located: Sequence[tuple[int, dict[str, Any]]], notices: list[str], policy: str
 ) -> list[dict[str, Any]]:
     kept = without_overlaps([entity for _, entity in located], policy)
-    left_out = [number for number, entity in located if not any(entity is one for one in kept)]
+    ids = {id(entity) for entity in kept}
+    left_out = [number for number, entity in located if id(entity) not in ids]
     if left_out:
         notices.append(f"{path}: left out what overlaps: {_counted('entity', left_out)}")
     return kept

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ner_elmo.errors import DataError
 from ner_elmo.text.files import display_name
@@ -16,7 +15,8 @@ from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, Located, open_corpus
 from ner_elmo.text.formats.labels import MOST_LABELS, listed, looks_like_words, plain
 from ner_elmo.text.formats.problems import Problem
-from ner_elmo.text.tag_scheme import TOKEN, Span, is_nearly_prefixed
+from ner_elmo.text.formats.seen import MOST, SeenSentences
+from ner_elmo.text.tag_scheme import OUTSIDE, TOKEN, Span, is_nearly_prefixed
 
 REPEATED, SHARED, CONFLICT, NEW_LABEL = "repeated sentence", "sentence shared", "conflicting labels", "new label"
 LONG = 1000  # tokens of a sentence that is more likely several without breaks
@@ -64,19 +64,12 @@ class FileReport:
         }
 
 
-class _Seen(NamedTuple):
-    """Where a sentence stood first, and its entities."""
-
-    file: str
-    line: int
-    spans: tuple[Span, ...]
-
-
 class CrossCheck:
     """Compares files in the order given: sentences with all before, labels and characters with the first file's."""
 
-    def __init__(self) -> None:
-        self._seen: dict[bytes, _Seen] = {}
+    def __init__(self, most: int = MOST) -> None:
+        self._seen = SeenSentences(most)
+        self._is_told = False  # that no more are remembered
         self._first = ""
         self._labels: set[str] = set()
         self._listed = ""  # the first file's labels, once they are asked for
@@ -99,9 +92,11 @@ class CrossCheck:
             for label in sorted(label for label in new if label not in report.entities):
                 message = f"found label {plain(label)}, expected {self._expected_labels()}"
                 report.add(Problem(line, NEW_LABEL, message, is_error=False))
-        key = hashlib.blake2b("\n".join(sentence.tokens).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        before = self._seen.setdefault(key, _Seen(report.file, line, sentence.spans))
-        if (before.file, before.line) == (report.file, line) and before.spans is sentence.spans:
+        is_full = self._seen.is_full
+        before = self._seen.first(sentence.tokens, report.file, line, sentence.spans)
+        if before is None:
+            if is_full and not self._is_told:
+                self._tell_full(line, report)
             return
         if before.file == report.file:
             message = f"found again the sentence of line {before.line}, expected it once"
@@ -113,6 +108,12 @@ class CrossCheck:
             found, expected = _entities(sentence.spans), _entities(before.spans)
             message = f"found {found}, expected {expected} as at {before.file}:{before.line}"
             report.add(Problem(line, CONFLICT, message, is_error=False))
+
+    def _tell_full(self, line: int, report: FileReport) -> None:
+        self._is_told = True
+        found = "found very many different sentences"
+        message = f"{found}, expected at most {self._seen.most:,}; repeats of further ones are not looked for"
+        report.add(Problem(line, "many sentences", message, is_error=False))
 
     def _expected_labels(self) -> str:
         if not self._listed:
@@ -131,7 +132,8 @@ def check_files(paths: Sequence[str | Path], reading: Reading) -> list[FileRepor
 
 
 def check_file(path: str | Path, reading: Reading, cross: CrossCheck) -> FileReport:
-    """Check one labelled file, in memory that does not grow with its size but for a record of each sentence."""
+    """Check one labelled file, in memory that does not grow with its size but for what is found, and for a few numbers
+    of each different sentence, up to :data:`~ner_elmo.text.formats.seen.MOST` of them."""
     report = FileReport(display_name(path))
     cross.begin(report)
     long: list[tuple[int, int]] = []
@@ -178,10 +180,15 @@ def unbroken_in(corpus: Corpus) -> list[Problem]:
 
 def _doubtful_labels(labels: Counter[str], reading: Reading, scheme: str) -> list[Problem]:
     """That there are more labels than anybody means: an error beyond what a tagger learns."""
-    wrong = [label for label in labels if scheme in ("none", TOKEN) and is_nearly_prefixed(label)]
+    wrong = [label for label in labels if _is_wrong(label, scheme)]
     if wrong:
         found = f"found label {plain(sorted(wrong)[0])}, which looks like a prefix and a label"
-        return [Problem(1, "labels", f"{found}, expected B-PER for such", is_error=False)]
+        expected = "expected the label alone" if scheme == SPANS else "expected B-PER for such"
+        return [Problem(1, "labels", f"{found}, {expected}", is_error=False)]
+    if scheme == SPANS and OUTSIDE in labels:
+        number = f"{labels[OUTSIDE]:,} {'entity' if labels[OUTSIDE] == 1 else 'entities'}"
+        found = f"found {number} with the label O, which is the tag of tokens outside of entities"
+        return [Problem(1, "labels", f"{found}, expected none of these", is_error=False)]
     if not looks_like_words(labels):
         return []
     where = "labels look" if scheme == SPANS else f"column {reading.column} looks"
@@ -189,6 +196,13 @@ def _doubtful_labels(labels: Counter[str], reading: Reading, scheme: str) -> lis
     advice = "" if scheme == SPANS else "; is another column meant (--column N)?"
     message = f"{found}: {where} like words, not labels{advice}"
     return [Problem(1, "labels", message, is_error=len(labels) > MOST_LABELS)]
+
+
+def _is_wrong(label: str, scheme: str) -> bool:
+    """Whether a label is more likely a tag."""
+    if scheme == SPANS:
+        return label.startswith(("B-", "I-"))
+    return scheme in ("none", TOKEN) and is_nearly_prefixed(label)
 
 
 def require_learnable(labels: Counter[str], name: str, reading: Reading, scheme: str) -> None:

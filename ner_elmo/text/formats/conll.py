@@ -332,6 +332,9 @@ class ConllFile:
         if token != found:
             taken.blanks("token", found, number)
         token = self._stripped.sub("", token) if self._stripped else token
+        if token.startswith("\ufeff"):
+            message = "found a byte order mark inside the file, expected it at its beginning (were files joined?)"
+            self.report(Problem(number, "byte order mark", f"{message}; kept as part of a token", False))
         if not token:
             self.report(Problem(number, "empty token", "found an empty token, expected a word; kept", False))
         return Row("token", number, line, token, tag)

@@ -102,7 +102,7 @@ def _record(path: Path, number: int, line: str) -> tuple[dict[str, Any], list[li
         length = len(value["text"])
         sound = is_failed(value) or len(value["entities"]) == len([(start, end) for start, end in spans])
         sound = sound and all(0 <= start < end <= length for placed in tokens for start, end in placed)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         sound = False
     if not sound:
         raise DataError(

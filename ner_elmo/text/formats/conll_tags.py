@@ -59,6 +59,8 @@ class TagCheck:
         column = f"is another column meant (--column {self._others or 'N'})"
         if self._are_words:
             return f"column {self._file.reading.column} looks like words, not labels; {column}?"
+        if tag_scheme.are_bare_prefixes(self._found.unknown):
+            return "is it a prefix that lacks its label, as in B-PER? (labels nevertheless: --scheme none)"
         if tag_scheme.is_nearly_prefixed(tag):
             return f"{column}, or is it a prefix and a label without a hyphen between them?"
         return f"{column}, or are these labels without prefixes (--scheme none)?"

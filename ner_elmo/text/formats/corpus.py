@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ner_elmo.text import tag_scheme
-from ner_elmo.text.files import display_name
+from ner_elmo.text.files import display_name, sha256_of_file
 from ner_elmo.text.formats import jsonl
+from ner_elmo.text.formats.brat import sha256_of_pairs
 from ner_elmo.text.formats.conll import ConllFile, Reading
 from ner_elmo.text.formats.conll_tags import AUTO_SCHEME, ILL_FORMED, TagCheck
 from ner_elmo.text.formats.jsonl import Unit
 from ner_elmo.text.formats.problems import Problem, TellProblem
-from ner_elmo.text.formats.recognition import KINDS, has_own_tokens, recognize
+from ner_elmo.text.formats.recognition import AUTO, KINDS, has_own_tokens, is_of_several_files, recognize
 from ner_elmo.text.formats.sources import SOURCES
 from ner_elmo.text.formats.standoff import LEFT_OUT, Gathered, Input, within
 from ner_elmo.text.tag_scheme import Span
@@ -161,6 +162,11 @@ def _open_units(path: str | Path, kind: str, reading: Reading, report: TellProbl
 
 def _look_of(units: Sequence[Unit]) -> str:
     return jsonl.look_of([jsonl.document_of(unit.value) for unit in units if not jsonl.is_failed(unit.value)])
+
+
+def sha256_of_labelled(path: str | Path, kind: str = AUTO) -> str:
+    """The SHA-256 of a labelled file's bytes; where it lies in several files (BRAT), a digest of all of them."""
+    return sha256_of_pairs(Path(path)) if is_of_several_files(path, kind) else sha256_of_file(path)
 
 
 def look_of_file(path: str | Path, reading: Reading) -> str:

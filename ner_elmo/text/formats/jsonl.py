@@ -27,6 +27,8 @@ from ner_elmo.text.look import kind_by_look, other_kinds
 from ner_elmo.text.tag_scheme import Span
 from ner_elmo.text.tokenizer import resolved, text_kind
 
+GIVEN_TWICE = "entity given twice"
+
 
 class _Found(Exception):  # noqa: N818 - says what was found, and never leaves this file
     """What is wrong with a line."""
@@ -253,6 +255,9 @@ def _checked(
     if "tokens" in value:
         _given_tokens(value["tokens"], text)
     found = sorted((_entity(entity, text) for entity in entities), key=lambda entity: (entity["start"], entity["end"]))
+    found, again = once_each(found)
+    for entity in again:
+        report(Problem(line, GIVEN_TWICE, given_twice(entity), is_error=False))
     if overlaps != "error":
         kept = without_overlaps(found, overlaps)
         if len(kept) < len(found):
@@ -321,6 +326,26 @@ def _refuse_overlaps(entities: Sequence[dict[str, Any]]) -> None:
             found, within = (f"{e['label']} at {e['start']}-{e['end']}" for e in (other, one))
             expected = "expected entities that do not overlap (or --overlaps longest, or first)"
             raise _Found(f"found {found} within {within}, {expected}", "overlap")
+
+
+def once_each(entities: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The entities, and those among them that were given before, with the same place and label.
+
+    Two annotators, or a click too many, leave the same entity twice; it counts once, as it is where it comes first.
+    """
+    seen: set[tuple[int, int, str]] = set()
+    kept: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
+    for entity in entities:
+        key = entity["start"], entity["end"], entity["label"]
+        (again if key in seen else kept).append(entity)
+        seen.add(key)
+    return kept, again
+
+
+def given_twice(entity: dict[str, Any]) -> str:
+    """What to say of an entity that was given before."""
+    return f"found {entity['label']} at {entity['start']}-{entity['end']} a second time, expected it once; counted once"
 
 
 def without_overlaps(entities: Sequence[dict[str, Any]], policy: str) -> list[dict[str, Any]]:

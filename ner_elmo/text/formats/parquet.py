@@ -76,7 +76,9 @@ def _opened(path: str | Path) -> Iterator[Any]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             yield file
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the machine; pyarrow's own have no number
+            raise
         found = f"found a damaged file of Parquet ({str(error).splitlines()[0]})"
         raise DataError(f"{path}:1: {found}, expected a whole one") from None
 

@@ -25,6 +25,7 @@ _SPAN = ("start", "end", "label", "text", "token_start", "token_end")
 _OF_A_TASK = {"spans", "tokens", "answer", "_task_hash"}  # spans may be left out where there are none
 ACCEPT = "accept"
 _SENTENCE_START = "sent_start"
+_BLANK = "is_blank"  # a token of white space that is a word of its corpus
 
 
 def read(source: Input) -> Iterator[Unit]:
@@ -71,12 +72,13 @@ def _tokens(source: Input, line: int, value: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
         source.tell(line, "JSON", 'found other "tokens", expected [{"text", "start", "end", "id"}]; left out', False)
         return {}
-    # Prodigy's tokenizers make tokens of white space, which no entity needs and no column can hold.
+    # Prodigy's tokenizers make tokens of white space, which no entity needs. Those that we wrote are marked: corpora
+    # have words such as an ideographic space.
     sentences: list[list[list[Any]]] = []
     for token in tokens:
         if not sentences or token.get(_SENTENCE_START) is True:
             sentences.append([])
-        if str(token.get("text", "x")).strip():
+        if str(token.get("text", "x")).strip() or token.get(_BLANK) is True:
             sentences[-1].append([token.get("start"), token.get("end")])
     placed = [sentence for sentence in sentences if sentence]
     return {"tokens": placed} if placed else {}
@@ -105,6 +107,7 @@ def _task(unit: Unit, output: Output) -> dict[str, Any]:
         task["tokens"] = [
             {"text": text[start:end], "start": start, "end": end, "id": number, "ws": text[end : end + 1] == " "}
             | ({_SENTENCE_START: True} if number in starts_of_sentences else {})
+            | ({} if text[start:end].strip() else {_BLANK: True})
             for number, (start, end) in enumerate(places)
         ]
     starts, ends = [start for start, _ in places], [end for _, end in places]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.files import STANDARD_STREAM, beginning_of, display_name
+from ner_elmo.text.files import STANDARD_STREAM, beginning_of, display_name, require_file
 
 AUTO = "auto"
 
@@ -122,6 +122,24 @@ def _kind_of_folder(path: Path) -> str:
     texts = sum(1 for _ in path.rglob("*.txt"))
     detail = f"{texts:,} .txt files, but no .ann file" if texts else "no .ann file (BRAT)"
     raise UsageError(f"{path}: is a directory; expected a file, or a folder with BRAT's pairs; found {detail} in it")
+
+
+def require_labelled(path: str | Path, kind: str = AUTO) -> Path:
+    """Return ``path`` if it is a readable file, or a folder that is read as one (BRAT).
+
+    Raises:
+        UsageError: it is not.
+    """
+    path = Path(path)
+    if kind in (AUTO, "brat") and path.is_dir():
+        _kind_of_folder(path)
+        return path
+    return require_file(path)
+
+
+def is_of_several_files(path: str | Path, kind: str = AUTO) -> bool:
+    """Whether what is read under a name lies in several files: a pair of BRAT's, or a folder of them."""
+    return kind in (AUTO, "brat") and (Path(path).is_dir() or _has_annotations_beside(path))
 
 
 def _has_annotations_beside(path: str | Path) -> bool:

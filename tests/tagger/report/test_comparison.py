@@ -131,6 +131,7 @@ def test_mistakes_give_one_clear_line(plain: Path, tmp_path: Path, capsys: pytes
     (tmp_path / "empty").mkdir()
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "torn.json").write_text('{"a')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     (tmp_path / "lm.json").write_text(json.dumps(perplexity(3.0)))
     without = {name: value for name, value in report_of(plain).items() if name != "sentences"}
     (tmp_path / "without.json").write_text(json.dumps(without))
@@ -143,6 +144,7 @@ def test_mistakes_give_one_clear_line(plain: Path, tmp_path: Path, capsys: pytes
         (2, "expected one of them", [plain, plain, "--json", "-o", tmp_path / "x"]),
         (3, "neither scores nor a perplexity", [plain, tmp_path / "list.json"]),
         (3, "found no JSON", [plain, tmp_path / "torn.json"]),
+        (3, "found no JSON", [plain, tmp_path / "deep.json"]),
         (3, "found a biLM's perplexity, expected a tagger's report", [plain, tmp_path / "lm.json"]),
     ]
     for status, message, arguments in mistakes:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from ner_elmo.cli.main import main
+from ner_elmo.text.formats.check import check_files
+from ner_elmo.text.formats.conll import Reading
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
@@ -22,6 +24,17 @@ def write(folder: Path, name: str, text: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [("O", "1 entity with the label O"), ("B-PER", "found label B-PER"), ("E-MAIL", ""), ("PER", "")]
+)
+def test_tags_in_the_place_of_labels_are_named(tmp_path: Path, label: str, said: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "Ann came.", "entities": [{"start": 0, "end": 3, "label": label}]}))
+    (report,) = check_files([path], Reading())
+    assert (len(report.warnings), not report.errors) == (bool(said), True)
+    assert all(said in problem.message for problem in report.warnings)
 
 
 def test_a_sound_file(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,28 @@ def test_numbers_are_no_words(tmp_path: Path, text: str) -> None:
     assert load_corpus(path, token_column=0).sentences
 
 
+@pytest.mark.parametrize("tags", ["B I O", "B I E S O", "B M E S O", "B I L U O"])
+def test_prefixes_alone_are_no_labels(tmp_path: Path, tags: str) -> None:
+    path = write(tmp_path, "".join(f"w\t{tag}\n" for tag in tags.split()))
+    with pytest.raises(DataError, match=r"a.conll:1: found tag 'B', .*lacks its label.*--scheme none"):
+        load_corpus(path)
+    assert {span.label for span in load_corpus(path, scheme="none").sentences[0].spans} == set(tags.split()) - {"O"}
+
+
+@pytest.mark.parametrize("tags", ["B O", "B A O", "I O", "S E O"])
+def test_letters_may_be_labels(tmp_path: Path, tags: str) -> None:
+    assert load_corpus(write(tmp_path, "".join(f"w\t{tag}\n" for tag in tags.split()))).scheme == "none"
+
+
+def test_marks_of_files_that_were_joined_are_named(tmp_path: Path) -> None:
+    one = "\ufeffUte\tB-PER\nlebt\tO\n\n"
+    corpus = load_corpus(write(tmp_path, one * 3))
+    assert [(problem.line, problem.kind) for problem in corpus.warnings] == [
+        (4, "byte order mark"),
+        (7, "byte order mark"),
+    ]
+
+
 @pytest.mark.parametrize("text", ["1\tO\n\nUte\tB-PER\n\nJa\tO\nGut\tO\n", "12\tO\n7\tO\n\n3\tO\nUte\tB-PER\n"])
 def test_some_numbers_are_words(tmp_path: Path, text: str) -> None:
     assert load_corpus(write(tmp_path, text)).sentences

@@ -342,7 +342,7 @@ def test_edited_brat(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     err = capsys.readouterr().err
     assert "1 trigger of an event (line 7); 1 note on something else (line 3)" in err
     assert "1 event (line 8); 2 attributes (lines 9-10)" in err
-    assert "x.ann:11: found X 'waits' a second time; left out" in err
+    assert "x.ann:11: found X at 30-35 a second time, expected it once; counted once" in err
     assert "x.txt:2-3: found an entity that goes through these lines; read as one unit" in err
     ann.write_text("T1\tPER 0 2\tAn\n")
     assert main(["convert", str(ann), str(tmp_path / "c"), "--to", "iob2"]) == 3

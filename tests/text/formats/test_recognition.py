@@ -205,6 +205,16 @@ def test_what_is_not_read_is_named_in_one_line(
         assert expected in capsys.readouterr().out
 
 
+def test_damaged_parquet_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    for data in (b"PAR1" + bytes(500) + b"PAR1", b"PAR1" + bytes(20)):
+        path.write_bytes(data)
+        status, out, error = ner_elmo(capsys, "convert", path, "-", "--to", "jsonl")
+        assert (status, out) == (3, "")
+        assert error.startswith(f"ner-elmo: {path}:1: found a damaged file of Parquet")
+
+
 def test_one_error_is_one_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for line in ('{"text": "Ann", "label": ["good"]}', '{"text": "Ann", "entities": [{"start": 0, "end": 9}]}'):
         (tmp_path / "a.jsonl").write_text(line)

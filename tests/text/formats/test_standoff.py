@@ -74,6 +74,56 @@ def test_overlaps(
         assert "left out" in error
 
 
+SPAN = {"start": 2, "end": 11, "label": "PER"}
+LABELS = {"type": "labels", "value": {"start": 2, "end": 11, "labels": ["PER"]}}
+GIVEN_TWICE: dict[str, object] = {
+    "ours.jsonl": {"text": TEXT, "entities": [SPAN, SPAN]},
+    "doccano.jsonl": {"text": TEXT, "label": [[2, 11, "PER"], [2, 11, "PER"]]},
+    "label_studio.json": [{"data": {"text": TEXT}, "annotations": [{"result": [LABELS, LABELS]}]}],
+    "prodigy.jsonl": {"text": TEXT, "spans": [SPAN, SPAN], "answer": "accept"},
+    "spacy.json": [[TEXT, {"entities": [[2, 11, "PER"], [2, 11, "PER"]]}]],
+}
+
+
+@pytest.mark.parametrize("name", [*GIVEN_TWICE, "pair/c.ann", "pair"])
+@pytest.mark.parametrize("policy", ["error", "longest", "first"])
+def test_what_is_given_twice_counts_once(
+    name: str, policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pair").mkdir()
+    (tmp_path / "pair" / "c.txt").write_text(TEXT)
+    (tmp_path / "pair" / "c.ann").write_text("".join(f"T{n}\tPER 2 11\tLena Vogt\n" for n in range(3)))
+    if name in GIVEN_TWICE:
+        (tmp_path / name).write_text(json.dumps(GIVEN_TWICE[name]))
+    status, out, error = ner_elmo(capsys, "convert", tmp_path / name, "-", "--to", "jsonl", "--overlaps", policy)
+    assert (status, entities(out)) == (0, [(2, 11, "PER")])
+    (said,) = error.splitlines()
+    assert "found PER at 2-11 a second time, expected it once; counted once" in said
+    assert ("(2 such entities)" in said) == name.startswith("pair")
+    status, out, _ = ner_elmo(capsys, "check", tmp_path / name)
+    assert (status, out.count("a second time"), "1 entity: PER 1" in out) == (0, 1, True)
+
+
+def test_how_many_were_given_twice_is_said_in_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(GIVEN_TWICE['ours.jsonl'])}\n" * 20)
+    assert "(20 of this kind: entity given twice)" in ner_elmo(capsys, "check", tmp_path / "a.jsonl")[1]
+    status, out, error = ner_elmo(capsys, "convert", tmp_path / "a.jsonl", "-", "--to", "jsonl")
+    assert (status, len(entities(out)), len(error.splitlines())) == (0, 20, 3)
+    assert "(20 of this kind: entity given twice)" in error
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "c.ann"])
+def test_one_place_with_two_labels_is_an_overlap(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [SPAN, SPAN | {"label": "ORG"}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": TEXT, "entities": both}))
+    (tmp_path / "c.txt").write_text(TEXT)
+    (tmp_path / "c.ann").write_text("T1\tPER 2 11\tLena Vogt\nT2\tORG 2 11\tLena Vogt\n")
+    status, _, error = ner_elmo(capsys, "convert", tmp_path / name, "-", "--to", "jsonl")
+    assert (status, "--overlaps longest" in error) == (3, True)
+    status, out, _ = ner_elmo(capsys, "convert", tmp_path / name, "-", "--to", "jsonl", "--overlaps", "first")
+    assert (status, entities(out)) == (0, [(2, 11, "PER")])
+
+
 @pytest.mark.parametrize(
     ("policy", "kept"), [("join", [(0, 8, "X")]), ("split", [(0, 1, "X"), (7, 8, "X")]), ("drop", []), ("error", None)]
 )

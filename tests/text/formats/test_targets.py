@@ -191,3 +191,15 @@ def test_what_json_lacks_is_null(tmp_path: Path, name: str) -> None:
     written = there.read_text()
     json.loads(written, parse_constant=lambda word: pytest.fail(word))
     assert '"n": null' in written
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("blank", ["\u3000", "\u00a0", "\u2003"])
+def test_blanks_that_are_words_of_their_corpus_come_back(tmp_path: Path, name: str, blank: str) -> None:
+    """Titles of goods have words such as an ideographic space, also within and at the edges of sentences."""
+    require(name)
+    source, there, back = tmp_path / "a.conll", tmp_path / NAMES[name], tmp_path / "back.conll"
+    source.write_text(f"红\tB-X\n茶\tI-X\n{blank}\tO\n杯\tB-Y\n\n茶\tB-X\n{blank}\tO\n", encoding="utf-8")
+    convert(Job(source, there, name, Reading()))
+    convert(Job(there, back, "iob2", Reading()))
+    assert back.read_text("utf-8").rstrip("\n") == source.read_text("utf-8").rstrip("\n")
