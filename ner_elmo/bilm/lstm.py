@@ -29,6 +29,8 @@ FORGET_BIAS = 1.0
 
 # torch says so at the first call on every CPU, where it is not asked to run them.
 warnings.filterwarnings("ignore", message="LSTM with projections is not supported with oneDNN")
+# And this at the first call on every GPU: the weights are made anew for each call, in its own numbers.
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 
 class LstmLayer(nn.Module):
