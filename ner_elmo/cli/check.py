@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ner_elmo.text.formats.check import FileReport
 
 NAME = "check"
-_SHOWN = 3  # problems of a kind; --json has all
+_SHOWN = 3  # problems of a kind; --json has more of them
 
 
 @flags.takes_settings(Reading)
@@ -52,7 +52,7 @@ def command(
     else:
         for report in reports:
             print("\n".join(_lines(report)))
-    n_errors = sum(len(report.errors) for report in reports)
+    n_errors = sum(report.errors.total for report in reports)
     if n_errors:
         unrepaired = f"; {fix} is not written, as these cannot be repaired without you" if fix is not None else ""
         show.note(f"ner-elmo: {_count(n_errors, 'error')} in {_count(len(files), 'file')}{unrepaired}")
@@ -90,8 +90,8 @@ def _lines(report: FileReport) -> list[str]:
         kinds, tokens = _count(len(report.unseen), "character"), _count(sum(report.unseen.values()), "time")
         lines.append(f"  {kinds} not in the first file, {tokens}: {common}")
     for what, problems in (("error", report.errors), ("warning", report.warnings)):
-        lines.append(f"  {_count(len(problems), what)}")
-        lines += summary(report.file, problems, _SHOWN)
+        lines.append(f"  {_count(problems.total, what)}")
+        lines += summary(report.file, problems, _SHOWN, problems.counts)
     return lines
 
 

@@ -220,9 +220,10 @@ def _show_data(parts: dict[str, list[LabelledSentence]], what: str, report: Repo
         counted_entities = f"{sum(part.entities.values()):,} {what} ({counted_labels(part.entities)})"
         note(report, f"{part.file}: {part.sentences:,} sentences, {part.tokens:,} tokens, {counted_entities}")
         for kind, said in ((SHARED, "stand in an earlier part, too"), (CONFLICT, "have other entities elsewhere")):
-            lines = [problem.line for problem in part.warnings if problem.kind == kind]
-            if lines:
-                message = f"{part.file}: {len(lines):,} sentences {said}, the first is number {lines[0]}; see check"
+            number = part.warnings.counts[kind]
+            if number:
+                first = next(problem.line for problem in part.warnings if problem.kind == kind)
+                message = f"{part.file}: {number:,} sentences {said}, the first is number {first}; see check"
                 warning(report, message)
 
 

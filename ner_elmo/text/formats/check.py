@@ -14,7 +14,7 @@ from ner_elmo.text.files import display_name
 from ner_elmo.text.formats.conll import Reading
 from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, Located, open_corpus
 from ner_elmo.text.formats.labels import MOST_LABELS, listed, looks_like_words, plain
-from ner_elmo.text.formats.problems import Problem
+from ner_elmo.text.formats.problems import Problem, Problems
 from ner_elmo.text.formats.seen import MOST, SeenSentences
 from ner_elmo.text.tag_scheme import OUTSIDE, TOKEN, Span, is_nearly_prefixed
 
@@ -33,7 +33,7 @@ class FileReport:
         entities: how many of each label.
         longest: the number of tokens of the longest sentence, and its line.
         unseen: characters that the first file lacks, and in how many tokens each occurs.
-        errors, warnings: by line.
+        errors, warnings: by line; of very many of one kind the first ones, and how many they are.
     """
 
     file: str
@@ -44,12 +44,12 @@ class FileReport:
     entities: Counter[str] = field(default_factory=Counter)
     longest: tuple[int, int] = (0, 0)
     unseen: Counter[str] = field(default_factory=Counter)
-    errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
+    errors: Problems = field(default_factory=Problems)
+    warnings: Problems = field(default_factory=Problems)
 
     def add(self, problem: Problem) -> None:
-        """Keep a problem."""
-        (self.errors if problem.is_error else self.warnings).append(problem)
+        """Count a problem, and keep it if there are not too many of its kind."""
+        (self.errors if problem.is_error else self.warnings).add(problem)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``check --json``."""
@@ -61,6 +61,7 @@ class FileReport:
             "entities": dict(sorted(self.entities.items())),
             "errors": [{"line": problem.line, "message": problem.message} for problem in self.errors],
             "warnings": [{"line": problem.line, "message": problem.message} for problem in self.warnings],
+            "left_out": {"errors": self.errors.left_out, "warnings": self.warnings.left_out},
         }
 
 
@@ -132,8 +133,8 @@ def check_files(paths: Sequence[str | Path], reading: Reading) -> list[FileRepor
 
 
 def check_file(path: str | Path, reading: Reading, cross: CrossCheck) -> FileReport:
-    """Check one labelled file, in memory that does not grow with its size but for what is found, and for a few numbers
-    of each different sentence, up to :data:`~ner_elmo.text.formats.seen.MOST` of them."""
+    """Check one labelled file, in memory that does not grow with its size but for a few numbers of each different
+    sentence, up to :data:`~ner_elmo.text.formats.seen.MOST` of them."""
     report = FileReport(display_name(path))
     cross.begin(report)
     long: list[tuple[int, int]] = []
@@ -155,9 +156,7 @@ def check_file(path: str | Path, reading: Reading, cross: CrossCheck) -> FileRep
     for problem in (*unbroken(long, report.sentences), *_doubtful_labels(report.entities, reading, report.scheme)):
         report.add(problem)
     if looks_like_words(report.entities):  # not one of them is named: they may be people's names
-        report.warnings = [problem for problem in report.warnings if problem.kind != NEW_LABEL]
-    report.errors.sort(key=lambda problem: problem.line)
-    report.warnings.sort(key=lambda problem: problem.line)
+        report.warnings.drop(NEW_LABEL)
     return report
 
 

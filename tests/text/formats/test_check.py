@@ -45,7 +45,7 @@ def test_a_sound_file(repository: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert found == {
         "files": [
             {"file": str(file), "sentences": 62, "tokens": 615, "scheme": "iob2", "entities": entities}
-            | {"errors": [], "warnings": []}
+            | {"errors": [], "warnings": [], "left_out": {"errors": 0, "warnings": 0}}
         ]
     }
 
@@ -83,6 +83,23 @@ def test_all_errors_are_listed_and_the_first_few_shown(tmp_path: Path, capsys: p
     assert out.count("found 3 columns") == 3
     assert "(20 of this kind: number of columns)" in out
     assert err == "ner-elmo: 21 errors in 1 file\n"
+
+
+def test_very_many_of_a_kind_are_counted_and_the_first_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, "a", b"a\tO\n\n" * 3001 + b"c\tB-X\n\nd\tB-X\n\nb\tI-X\n\n" + b"b\tX\tO\n" * 1500)
+    status, found = check(capsys, file)
+    (report,) = found["files"]
+    assert (status, report["left_out"]) == (3, {"errors": 500, "warnings": 2000})
+    assert [error["line"] for error in report["errors"]] == list(range(6009, 7009))
+    repeats, ill_formed = report["warnings"][:-1], report["warnings"][-1]
+    assert [warning["line"] for warning in repeats] == list(range(3, 2003, 2))
+    assert ill_formed["line"] == 6007  # another kind: it is told, however many came before
+    assert main(["check", str(file)]) == 3
+    out, err = capsys.readouterr()
+    assert "  3,001 warnings\n" in out
+    assert "(3,000 of this kind: repeated sentence)" in out
+    assert "(1,500 of this kind: number of columns)" in out
+    assert err == "ner-elmo: 1,500 errors in 1 file\n"
 
 
 def test_warnings_between_and_within_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
