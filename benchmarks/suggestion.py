@@ -6,7 +6,7 @@ are looked up, as if people had given them, and a tagger is trained on each. Pri
 seed (which draws the first sentences, the random ones, and trains).
 
     python benchmarks/suggestion.py --pool POOL --dev DEV --test TEST --bilm BILM [--start 100] [--more 100] [--seeds 3]
-        [--first-of-pool N] [--first-of-dev N]
+        [--first-of-pool N] [--first-of-dev N] [--per token|sentence]
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--first-of-pool", type=int, help="take so many sentences of the pool only")
     parser.add_argument("--first-of-dev", type=int, help="the same of the dev file")
+    parser.add_argument("--per", choices=("token", "sentence"), default="token", help="as of suggest")
     given = parser.parse_args()
     sentences = read_sentences(given.pool, given.first_of_pool)
     print("seed  first  random  as many tokens  suggested  (tokens added)", flush=True)
@@ -54,7 +55,7 @@ def scores(sentences: list[Lines], seed: int, folder: Path, given: argparse.Name
     order = random.Random(seed).sample(sentences, len(sentences))
     first, rest = order[: given.start], order[given.start :]
     f1 = [f1_of(first, seed, folder / f"first-{seed}", given)]
-    chosen = suggested(rest, folder / f"first-{seed}", given.more)
+    chosen = suggested(rest, folder / f"first-{seed}", given)
     n_tokens = sum(map(len, chosen))
     lengths = list(accumulate(map(len, rest)))
     by_tokens = rest[: bisect_left(lengths, n_tokens) + 1]
@@ -89,15 +90,15 @@ def words_of(lines: Lines) -> list[str]:
     return [line.split()[0] for line in lines]
 
 
-def suggested(rest: list[Lines], model: Path, number: int) -> list[Lines]:
+def suggested(rest: list[Lines], model: Path, given: argparse.Namespace) -> list[Lines]:
     """The labelled sentences that a model suggests; texts are tokens joined by blanks, split there again."""
     by_text = {" ".join(words_of(lines)): lines for lines in rest}
     text = model.with_suffix(".txt")
     text.write_text("".join(f"{line}\n" for line in by_text), encoding="utf-8")
-    out = ner_elmo("suggest", text, "-m", model, "-n", number)
+    out = ner_elmo("suggest", text, "-m", model, "-n", given.more, "--per", given.per)
     chosen = [by_text[line] for line in out.splitlines() if line in by_text]
-    if len(chosen) < number:
-        print(f"  {number - len(chosen)} of {number} suggestions are parts of sentences, which are left out")
+    if len(chosen) < given.more:
+        print(f"  {given.more - len(chosen)} of {given.more} suggestions are parts of sentences, which are left out")
     return chosen
 
 

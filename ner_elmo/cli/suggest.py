@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ner_elmo.text.formats.jsonl import Unit
 
 NAME = "suggest"
+Per = Literal["token", "sentence"]
 _MOST_TOLD = 5  # texts that could not be read
 
 
@@ -41,6 +42,13 @@ def command(
             "webanno, conllu, hf, docbin, parquet",
         ),
     ] = TEXT,
+    per: Annotated[
+        str,
+        typer.Option(
+            "--per",
+            help="token: doubt per token, which favours no length; or sentence: of the whole, which favours long",
+        ),
+    ] = "token",
     precision: flags.Precision = "fp32",
     device: flags.Device = "auto",
     threads: flags.Threads = None,
@@ -50,14 +58,16 @@ def command(
 ) -> None:
     """Choose the sentences to label next: those that the model is least sure of, none much like another.
 
-    A sentence's doubt is 1 minus the probability of the model's reading of it; jsonl has it as "doubt". Sentences come
-    in the order in which they are of most use.
+    A sentence's doubt, in jsonl "doubt", is 1 minus the probability of the model's reading of it, counted by token (its
+    geometric mean) or by sentence. Sentences come in the order in which they are of most use.
     """
     from ner_elmo.text.files import output_stream, require_file
     from ner_elmo.text.formats.targets import NOT_STREAMS, TARGETS
 
     if format not in (TEXT, *TARGETS):
         raise UsageError(f"-f {format}: unknown; expected one of {', '.join((TEXT, *TARGETS))}")
+    if per not in get_args(Per):
+        raise UsageError(f"--per {per}: unknown; expected one of {', '.join(get_args(Per))}")
     if format in NOT_STREAMS and str(output or "-") == "-":
         raise UsageError(f"-f {format}: {NOT_STREAMS[format]}; name it with -o")
     reading = build(TextReading, [Source("", given)])
@@ -76,7 +86,7 @@ def command(
     if model is None:
         show.note(f"no -m: using the model that ships, {folder.name}")
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
-    found = suggest(tagger, _looked_at(_texts(inputs, reading), inputs, reading, tagger), number)
+    found = suggest(tagger, _looked_at(_texts(inputs, reading), inputs, reading, tagger), number, cast(Per, per))
     if not found:
         raise DataError(f"{', '.join(inputs)}: found no sentence, expected text")
     if format == TEXT:

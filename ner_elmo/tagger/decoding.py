@@ -16,7 +16,7 @@ from ner_elmo.text.tag_scheme import Span, read_tags
 BATCH_TOKENS = 4096
 
 ScoredSpan = tuple[Span, float]
-Reading = tuple[list[Span], float]  # all entities of a sentence, and the probability that it has just these
+Reading = tuple[list[Span], float]  # all entities of a sentence, and the log probability of just these
 
 
 def predict(
@@ -56,8 +56,8 @@ def predict_readings(
     device: torch.device | str = "cpu",
     batch_tokens: int = BATCH_TOKENS,
 ) -> list[Reading]:
-    """The most probable tag sequence of each sentence, as its entities, with its probability among all sequences."""
-    results: list[Reading] = [([], 1.0) for _ in examples]
+    """The most probable tag sequence of each sentence, as its entities, with its log probability among all of them."""
+    results: list[Reading] = [([], 0.0) for _ in examples]
     tags, scheme = model.options.tags, model.options.scheme
     for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
         with torch.inference_mode():
@@ -67,7 +67,7 @@ def predict_readings(
                 padded[row, : len(sequence)] = torch.tensor(sequence, device=emissions.device)
             costs = model.crf.neg_log_likelihood(emissions, padded, mask).clamp(min=0.0).tolist()
         for index, sequence, cost in zip(indices, sequences, costs, strict=True):
-            results[index] = read_tags([tags[tag] for tag in sequence], scheme), math.exp(-cost)
+            results[index] = read_tags([tags[tag] for tag in sequence], scheme), -cost
     return results
 
 

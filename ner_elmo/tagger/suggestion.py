@@ -1,8 +1,13 @@
 """Which sentences to label next: those that a tagger is least sure of, but not one like another.
 
-A sentence's doubt is 1 minus the probability of its most probable reading (least confidence: Culotta, McCallum, 2005,
-"Reducing labeling effort for structured prediction tasks"). They are taken one after the other: each time the one whose
-doubt, times how little it shares with what was taken, is largest. Shared words count the more, the rarer they are.
+A sentence's doubt comes from the probability of its most probable reading. Per token it is 1 minus the geometric mean
+of that probability over the tokens, which ranks as the normalised log probability does (MNLP: Shen et al., 2018, "Deep
+Active Learning for Named Entity Recognition", section 4). Per sentence it is 1 minus the probability itself (least
+confidence: Culotta, McCallum, 2005, "Reducing labeling effort for structured prediction tasks"), which grows with
+length.
+
+Sentences are taken one after the other: each time the one whose doubt, times how little it shares with what was taken,
+is largest. Shared words count the more, the rarer they are.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import tee
+from typing import Literal
 
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.text.documents import Document, Entity, Token
@@ -20,6 +26,8 @@ from ner_elmo.text.tokenizer import sentences as split_sentences
 
 POOL = 20  # sentences that are kept to choose from, for each that is asked for
 _LEAST_POOL = 1000
+LEAST_TOKENS = 5  # what a shorter sentence counts as: one doubtful word alone teaches less than one in its context
+Per = Literal["token", "sentence"]
 _MOST_ALIKE = 0.6  # beyond this, a sentence is a near duplicate and never taken
 
 
@@ -29,7 +37,7 @@ class Suggestion:
 
     Attributes:
         number: its place among all sentences, from 1.
-        doubt: 1 minus the probability of what was found.
+        doubt: how unsure the tagger is of what was found, 0 to 1, as :func:`doubt_of` says.
     """
 
     number: int
@@ -37,17 +45,20 @@ class Suggestion:
     doubt: float
 
 
-def suggest(tagger: Tagger, texts: Iterable[str], number: int) -> list[Suggestion]:
+def suggest(tagger: Tagger, texts: Iterable[str], number: int, per: Per = "token") -> list[Suggestion]:
     """The sentences of ``texts`` to label next, at most ``number`` of them, in the order of their use.
 
     Texts are read as a stream; memory grows with ``number`` and with the number of different words alone.
+
+    Args:
+        per: what doubt is counted by; see :func:`doubt_of`.
     """
     frequencies: Counter[str] = Counter()
     pool: list[tuple[float, int, Suggestion]] = []  # a heap: the least doubtful first
     size = max(POOL * number, _LEAST_POOL)
     held: set[str] = set()  # the texts in the pool, none of them twice
     n_sentences = 0
-    for suggestion in _read(tagger, texts):
+    for suggestion in _read(tagger, texts, per):
         n_sentences += 1
         frequencies.update(words_of(suggestion.document))
         text = suggestion.document.text
@@ -62,6 +73,16 @@ def suggest(tagger: Tagger, texts: Iterable[str], number: int) -> list[Suggestio
     candidates = [suggestion for *_, suggestion in sorted(pool, reverse=True)]
     weights = {word: math.log((1 + n_sentences) / n) for word, n in frequencies.items()}
     return choose(candidates, weights, number)
+
+
+def doubt_of(log_probability: float, n_tokens: int, per: Per) -> float:
+    """How much a tagger doubts a reading, 0 to 1, by the log probability of the reading.
+
+    Per token it is 1 minus the geometric mean of the probability over the tokens, of which there are taken to be at
+    least :data:`LEAST_TOKENS`; per sentence, 1 minus the probability.
+    """
+    length = max(n_tokens, LEAST_TOKENS) if per == "token" else 1
+    return -math.expm1(log_probability / length)
 
 
 def choose(candidates: Sequence[Suggestion], weights: dict[str, float], number: int) -> list[Suggestion]:
@@ -99,15 +120,17 @@ def words_of(document: Document) -> frozenset[str]:
     return frozenset("".join("0" if character.isdigit() else character for character in form) for form in forms)
 
 
-def _read(tagger: Tagger, texts: Iterable[str]) -> Iterator[Suggestion]:
+def _read(tagger: Tagger, texts: Iterable[str], per: Per) -> Iterator[Suggestion]:
     """All sentences with their doubts."""
     ours, theirs = tee(_sentences(tagger, texts))
     forms = ([token.form for token in document.sentences[0]] for document in theirs)
-    for number, (document, (spans, probability)) in enumerate(zip(ours, tagger.readings(forms), strict=True), start=1):
+    readings = zip(ours, tagger.readings(forms), strict=True)
+    for number, (document, (spans, log_probability)) in enumerate(readings, start=1):
         tokens = document.sentences[0]
         places = [(tokens[span.start].start, tokens[span.end - 1].end, span.label) for span in spans]
         entities = [Entity(a, b, label, document.text[a:b], None) for a, b, label in places]
-        yield Suggestion(number, replace(document, entities=entities), 1.0 - probability)
+        doubt = doubt_of(log_probability, len(tokens), per)
+        yield Suggestion(number, replace(document, entities=entities), doubt)
 
 
 def _sentences(tagger: Tagger, texts: Iterable[str]) -> Iterator[Document]:

@@ -337,8 +337,8 @@ class Tagger:
         return Document(" ".join(unit), [tokens] if tokens else [], scheme=self._scheme)
 
     def readings(self, sentences: Iterable[Sequence[str]]) -> Iterator[Reading]:
-        """The most probable reading of tokenised sentences, each with its probability among all readings: lazily and in
-        order."""
+        """The most probable reading of tokenised sentences, each with its log probability among all readings: lazily
+        and in order."""
         for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
             begin_as_usual()
             examples = self._examples(chunk, None)

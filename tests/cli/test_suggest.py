@@ -30,6 +30,10 @@ def test_formats(trained: Path, text: Path, tmp_path: Path, capsys: pytest.Captu
     doubts = [json.loads(line)["doubt"] for line in out.splitlines()]
     assert (status, len(doubts)) == (0, 3)
     assert doubts[0] == max(doubts)
+    status, out, _ = ner_elmo(
+        capsys, "suggest", text, "-m", trained, "-f", "jsonl", "--per", "sentence", "--threads", 1
+    )
+    assert (status, json.loads(out.splitlines()[0])["doubt"] > doubts[0]) == (0, True)
     status, out, _ = ner_elmo(capsys, "suggest", text, "-m", trained, "-f", "label-studio", "--threads", 1)
     assert (status, {task["predictions"][0]["model_version"] for task in json.loads(out)}) == (0, {trained.name})
 
@@ -63,6 +67,7 @@ def test_mistakes(trained: Path, text: Path, tmp_path: Path, capsys: pytest.Capt
     for expected, said, arguments in (
         (2, "expected one of text, jsonl", [text, "-f", "excel"]),
         (2, "-o", [text, "-f", "brat"]),
+        (2, "--per word: unknown; expected one of token, sentence", [text, "--per", "word"]),
         (2, "no such text file", [tmp_path / "none"]),
         (3, "found no sentence", [tmp_path / "empty"]),
         (2, "", [text, "-o", text, "--force"]),

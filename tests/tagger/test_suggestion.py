@@ -8,7 +8,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from ner_elmo.tagger.suggestion import Suggestion, choose, suggest, words_of
+from ner_elmo.tagger.suggestion import LEAST_TOKENS, Suggestion, choose, doubt_of, suggest, words_of
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.text.documents import Document
 from ner_elmo.text.tokenizer import sentences
@@ -44,8 +44,23 @@ def test_doubts_are_those_of_readings(trained: Path) -> None:
     by_text = {one.document.text: one for one in found}
     ann = by_text["Ann sees Rome ."]
     assert [(entity.label, entity.text) for entity in ann.document.entities] == [("PER", "Ann"), ("LOC", "Rome")]
-    ((_, probability),) = tagger.readings([["Ann", "sees", "Rome", "."]])
-    assert math.isclose(1.0 - ann.doubt, probability, rel_tol=1e-5)
+    ((_, log_probability),) = tagger.readings([["Ann", "sees", "Rome", "."]])
+    assert math.isclose(ann.doubt, doubt_of(log_probability, 4, "token"), rel_tol=1e-3)
+    whole = {one.document.text: one.doubt for one in suggest(tagger, texts, 10, per="sentence")}
+    assert math.isclose(1.0 - whole["Ann sees Rome ."], math.exp(log_probability), rel_tol=1e-5)
+
+
+def test_doubt_by_token_favours_no_length() -> None:
+    assert math.isclose(doubt_of(10 * math.log(0.9), 10, "token"), 0.1)
+    assert math.isclose(doubt_of(40 * math.log(0.9), 40, "token"), 0.1)
+    assert math.isclose(doubt_of(10 * math.log(0.9), 10, "sentence"), 1 - 0.9**10)
+    assert doubt_of(-2000.0, 4000, "token") < doubt_of(-2001.0, 4000, "token")  # their probabilities are both 0.0
+
+
+def test_one_doubtful_word_alone_comes_after_as_doubtful_ones_in_a_sentence() -> None:
+    alone, five = doubt_of(math.log(0.5), 1, "token"), doubt_of(5 * math.log(0.5), 5, "token")
+    assert alone < five
+    assert math.isclose(alone, doubt_of(math.log(0.5), LEAST_TOKENS, "token"))
 
 
 def likeness(one: Suggestion, other: Suggestion, weights: dict[str, float]) -> float:
