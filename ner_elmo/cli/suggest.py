@@ -46,7 +46,7 @@ def command(
         str,
         typer.Option(
             "--per",
-            help="token: doubt per token, which favours no length; or sentence: of the whole, which favours long",
+            help="token: doubt per token; or sentence: of the whole, which favours long ones",
         ),
     ] = "token",
     precision: flags.Precision = "fp32",

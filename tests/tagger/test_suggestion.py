@@ -50,7 +50,7 @@ def test_doubts_are_those_of_readings(trained: Path) -> None:
     assert math.isclose(1.0 - whole["Ann sees Rome ."], math.exp(log_probability), rel_tol=1e-5)
 
 
-def test_doubt_by_token_favours_no_length() -> None:
+def test_doubt_by_token_does_not_grow_with_length() -> None:
     assert math.isclose(doubt_of(10 * math.log(0.9), 10, "token"), 0.1)
     assert math.isclose(doubt_of(40 * math.log(0.9), 40, "token"), 0.1)
     assert math.isclose(doubt_of(10 * math.log(0.9), 10, "sentence"), 1 - 0.9**10)
