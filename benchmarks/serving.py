@@ -2,8 +2,8 @@
 
     python benchmarks/serving.py SENTENCES.txt -m en [--seconds 20] [--checked 50000]
 
-SENTENCES.txt has a sentence a line; a thousand of 15 to 25 words are taken, each a request of its own. The library's own
-speed is that of ``Tagger.tag`` over the same sentences in the same minutes, with as many threads. Then ``--checked``
+SENTENCES.txt has a sentence a line; a thousand of 15 to 25 words are taken, each a request of its own. The library's
+own speed is that of ``Tagger.tag`` over the same sentences in the same minutes, with as many threads. Then ``--checked``
 requests of 64 clients are answered whose every answer is compared with the library's, while the server's memory is
 read. Needs wrk (Debian has it) and httpx.
 """
@@ -67,8 +67,8 @@ def main() -> None:
                 share = found["requests"] * per_text / alone
                 print(
                     f"{clients:3} clients: {found['requests']:7.1f} requests/s = {found['requests'] * per_text:8,.0f} "
-                    f"tokens/s, {share:.0%} of the library's {alone:,.0f}; p50 {found['p50']:.1f} ms, p99 {found['p99']:.1f} ms"
-                    f"{found['errors']}"
+                    f"tokens/s, {share:.0%} of the library's {alone:,.0f}; "
+                    f"p50 {found['p50']:.1f} ms, p99 {found['p99']:.1f} ms{found['errors']}"
                 )
         wrong, sizes, seconds = asyncio.run(check(address, process.pid, texts, expected, arguments.checked))
         print(f"{arguments.checked:,} requests of 64 clients in {seconds:.0f} s: {wrong} wrong answers")
@@ -117,7 +117,8 @@ def wrk(address: str, script: Path, clients: int, seconds: int) -> dict[str, Any
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     units = {"us": 0.001, "ms": 1.0, "s": 1000.0}
     times = {
-        f"p{which}": float(value) * units[unit] for which, value, unit in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)", said)
+        f"p{which}": float(value) * units[unit]
+        for which, value, unit in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)", said)
     }
     errors = re.findall(r"Non-2xx.*|Socket errors.*", said)
     return {
