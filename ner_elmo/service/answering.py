@@ -99,10 +99,24 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def body_of(kind: type[BaseModel]) -> dict[str, Any]:
-    """What a path's documentation says of the body that :func:`json_body` reads."""
-    content = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
+def body_of(kind: type[BaseModel], service: Service | None = None) -> dict[str, Any]:
+    """What a path's documentation says of the body that :func:`json_body` reads; with the names of the models."""
+    schema = kind.model_json_schema()
+    schema = _inlined(schema, schema.pop("$defs", {}))
+    if service is not None:
+        schema["properties"]["model"]["enum"] = [*service.models, None]
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inlined(value: Any, kinds: Mapping[str, Any]) -> Any:
+    """A schema in which nothing refers to its own ``$defs``: inside an OpenAPI, these are not where they were."""
+    if isinstance(value, list):
+        return [_inlined(one, kinds) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        return _inlined(kinds[value["$ref"].rpartition("/")[2]], kinds)
+    return {key: _inlined(one, kinds) for key, one in value.items()}
 
 
 async def json_body(request: Request, kind: type[Any]) -> Any:

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response, Security
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from ner_elmo import __version__
 from ner_elmo.service.answering import AnswerError, Service, body_of, json_body
+from ner_elmo.service.answers import (
+    OF_EVERY_PATH,
+    OF_TAGGING,
+    Health,
+    LabelList,
+    ModelList,
+    TaggedText,
+    TaggedTexts,
+    text_of,
+    troubles,
+)
 from ner_elmo.service.docs_page import docs_page
 from ner_elmo.service.exploring import Exploring, add_explore
 from ner_elmo.service.figures import Figures
@@ -19,20 +31,10 @@ from ner_elmo.service.guard import App, Guard
 from ner_elmo.service.models import ServedModel
 from ner_elmo.service.page import page_paths
 from ner_elmo.service.protocols import add_protocols
-from ner_elmo.service.requests import TaggedText, TaggedTexts, TagRequest, Trouble
+from ner_elmo.service.requests import TagRequest
 from ner_elmo.service.settings import ServeSettings
 from ner_elmo.text.documents import Document, Failure
 from ner_elmo.text.formats.tagged.offsets import with_offsets
-
-_TROUBLES: dict[int | str, dict[str, Any]] = {
-    401: {"model": Trouble, "description": "no valid key"},
-    408: {"model": Trouble, "description": "the request came too slowly"},
-    413: {"model": Trouble, "description": "the request is too long"},
-    415: {"model": Trouble, "description": "it is not said to be JSON"},
-    422: {"model": Trouble, "description": "the request says something that cannot be meant"},
-    429: {"model": Trouble, "description": "too many requests wait"},
-    503: {"model": Trouble, "description": "it took too long, or the server is about to end"},
-}
 
 
 def make_app(
@@ -51,13 +53,22 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        responses=troubles(*OF_EVERY_PATH),
+        dependencies=[Security(HTTPBearer(auto_error=False))] if keys else [],  # said there; the guard looks at them
     )
     _add_paths(api, service, exploring is not None)
     add_protocols(api, service)
     if exploring is not None:
         add_explore(api, exploring, settings.timeout)
     for path, (kind, content) in page_paths(exploring is not None).items():
-        api.add_api_route(path, _fixed(kind, content), include_in_schema=False)
+        api.add_api_route(
+            path,
+            _fixed(kind, content),
+            summary="The page that asks it",
+            include_in_schema=path == "/explore",  # which is also asked otherwise
+            response_class=Response,
+            responses=text_of("text/html"),
+        )
     if settings.origins:
         api.add_middleware(
             CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"]
@@ -65,6 +76,9 @@ def make_app(
     api.add_exception_handler(AnswerError, _answer_error)  # type: ignore[arg-type]
     api.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     api.add_exception_handler(Exception, _our_error)
+    said = api.openapi()["paths"]  # made once; what needs no key says so
+    for path in ("/health", "/explore"):
+        said.get(path, {}).get("get", {}).pop("security", None)
     paths = {str(getattr(route, "path", "")) for route in api.routes}
     return Guard(api, settings, keys, figures, paths)
 
@@ -80,9 +94,13 @@ def _answer_error(_: Request, error: AnswerError) -> JSONResponse:
     return JSONResponse({"error": error.error}, error.status, error.headers)
 
 
-def _http_error(_: Request, error: HTTPException) -> JSONResponse:
+def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     said = {404: "no such path; GET /docs has them", 405: "this path is not asked so; see GET /docs"}
-    return JSONResponse({"error": said.get(error.status_code, str(error.detail))}, error.status_code, error.headers)
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == 405:  # of all that stand at this path, not of the first alone
+        here = [route for route in request.app.routes if getattr(route, "path", None) == request.url.path]
+        headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
+    return JSONResponse({"error": said.get(error.status_code, str(error.detail))}, error.status_code, headers)
 
 
 def _our_error(_: Request, error: Exception) -> JSONResponse:
@@ -103,9 +121,9 @@ def _add_paths(api: FastAPI, service: Service, explores: bool) -> None:
     @api.post(
         "/tag",
         summary="Find entities",
-        responses=_TROUBLES,
+        responses=troubles(*OF_TAGGING),
         response_model=TaggedText | TaggedTexts,
-        openapi_extra=body_of(TagRequest),
+        openapi_extra=body_of(TagRequest, service),
     )
     async def tag(request: Request) -> Response:
         """Entities of ``text``, or of each of ``texts``, with their offsets and probabilities."""
@@ -115,25 +133,34 @@ def _add_paths(api: FastAPI, service: Service, explores: bool) -> None:
         objects = [as_object(result, asked.min_score, asked.offsets) for result in found]
         if asked.text is None:
             return JSONResponse({"results": objects})
-        return JSONResponse(objects[0], 200 if "entities" in objects[0] else 422)
+        if "error" in objects[0]:
+            raise AnswerError(422, objects[0]["error"])
+        return JSONResponse(objects[0])
 
-    @api.get("/health", summary="Whether the server works")
+    @api.get(
+        "/health",
+        summary="Whether the server works",
+        response_model=Health,
+        responses={503: {"model": Health, "description": "a model has stopped"}},
+    )
     async def health() -> Response:
         """200 if all models work, otherwise 503."""
         alive = all(model.is_alive for model in service.models.values())
         return JSONResponse({"status": "ok" if alive else "a model has stopped"}, 200 if alive else 503)
 
-    @api.get("/models", summary="The models and their labels")
+    @api.get("/models", summary="The models and their labels", response_model=ModelList)
     async def models() -> dict[str, Any]:
         """The first is used where a request names none."""
         return {"models": [model.facts() for model in service.models.values()], "explore": explores}
 
-    @api.get("/labels", summary="The labels that a model gives", responses={422: {"model": Trouble}})
-    async def labels(model: str | None = None) -> dict[str, Any]:
+    named = Query(None, description="the name of a model", json_schema_extra={"enum": list(service.models)})
+
+    @api.get("/labels", summary="The labels that a model gives", response_model=LabelList, responses=troubles(422))
+    async def labels(model: str | None = named) -> dict[str, Any]:
         """Of the first model, or of the one that is named."""
         return {"labels": service.model(model).tagger.labels}
 
-    @api.get("/metrics", summary="Figures for Prometheus")
+    @api.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses=text_of("text/plain"))
     async def metrics() -> Response:
         """Requests, tokens, entities, queue, latencies."""
         return Response(service.figures.as_text(), media_type="text/plain; version=0.0.4; charset=utf-8")

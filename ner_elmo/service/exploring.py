@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import NerElmoError, UsageError
@@ -19,11 +19,16 @@ from ner_elmo.explore.opening import explorer, query_kind, word_vectors_of_tagge
 from ner_elmo.explore.query import read_query
 from ner_elmo.pages.explore_page import map_svg
 from ner_elmo.service.answering import RETRY_AFTER, AnswerError, body_of, json_body
+from ner_elmo.service.answers import OF_TAGGING, Explored, troubles
 from ner_elmo.service.models import ServedModel
-from ner_elmo.service.requests import Trouble
 
 MOST_CHARACTERS = 2_000  # of a question
 _MOST_WAITING = 16  # questions; each reads the whole index
+
+
+def _whole(value: Any) -> Any:
+    """4.0 as 4: to JSON both are one integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class ExploreRequest(BaseModel):
@@ -31,8 +36,14 @@ class ExploreRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, title="ExploreRequest")
 
-    text: str = Field(max_length=MOST_CHARACTERS, description="such as: He went to the [play] in London")
-    neighbours: Annotated[int, Field(ge=1, le=100)] = Field(10, description="how many to give of each")
+    text: str = Field(
+        max_length=MOST_CHARACTERS,
+        description="such as: He went to the [play] in London",
+        json_schema_extra={"pattern": r"^[^\[\]]*\[[^\[\]]+\][^\[\]]*$"},
+    )
+    neighbours: Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole)] = Field(
+        10, description="how many to give of each"
+    )
 
 
 class Exploring:
@@ -94,14 +105,12 @@ def open_exploring(directory: str, models: Sequence[ServedModel]) -> Exploring:
 
 def add_explore(api: FastAPI, exploring: Exploring, timeout: float) -> None:
     """``POST /explore``; its page is among the fixed ones."""
-    troubles: dict[int | str, dict[str, Any]] = {
-        number: {"model": Trouble} for number in (401, 408, 413, 415, 422, 429, 503)
-    }
 
     @api.post(
         "/explore",
         summary="What is near to a word in its context",
-        responses=troubles,
+        response_model=Explored,
+        responses=troubles(*OF_TAGGING),
         openapi_extra=body_of(ExploreRequest),
     )
     async def explore(request: Request) -> Response:

@@ -43,7 +43,7 @@ async function loadModels() {
     const label = element("label");
     const box = element("input", null, { type: "checkbox", value: model.name });
     box.checked = number === 0;
-    label.append(box, document.createTextNode(`${model.name}${model.language ? ` (${model.language})` : ""}`));
+    label.append(box, document.createTextNode(`${model.name}${model.language && model.language !== model.name ? ` (${model.language})` : ""}`));
     at("models").append(label);
   });
 }

@@ -9,15 +9,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 _MOST_PLACES = 5  # faults that are named
 
 
+# What TagRequest's validator checks, for readers of the OpenAPI: one of both, and probabilities if they are to count.
+_ONE_OF_BOTH: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["text"], "properties": {"text": {"type": "string"}}},
+        {"required": ["texts"], "properties": {"texts": {"type": "array"}}},
+    ],
+    "anyOf": [{"properties": {"scores": {"const": True}}}, {"properties": {"min_score": {"const": 0}}}],
+}
+
+
 class TagRequest(BaseModel):
     """Texts to be tagged: ``text``, or ``texts``."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, title="TagRequest")
+    model_config = ConfigDict(extra="forbid", strict=True, title="TagRequest", json_schema_extra=_ONE_OF_BOTH)
 
     text: str | None = Field(None, description="a text; its answer is one object")
     texts: list[str] | None = Field(None, description="several texts; their answers stand in results, in their order")
     model: str | None = Field(None, description="the name of a model (GET /models); the first by default")
-    min_score: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = Field(
+    min_score: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.0, description="leave out entities less probable than this"
     )
     offsets: Literal["char", "utf16", "byte"] = Field(
@@ -38,36 +48,6 @@ class TagRequest(BaseModel):
     def all_texts(self) -> list[str]:
         """The texts, also if there is one."""
         return [self.text] if self.text is not None else self.texts or []
-
-
-class FoundEntity(BaseModel):
-    """An entity, as in ``tag -f jsonl``."""
-
-    start: int
-    end: int
-    label: str
-    text: str
-    score: float | None = None
-
-
-class TaggedText(BaseModel):
-    """A text and its entities; or ``error``, if it could not be tagged."""
-
-    text: str
-    entities: list[FoundEntity] | None = None
-    error: str | None = None
-
-
-class TaggedTexts(BaseModel):
-    """The answers to several texts."""
-
-    results: list[TaggedText]
-
-
-class Trouble(BaseModel):
-    """Why a request was not answered."""
-
-    error: str
 
 
 def faults_of(error: ValidationError, kind: type[BaseModel] = TagRequest) -> str:

@@ -12,6 +12,7 @@ import uvicorn
 
 from ner_elmo.errors import NerElmoError
 from ner_elmo.service.app import make_app
+from ner_elmo.service.connections import connection_kind
 from ner_elmo.service.exploring import Exploring
 from ner_elmo.service.figures import Figures
 from ner_elmo.service.guard import read_keys
@@ -66,6 +67,7 @@ def serve(
     app = make_app(models, settings, read_keys(settings.api_key_file), figures, exploring)
     config = uvicorn.Config(
         app,
+        http=connection_kind(settings.timeout),
         log_config=None,
         access_log=False,
         lifespan="off",

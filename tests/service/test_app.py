@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from ner_elmo.tagger.tagger import Tagger
+from ner_elmo.text.documents import Failure
 from tests.support.service import Server
 
 TEXT = "Ann sees Rome ."
@@ -54,6 +55,8 @@ def test_options(server: Server) -> None:
         ({"texts": ["a", None]}, "texts.1: Input should be a valid string"),
         ({"text": "a", "min_score": 2}, "min_score: Input should be less than or equal to 1"),
         ({"text": "a", "min_score": 0.5, "scores": False}, "min_score needs scores"),
+        ({"text": "a", "min_score": False}, "min_score: Input should be a valid number"),
+        ({"text": "a", "min_score": "0.5"}, "min_score: Input should be a valid number"),
         ({"text": "a", "offsets": "bit"}, "offsets: Input should be 'char', 'utf16' or 'byte'"),
         ({"text": "a", "model": "no"}, "model: found an unknown name, expected one of"),
         ([], "Input should be an object"),
@@ -85,6 +88,26 @@ def test_limits(server: Server) -> None:
     assert server.post("/tag", content=b"text=a").status_code == 415
     assert server.get("/tag").status_code == 405
     assert server.get("/nothing").json() == {"error": "no such path; GET /docs has them"}
+
+
+def test_a_text_that_cannot_be_tagged(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error alone: an error repeats nothing of the text."""
+    monkeypatch.setattr(Tagger, "tag_chunk", lambda self, chunk, **more: [Failure(text, "why\nmore") for text in chunk])
+    answer = server.post("/tag", {"text": TEXT})
+    assert (answer.status_code, answer.json()) == (422, {"error": "why"})
+    answer = server.post("/tag", {"texts": [TEXT]})
+    assert (answer.status_code, answer.json()) == (200, {"results": [{"text": TEXT, "error": "why"}]})
+    assert server.post("/doccano", {"text": TEXT}).json() == {"error": "why"}
+
+
+def test_a_document_for_programs(trained: Path) -> None:
+    server = Server([trained], keys=["secret-key-1"])
+    paths = server.get("/openapi.json", headers={"x-api-key": "secret-key-1"}).json()["paths"]
+    assert "security" not in paths["/health"]["get"]
+    assert paths["/tag"]["post"]["security"] == [{"HTTPBearer": []}]
+    assert list(paths["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
+    assert all({"401", "408", "413"} <= set(one["responses"]) for path in paths.values() for one in path.values())
+    server.close()
 
 
 def test_a_full_queue_and_too_long_a_wait(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

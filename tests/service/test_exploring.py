@@ -40,6 +40,11 @@ def test_a_question(server: Server) -> None:
     assert server.get("/explore.js").status_code == 200
 
 
+def test_all_ways_to_ask_are_named_and_a_whole_number_is_one(server: Server) -> None:
+    assert server.talk(lambda client: client.delete("/explore")).headers["allow"] == "GET, POST"
+    assert server.post("/explore", {"text": "Ann [sees] Rome .", "neighbours": 4.0}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

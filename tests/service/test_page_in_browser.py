@@ -177,3 +177,64 @@ def test_the_documentation_is_readable(browser: Any, server: Running) -> None:
         assert "POST /tag" in page.inner_text("main")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert [words for ratio, words in page.evaluate(CONTRASTS) if ratio < 4.5] == []
+
+
+@pytest.fixture(scope="module")
+def two(trained: Path, repository: Path) -> Iterator[Running]:
+    with running(trained, repository, "-m", str(repository / "models" / "en"), "--no-access-log") as found:
+        yield found
+
+
+TWO = "Ann Merkel visited 😀 Siemens in Berlin ."
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_two_models_side_by_side(browser: Any, two: Running, viewport: dict[str, int], scheme: str) -> None:
+    with Opened(browser, two.address, viewport=viewport, color_scheme=scheme) as page:
+        page.locator("#models input").nth(1).check()
+        ask(page, TWO)
+        one, other = (result.bounding_box() for result in page.locator(".result").all())
+        if viewport == DESKTOP:
+            assert one["y"] == other["y"]
+            assert len({page.locator(name).bounding_box()["y"] for name in ("button.main", "#clear")}) == 1
+            assert one["x"] + one["width"] <= other["x"]
+        else:
+            assert one["x"] == other["x"]
+            assert one["y"] + one["height"] <= other["y"]
+        labels = set(page.locator("#labels .chip").all_inner_texts())
+        found = {mark.split("\n")[-1] for mark in page.locator("mark small").all_inner_texts()}
+        assert labels == found
+        assert "ORG" in labels  # which the first model does not know
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert [words for ratio, words in page.evaluate(CONTRASTS) if ratio < 4.5] == []
+
+
+def test_two_models_by_keyboard_and_their_downloads(browser: Any, two: Running) -> None:
+    with Opened(browser, two.address) as page:
+        boxes = page.locator("#models input")
+        boxes.nth(1).wait_for()
+        names = [boxes.nth(n).get_attribute("value") for n in range(2)]
+        page.locator("#text").focus()
+        page.keyboard.type(TWO)
+        for _ in range(10):
+            page.keyboard.press("Tab")
+            if page.evaluate("() => document.activeElement.value") == names[1]:
+                break
+        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
+        page.locator("#status", has_text=" and ").wait_for()
+        for number, name in enumerate(names):
+            for _ in range(20):
+                page.keyboard.press("Tab" if number == 0 else "Shift+Tab")
+                if page.evaluate("() => document.activeElement.id") == "which":
+                    break
+            if number:
+                page.keyboard.press("ArrowDown")
+            assert page.locator("#which").input_value() == name
+            page.keyboard.press("Tab")
+            with page.expect_download() as download:
+                page.keyboard.press("Enter")
+            value = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+            answer = two.tag({"text": TWO, "model": name})
+            assert [e["text"] for e in value["entities"]] == [e["text"] for e in answer["entities"]]

@@ -65,6 +65,51 @@ def test_clients_that_are_slow_or_gone_stop_no_others(trained: Path, repository:
         assert server.tag({"text": TEXT})["text"] == TEXT
 
 
+def closed_within(one: socket.socket, seconds: float) -> bytes:
+    """What comes until the server closes; it fails if the server does not."""
+    one.settimeout(seconds)
+    got = b""
+    try:
+        while part := one.recv(4096):
+            got += part
+    except ConnectionResetError:
+        pass
+    return got
+
+
+def test_a_head_that_never_ends(trained: Path, repository: Path) -> None:
+    body = json.dumps({"text": TEXT}).encode()
+    head = b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with running(trained, repository, "--timeout", "1") as server:
+        first, second, silent = (socket.create_connection(server.place) for _ in range(3))
+        first.sendall(head[:40])
+        second.sendall(head + body)
+        assert second.recv(4096).startswith(b"HTTP/1.1 200")
+        second.sendall(head[:40])  # the next request on the same connection
+        assert closed_within(first, 20).startswith(b"HTTP/1.1 408")
+        assert b"HTTP/1.1 408" in closed_within(second, 20)
+        assert closed_within(silent, 20) == b""
+        for one in (first, second, silent):
+            one.close()
+
+
+def test_a_client_that_never_reads(trained: Path, repository: Path) -> None:
+    """What it does not read is dropped in the end; before, the server held it for good."""
+    request = b"GET /page.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with running(trained, repository, "--timeout", "1") as server, socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        one.connect(server.place)
+        one.settimeout(20)
+
+        def ask_on() -> None:
+            for _ in range(200):
+                one.sendall(request * 100)
+                time.sleep(0.1)
+
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            ask_on()
+
+
 def test_an_address_that_is_taken(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ner_elmo.service.answering import AnswerError, Service, body_of, json_body
+from ner_elmo.service.answers import OF_TAGGING, Answer, troubles
 from ner_elmo.text.documents import Document
 
 
@@ -25,20 +26,30 @@ class DoccanoRequest(BaseModel):
     model: str | None = Field(None, description="the name of a model; the first by default")
 
 
+class DoccanoLabel(Answer):
+    """An entity."""
+
+    label: str
+    start_offset: int
+    end_offset: int
+
+
 def add_paths(api: FastAPI, service: Service) -> None:
     """``POST /doccano``."""
 
     @api.post(
         "/doccano",
         summary="doccano's auto-labelling",
-        openapi_extra=body_of(DoccanoRequest),
+        response_model=list[DoccanoLabel],
+        responses=troubles(*OF_TAGGING),
+        openapi_extra=body_of(DoccanoRequest, service),
     )
     async def doccano(request: Request) -> Response:
         """A list of label, start_offset and end_offset."""
         asked: DoccanoRequest = await json_body(request, DoccanoRequest)
         (found,) = await service.tag(request, service.model(asked.model), [asked.text], scores=False)
         if not isinstance(found, Document):
-            raise AnswerError(422, found.error)
+            raise AnswerError(422, found.error.splitlines()[0])
         return JSONResponse([_label(entity) for entity in found.entities])
 
 

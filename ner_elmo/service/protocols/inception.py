@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ner_elmo.service.answering import AnswerError, Service, body_of, json_body
+from ner_elmo.service.answers import OF_TAGGING, Answer, troubles
 from ner_elmo.text.documents import Document
 
 _SENTENCE = "de.tudarmstadt.ukp.dkpro.core.api.segmentation.type.Sentence"
@@ -48,12 +49,20 @@ class PredictRequest(BaseModel):
     typeSystem: str = Field(description="the type system, as XML")  # noqa: N815 - INCEpTION's own name
 
 
+class Predicted(Answer):
+    """The document with suggestions."""
+
+    document: str
+
+
 def add_paths(api: FastAPI, service: Service) -> None:
     """``/inception/predict`` and ``/inception/train``."""
 
     @api.post(
         "/inception/predict",
         summary="INCEpTION's external recommender",
+        response_model=Predicted,
+        responses=troubles(*OF_TAGGING, 501),
         openapi_extra=body_of(PredictRequest),
     )
     async def predict(request: Request) -> Response:

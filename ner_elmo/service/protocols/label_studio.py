@@ -1,4 +1,4 @@
-"""Label Studio's ML backend: ``/label-studio/health``, ``/setup``, ``/predict`` and ``/webhook``.
+"""Label Studio's ML backend: ``/label-studio/health``, ``/setup``, ``/versions``, ``/predict`` and ``/webhook``.
 
 Label Studio sends tasks with their ``data`` and the project's ``label_config``, which names the two tags that a result
 belongs to (``from_name``, ``to_name``) and the key of the text; it is given, for each task, a prediction with results
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ner_elmo import __version__
 from ner_elmo.service.answering import Service, body_of, json_body
+from ner_elmo.service.answers import OF_TAGGING, Answer, troubles
 from ner_elmo.text.documents import Document, Failure
 from ner_elmo.text.formats.tagged.offsets import with_offsets
 
@@ -40,6 +41,62 @@ class PredictRequest(BaseModel):
 
     tasks: list[dict[str, Any]] = Field(description="tasks of Label Studio, each with its data")
     label_config: str | None = Field(None, description="the project's labelling interface")
+
+
+class Up(Answer):
+    """The backend works."""
+
+    status: str
+    model_class: str
+
+
+class Version(Answer):
+    """The model's version."""
+
+    model_version: str
+
+
+class Versions(Answer):
+    """The versions that can be chosen: one."""
+
+    versions: list[str]
+
+
+class Nothing(Answer):
+    """Nothing is done with what was sent."""
+
+
+class Span(Answer):
+    """Where an entity stands, in units of UTF-16."""
+
+    start: int
+    end: int
+    text: str
+    labels: list[str]
+
+
+class Result(Answer):
+    """An entity."""
+
+    from_name: str
+    to_name: str
+    type: str
+    value: Span
+    score: float
+
+
+class Prediction(Answer):
+    """A task's entities."""
+
+    result: list[Result]
+    score: float
+    model_version: str
+
+
+class Predictions(Answer):
+    """A prediction for each task."""
+
+    results: list[Prediction]
 
 
 def names_in(config: str | None) -> Names:
@@ -80,23 +137,34 @@ def add_paths(api: FastAPI, service: Service) -> None:
     def version() -> str:
         return f"{service.model(None).name} ({__version__})"
 
-    @api.get("/label-studio/health", summary="Label Studio asks whether the backend works")
+    @api.get("/label-studio/health", summary="Label Studio asks whether the backend works", response_model=Up)
     @api.get("/label-studio", include_in_schema=False)
     async def health() -> dict[str, Any]:
         """Always UP."""
         return {"status": "UP", "model_class": "ner-elmo"}
 
-    @api.post("/label-studio/setup", summary="Label Studio names a project")
+    @api.post("/label-studio/setup", summary="Label Studio names a project", response_model=Version)
     async def setup() -> dict[str, Any]:
         """The version of the model; nothing is kept of the project."""
         return {"model_version": version()}
 
-    @api.post("/label-studio/webhook", summary="Label Studio tells of annotations")
+    @api.get("/label-studio/versions", summary="Label Studio asks which versions there are", response_model=Versions)
+    async def versions() -> dict[str, Any]:
+        """The one that :func:`setup` names."""
+        return {"versions": [version()]}
+
+    @api.post("/label-studio/webhook", summary="Label Studio tells of annotations", response_model=Nothing)
     async def webhook() -> dict[str, Any]:
         """Nothing is learned from them: train a tagger on an export."""
         return {}
 
-    @api.post("/label-studio/predict", summary="Label Studio's predictions", openapi_extra=body_of(PredictRequest))
+    @api.post(
+        "/label-studio/predict",
+        summary="Label Studio's predictions",
+        response_model=Predictions,
+        responses=troubles(*OF_TAGGING),
+        openapi_extra=body_of(PredictRequest),
+    )
     async def predict(request: Request) -> Response:
         """A prediction for each task."""
         asked: PredictRequest = await json_body(request, PredictRequest)
