@@ -54,6 +54,7 @@ STORIES = {
     "pages/test_tagged_page_in_browser.py",
     "service/test_explore_in_browser.py",
     "service/test_page_in_browser.py",
+    "service/test_schemathesis.py",
     "test_house.py",
     "test_old_files.py",
     "test_shipped_model.py",

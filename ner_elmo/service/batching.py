@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ner_elmo.tagger.tagger import Tagger, Unit
 
 CHARACTERS_A_TOKEN = 5
+_WAITS = 5  # times as long as the setting says others are waited for, while they keep coming
 Results = list[Document | Failure]
 
 
@@ -147,9 +148,7 @@ class Batcher:
         """The requests that are computed together next: of one kind, in their order; none when all is done."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._is_closed)
-            until = time.monotonic() + self._wait
-            while self._jobs and not self._is_closed and self._is_short() and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
+            self._wait_for_others()
             if not self._jobs:
                 return [] if self._is_closed else self._empty()
             first = self._jobs.popleft()
@@ -163,6 +162,16 @@ class Batcher:
                     others.append(job)
             self._jobs.extendleft(reversed(others))
             return taken
+
+    def _wait_for_others(self) -> None:
+        """Wait for requests to join the first: again for each that does, but not for ever."""
+        begun = time.monotonic()
+        n_jobs, until = len(self._jobs), begun + self._wait
+        last = begun + _WAITS * self._wait
+        while self._jobs and not self._is_closed and self._is_short() and (left := until - time.monotonic()) > 0:
+            self._changed.wait(left)
+            if len(self._jobs) > n_jobs:
+                n_jobs, until = len(self._jobs), min(last, time.monotonic() + self._wait)
 
     def _is_short(self) -> bool:
         return sum(job.size for job in self._jobs) < self._batch_tokens
