@@ -168,8 +168,10 @@ class Elmo:
         """
         if precision not in ENCODING_PRECISIONS:
             raise UsageError(f"--precision {precision}: not available; expected {', '.join(ENCODING_PRECISIONS)}")
-        device, batch_tokens = chosen_device(device), checked_count(batch_tokens, "batch_tokens")
-        if precision == "int8" and device.type != "cpu":
+        asked, batch_tokens = str(device), checked_count(batch_tokens, "batch_tokens")
+        # A GPU is refused for int8 before it is looked for: this machine may have none.
+        device = device if precision == "int8" and asked.startswith("cuda") else chosen_device(device)
+        if precision == "int8" and str(device) != "cpu":
             raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
         files = find_bilm(place)
         model = load_bilm(files).to(device)

@@ -1,20 +1,9 @@
 // The page at /explore: asks for what is near to a marked word and shows it. Nothing is put into the page but as text,
 // and the maps, which the server drew.
 
-const at = (id) => document.getElementById(id);
+import { at, call, element, say } from "./shared.js";
+
 let running = null;
-
-function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  if (text !== null && text !== undefined) made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-function say(message, isError = false) {
-  at("status").textContent = message;
-  at("status").className = isError ? "error" : "";
-}
 
 function table(header, rows) {
   const made = element("table", null, { class: "words" });
@@ -65,16 +54,9 @@ async function ask(event) {
   running = new AbortController();
   say("Looking …");
   try {
-    const headers = { "Content-Type": "application/json" };
-    if (at("key").value) headers.Authorization = `Bearer ${at("key").value}`;
     const text = at("text").value || at("text").placeholder;
-    const body = JSON.stringify({ text, neighbours: Number(at("most").value) || 10 });
     const begun = performance.now();
-    const answer = await fetch("explore", { method: "POST", headers, body, signal: running.signal });
-    let value = {};
-    try { value = await answer.json(); } catch { /* an answer that is no JSON has no words for people */ }
-    if (answer.status === 401) at("keyrow").hidden = false;
-    if (!answer.ok) throw new Error(value.error || `the server answered ${answer.status}`);
+    const value = await call("explore", { text, neighbours: Number(at("most").value) || 10 }, running.signal);
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);
     say(`${value.tokens_searched.toLocaleString("en")} tokens searched in ${seconds} s. In a map, the square is the `
       + "question, each dot the neighbour of that number.");
@@ -99,4 +81,3 @@ function mark() {
 at("ask").addEventListener("submit", ask);
 at("mark").addEventListener("click", mark);
 at("text").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) ask(event); });
-document.documentElement.classList.add("on");

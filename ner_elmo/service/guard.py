@@ -30,7 +30,7 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-OPEN_PATHS = {"/health", "/", "/page.js", "/page.css", "/explore.js"}  # that need no key
+OPEN_PATHS = {"/health", "/", "/page.js", "/shared.js", "/page.css", "/explore.js"}  # that need no key
 _OTHER = "other"  # what figures call a path that is none of ours
 
 

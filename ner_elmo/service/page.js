@@ -1,38 +1,13 @@
 // The page at /: sends a text to /tag, shows what comes back, and makes files of it. Nothing is put into the page but as
 // text, so that no input can become markup.
 
-const at = (id) => document.getElementById(id);
+import { at, call, element, say } from "./shared.js";
+
 const shownMost = 100_000; // characters; a longer text is marked for its beginning, and downloaded whole
 let found = []; // for each chosen model: {model, text, entities}
 let models = [];
 let hidden = new Set(); // labels that are off
 let running = null;
-
-document.documentElement.classList.add("on");
-
-function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  if (text !== null && text !== undefined) made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-function say(message, isError = false) {
-  at("status").textContent = message;
-  at("status").className = isError ? "error" : "";
-}
-
-async function call(path, body) {
-  const headers = body ? { "Content-Type": "application/json" } : {};
-  if (at("key").value) headers.Authorization = `Bearer ${at("key").value}`;
-  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body),
-    signal: running?.signal });
-  let value = {};
-  try { value = await answer.json(); } catch { /* an answer that is no JSON has no words for people */ }
-  if (answer.status === 401) at("keyrow").hidden = false;
-  if (!answer.ok) throw new Error(value.error || `the server answered ${answer.status}`);
-  return value;
-}
 
 async function loadModels() {
   const known = await call("models");
@@ -64,7 +39,7 @@ async function ask(event) {
     if (!chosen.length) throw new Error("choose a model first");
     say("Reading …");
     const begun = performance.now();
-    const answers = await Promise.all(chosen.map((model) => call("tag", { text, model, offsets: "utf16" })));
+    const answers = await Promise.all(chosen.map((model) => call("tag", { text, model, offsets: "utf16" }, running.signal)));
     found = answers.map((answer, number) => ({ model: chosen[number], ...answer }));
     const n = found.map((one) => one.entities.length).join(" and ");
     const seconds = ((performance.now() - begun) / 1000).toFixed(1);

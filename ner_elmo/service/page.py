@@ -24,5 +24,6 @@ def page_paths(explores: bool = False) -> dict[str, tuple[str, bytes]]:
     return (further if explores else {}) | {
         "/": ("text/html; charset=utf-8", (_FOLDER / "page.html").read_bytes()),
         "/page.css": ("text/css; charset=utf-8", (style() + own).encode("utf-8")),
+        "/shared.js": ("text/javascript; charset=utf-8", (_FOLDER / "shared.js").read_bytes()),
         "/page.js": ("text/javascript; charset=utf-8", (_FOLDER / "page.js").read_bytes()),
     }
