@@ -31,7 +31,7 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.events import Report, progress
 from ner_elmo.text.batching import BOUNDARIES, in_chunks
-from ner_elmo.text.files import require_space, write_json
+from ner_elmo.text.files import cannot_write, require_space, write_json
 
 FORMAT_VERSION = 1
 INFO, FORMS, FORM_OF_TOKEN, SENTENCES = "index.json", "forms.jsonl", "forms.u32", "sentences.u64"
@@ -253,7 +253,10 @@ class _Writer:
         for chunk in in_chunks((list(sentence)[:LONGEST] for sentence in rest), CHUNK_TOKENS, BOUNDARIES):
             left = most - extent.n_tokens
             taken = _first(chunk, left)
-            self._add(taken)
+            try:
+                self._add(taken)
+            except OSError as error:  # that of a full disk names no file
+                raise cannot_write(self.directory, error) from None
             self._note_extent()
             progress(report, "index", extent.n_tokens, most)
             if len(taken) < len(chunk) or extent.n_tokens >= most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.errors import DataError, UsageError
+from ner_elmo.errors import DataError, NerElmoError, UsageError
 from ner_elmo.explore import index as index_module
 from ner_elmo.explore.index import INFO, OccurrenceIndex, build_index, bytes_for, layer_file, unit_length
 from ner_elmo.runs.events import silent
@@ -54,6 +55,17 @@ def test_goes_on_where_it_was_stopped(
             file.write(b"half written")
     build_index(elmo, lambda: SENTENCES, tmp_path / "new", MADE, silent)
     assert files_of(tmp_path / "new") == files_of(index.directory)
+
+
+def test_a_full_disk_is_named(elmo: Elmo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(index_module._Writer, "_add_vectors", full)
+        with pytest.raises(NerElmoError, match="No space left"):
+            build_index(elmo, lambda: SENTENCES, tmp_path / "new", MADE, silent)
+    assert build_index(elmo, lambda: SENTENCES, tmp_path / "new", MADE, silent).n_tokens > 0  # and goes on
 
 
 def test_ends_at_the_most_tokens(elmo: Elmo, tmp_path: Path) -> None:
