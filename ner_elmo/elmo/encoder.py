@@ -168,11 +168,11 @@ class Elmo:
         """
         if precision not in ENCODING_PRECISIONS:
             raise UsageError(f"--precision {precision}: not available; expected {', '.join(ENCODING_PRECISIONS)}")
-        asked, batch_tokens = str(device), checked_count(batch_tokens, "batch_tokens")
+        batch_tokens = checked_count(batch_tokens, "batch_tokens")
         # A GPU is refused for int8 before it is looked for: this machine may have none.
-        device = device if precision == "int8" and asked.startswith("cuda") else chosen_device(device)
-        if precision == "int8" and str(device) != "cpu":
+        if precision == "int8" and (str(device).startswith("cuda") or chosen_device(device).type != "cpu"):
             raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
+        device = chosen_device(device)
         files = find_bilm(place)
         model = load_bilm(files).to(device)
         model.prepare_for_inference(precision)

@@ -67,6 +67,7 @@ def test_an_encoder_in_8_bits(tmp_path: Path) -> None:
 
 def test_refused_without_an_engine_or_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_bilm(tmp_path)
+    assert Elmo.load(tmp_path, precision="int8", device="cpu:0").device.type == "cpu"
     with pytest.raises(UsageError, match="for CPUs only"):
         Elmo.load(tmp_path, precision="int8", device="cuda")
     with pytest.raises(UsageError, match="expected fp32, int8"):
