@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tomllib
-from rows import Row, figure, not_run, numbers, run_rows, shown, table, write_table
+from rows import Row, figure, not_run, numbers, run_side_by_side, shown, table, write_table
 
 HERE = Path(__file__).parent
 WITH, WITHOUT = "with-bilm", "without-bilm"
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--word-vectors", action="append", default=[], metavar="LANGUAGE=FILE")
     parser.add_argument("--corpora", help="names of the corpora to run [default: all]")
     parser.add_argument("--seeds", help="of every corpus, such as 1,2,3 [default: those of the recipe]")
+    parser.add_argument("--jobs", type=int, default=1, help="rows run at once, each in a process with one thread")
     parser.add_argument("--flags", default="", help="further flags of train-tagger, for every row")
     parser.add_argument("-o", "--runs", type=Path, required=True, help="folder for the runs and their feature cache")
     parser.add_argument("--recipe", type=Path, default=HERE / "recipes" / "accuracy.toml")
@@ -41,6 +42,7 @@ def main() -> int:
         parser.error(f"--corpora: {', '.join(sorted(unknown))} not in {arguments.recipe}")
     bilms, vectors = by_language(parser, arguments.bilm), by_language(parser, arguments.word_vectors)
     found: dict[str, dict[str, Any] | str] = {}
+    rows = []
     for corpus in recipe["corpus"]:
         seeds = seeds_of(corpus, recipe, arguments)
         for kind in (WITHOUT, WITH):
@@ -52,7 +54,8 @@ def main() -> int:
             else:
                 bilm = bilms.get(corpus["language"]) if kind == WITH else None
                 row = row_of(corpus, name, bilm, vectors.get(corpus["language"]), recipe, arguments)
-                found |= run_rows([row], seeds, arguments.runs, arguments.results)
+                rows.append((row, seeds))
+    found |= run_side_by_side(rows, arguments.jobs, arguments.runs, arguments.results)
     lines = [
         cells
         for corpus in recipe["corpus"]

@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,37 @@ def that_matter(flags: Sequence[str]) -> list[str]:
 
 def run_rows(rows: Sequence[Row], seeds: Sequence[int], runs: Path, results: Path) -> dict[str, dict[str, Any] | str]:
     """Run what is not finished yet; the report of each row by its name, or why there is none."""
+    return {row.name: run_row(row, seeds, runs, results) for row in rows}
+
+
+def run_side_by_side(
+    rows: Sequence[tuple[Row, Sequence[int]]], jobs: int, runs: Path, results: Path
+) -> dict[str, dict[str, Any] | str]:
+    """As :func:`run_rows`, each row with its seeds, ``jobs`` of them at once, each of these with one thread.
+
+    Ctrl-C reaches the runs, too; those that have not begun then do not begin.
+    """
     found: dict[str, dict[str, Any] | str] = {}
-    for row in rows:
-        missing = [str(path) for path in row.data.values() if not path.is_file()]
-        found[row.name] = f"no such file: {', '.join(missing)}" if missing else run_row(row, seeds, runs, results)
+    with ThreadPoolExecutor(jobs) as pool:
+        begun = {
+            row.name: pool.submit(
+                run_row, row if jobs == 1 else replace(row, flags=(*row.flags, "--threads", "1")), seeds, runs, results
+            )
+            for row, seeds in rows
+        }
+        try:
+            for name, future in begun.items():
+                found[name] = future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return found
 
 
 def run_row(row: Row, seeds: Sequence[int], runs: Path, results: Path) -> dict[str, Any] | str:
     """The report of a row, run or resumed unless ``results`` has it; or why there is none."""
+    if missing := [str(path) for path in row.data.values() if not path.is_file()]:
+        return f"no such file: {', '.join(missing)}"
     report = results / f"{row.name}.json"
     identity = row.identity(seeds)
     if report.is_file():

@@ -50,6 +50,15 @@ def command(
     max_minutes: flags.MaxMinutes = None,
     device: flags.Device = "auto",
     threads: flags.Threads = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            min=1,
+            help="seeds trained side by side, each in a process with one thread",
+            rich_help_panel="Machine",
+        ),
+    ] = 1,
     as_json: flags.Json = False,
     debug: flags.Debug = False,
 ) -> None:
@@ -63,6 +72,8 @@ def command(
     if cache is not None and cache.is_file():
         raise UsageError(f"--cache {cache}: is a file; expected a folder")
     if quick:
+        if jobs > 1:
+            raise UsageError("--jobs: --quick trains the first seed alone; drop one of them")
         settings = config_from(given, config, epochs=EPOCHS)
         _quick_check(settings, flags.set_up_torch(device, threads), max_minutes, as_json)
         return
@@ -71,7 +82,9 @@ def command(
     settings = config_from(given, before, config)
     chosen = flags.set_up_torch(device, threads)
     settings = flags.with_precision_of(settings, chosen, given.get("precision"))
-    _train(settings, output, chosen, resume, max_minutes, _cache_folder(cache, no_cache), as_json)
+    if jobs > 1 and len(settings.seeds) == 1:
+        show.note(f"--jobs {jobs}: there is one seed, and so one job")
+    _train(settings, output, chosen, resume, max_minutes, _cache_folder(cache, no_cache), jobs, as_json)
 
 
 def _is_begun(output: Path) -> bool:
@@ -99,6 +112,7 @@ def _train(
     resume: bool,
     max_minutes: float | None,
     cache: Path | None,
+    jobs: int,
     as_json: bool,
 ) -> None:
     """Train, and say how it ended."""
@@ -115,6 +129,7 @@ def _train(
                 cache=cache,
                 report=display,
                 received=lambda: stop.received,
+                jobs=jobs,
             )
         except Stopped as stopped:
             flags.say_how_to_go_on(NAME, output)

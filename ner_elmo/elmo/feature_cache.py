@@ -65,8 +65,13 @@ class StoredFeatures:
     def __init__(self, file: h5py.File, dataset: h5py.Dataset, layers: list[int]) -> None:
         self._file = file
         self._dataset = dataset
+        self._numbers = layers
         self._layers = slice(None) if layers == list(range(dataset.shape[1])) else layers
         self.n_layers, self.dim = len(layers), dataset.shape[2]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A process that was started anew opens the file for itself."""
+        return _reopened, (self._file.filename, self._dataset.name, self._numbers)
 
     def read(self, start: int, end: int) -> np.ndarray:
         """``(end - start, layers, dim)``.
@@ -78,6 +83,11 @@ class StoredFeatures:
             return self._dataset[start:end][:, self._layers]  # type: ignore[no-any-return]
         except (OSError, RuntimeError) as error:
             raise NerElmoError(f"{self._file.filename}: cannot be read ({error})") from None
+
+
+def _reopened(path: str, dataset: str, layers: list[int]) -> StoredFeatures:
+    file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
+    return StoredFeatures(file, file[dataset], layers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from ner_elmo.settings import refuse_changes
 from ner_elmo.tagger.training.config import TaggerConfig, require_files
 from ner_elmo.tagger.training.config import read_config as read_tagger_config
 from ner_elmo.tagger.training.run import train_tagger as run_training
+from ner_elmo.text.python_inputs import checked_count
 
 
 def _never() -> bool:
@@ -132,6 +133,7 @@ def train_tagger(
     max_minutes: float | None = None,
     cache: str | Path | None = None,
     report: Report = silent,
+    jobs: int = 1,
 ) -> TrainedTagger:
     """Train a tagger on labelled files into ``directory``, as ``ner-elmo train-tagger`` does.
 
@@ -143,6 +145,9 @@ def train_tagger(
         max_minutes: begin no epoch that would probably end later than this.
         cache: a folder that keeps the biLM's layers for other runs; without it, unlike the command, none does.
         report: is told what happens, as dictionaries with an ``event`` (:mod:`ner_elmo.runs.events`); nothing prints.
+        jobs: so many seeds are trained side by side, each in a process with one thread; the results are those of one
+            after the other in one thread, to the bit. A program that asks for several has its own code below
+            ``if __name__ == "__main__":``.
 
     Raises:
         UsageError: settings that cannot be meant, a missing file, a ``directory`` that is taken.
@@ -165,6 +170,7 @@ def train_tagger(
         max_minutes=max_minutes,
         cache=None if cache is None else Path(cache),
         report=report,
+        jobs=checked_count(jobs, "jobs") or 1,
     )
     dev, test = (Scores.of(found["scores"][part]) if part in found["scores"] else None for part in ("dev", "test"))
     return TrainedTagger(directory, dev, test, found)

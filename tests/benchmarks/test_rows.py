@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,3 +117,17 @@ def test_tables_are_made_and_finished_rows_are_not_run_again(repository: Path, t
     assert "| toy | " in done.stdout
     assert "- toy.with-bilm: no biLM of this language (--bilm en=…)" in done.stdout
     assert "- gone.without-bilm: no such file" in done.stdout
+
+    def without_seconds(table: str) -> str:
+        return re.sub(r"\| [\d,]+ \|$", "", table, flags=re.MULTILINE)
+
+    corpora.write_text(corpora.read_text().replace("no-such-file", "train"))
+    tables = []
+    for jobs in ("1", "2"):
+        to = ["-o", tmp_path / f"runs-{jobs}", "--results", tmp_path / f"accuracy-{jobs}", "--jobs", jobs]
+        command[command.index("-o") : command.index("--flags")] = to
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        tables.append(without_seconds(done.stdout))
+    assert tables[0] == tables[1]
+    assert "| gone | " in tables[0]

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from ner_elmo.tagger.training.resumption import (
 )
 from ner_elmo.tagger.training.run_directory import PREDICTIONS, clear_run, cut_log, write_report
 from ner_elmo.tagger.training.seeds import choose_best, reopen
+from ner_elmo.tagger.training.side_by_side import start_method, train_side_by_side
 from ner_elmo.text.files import replace_file
 from ner_elmo.text.formats.conll import write_conll
 from ner_elmo.text.languages import look_at, scripts_of
@@ -45,6 +47,10 @@ from ner_elmo.text.suitability import trained_for
 from ner_elmo.text.tag_scheme import TOKEN, tags
 
 SCHEMA_VERSION = 1
+
+
+def _nothing_received() -> int | None:
+    return None
 
 
 def train_tagger(
@@ -57,6 +63,7 @@ def train_tagger(
     cache: Path | None = None,
     report: Report = silent,
     received: Callable[[], int | None] = lambda: None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """Train a tagger into ``directory``, a run directory that ends up as a tagger directory.
 
@@ -66,6 +73,8 @@ def train_tagger(
             ``progress`` (``what``, ``done``, ``total``), ``epoch`` (a record and its ``seed``), ``scores`` (``part``,
             ``message``: seqeval's report).
         received: asked after every epoch: the number of the signal that should have ended it, if there was one.
+        jobs: so many seeds are trained side by side, each in a process with one thread; the results are those of one
+            after the other in one thread, to the bit.
 
     Returns:
         What ``report.json`` says.
@@ -94,16 +103,36 @@ def train_tagger(
     remove_leftovers(directory)
     write_config(directory, config)
     stored = None if prepared.bilm is None else store_bilm(prepared.bilm, directory, config.keep_softmax)
-    reports: dict[int, dict[str, Any]] = {}
-    for seed in config.seeds:
-        alone = len(config.seeds) == 1
-        folder = directory if alone else directory / f"seed-{seed}"
-        bilm = stored if stored is None or alone else stored._replace(place=f"../{BILM}")
-        left = None if max_minutes is None else max(0.0, max_minutes - (time.monotonic() - begun) / 60)
-        one = dataclasses.replace(config, seeds=(seed,))
-        done = finished_report(folder, one) if resume else None
-        reports[seed] = done or _train_seed(one, prepared, folder, bilm, device, resume, left, report, received)
+    until = None if max_minutes is None else begun + 60 * max_minutes
+    work = partial(_done_seed, config, prepared, directory, stored, device, resume, until)
+    if jobs > 1 and len(config.seeds) > 1:
+        reports = train_side_by_side(work, config.seeds, jobs, start_method(device.type), report, received)
+    else:
+        reports = {seed: work(seed, report=report, received=received) for seed in config.seeds}
     return choose_best(config, directory, reports, report)
+
+
+def _done_seed(
+    config: TaggerConfig,
+    prepared: PreparedData,
+    directory: Path,
+    stored: StoredBilm | None,
+    device: torch.device,
+    resume: bool,
+    until: float | None,
+    seed: int,
+    *,
+    report: Report,
+    received: Callable[[], int | None] = _nothing_received,
+) -> dict[str, Any]:
+    """The report of one seed of the run, trained unless it was before; ``until`` is a time of the monotonic clock."""
+    alone = len(config.seeds) == 1
+    folder = directory if alone else directory / f"seed-{seed}"
+    bilm = stored if stored is None or alone else stored._replace(place=f"../{BILM}")
+    left = None if until is None else max(0.0, (until - time.monotonic()) / 60)
+    one = dataclasses.replace(config, seeds=(seed,))
+    done = finished_report(folder, one) if resume else None
+    return done or _train_seed(one, prepared, folder, bilm, device, resume, left, report, received)
 
 
 def _precision(config: TaggerConfig, directory: Path, device: torch.device, resume: bool) -> str:
@@ -128,6 +157,7 @@ def _train_seed(
     """Train one seed into ``folder`` and write its tagger, report and predictions."""
     seed = config.seeds[0]
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     options = config.training_options(seed, max_minutes)
     state = start(new_model(prepared, seed).to(device), options)
     state.setting = setting(config, prepared)
