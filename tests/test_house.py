@@ -17,7 +17,7 @@ PACKAGE, TESTS = REPOSITORY / "ner_elmo", REPOSITORY / "tests"
 # From the top down. A room may import from every level below its own, but not from a room beside it.
 LEVELS = [
     {"cli", "integrations"},
-    {"service"},
+    {"service", "engines"},
     {"library", "explore"},
     {"tagger"},
     {"elmo"},

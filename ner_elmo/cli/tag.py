@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 from ner_elmo.settings import Source, build
-from ner_elmo.tagger.tagging.settings import TagSettings
+from ner_elmo.tagger.tagging.settings import HERE, TagSettings
 
 if TYPE_CHECKING:
     from ner_elmo.tagger.tagging.inputs import InputFile
@@ -112,7 +113,14 @@ def _run(
     device: str,
     threads: int | None,
 ) -> Outcome:
-    torch_device = flags.set_up_torch(device, threads, starts_fast=True)
+    torch_device = flags.set_up_torch(device, threads, starts_fast=settings.engine == HERE)
+    if settings.engine != HERE and torch_device.type != "cpu":
+        if device != "auto":
+            raise UsageError(
+                f"--device {device}: workers of --engine {settings.engine} have a CPU each; for GPUs, see "
+                "tag_dataset in docs/scale.md"
+            )
+        torch_device = flags.set_up_torch("cpu", threads)
     from ner_elmo.tagger.store import digest_of_tagger
     from ner_elmo.tagger.tagger import Tagger, find_model
     from ner_elmo.tagger.tagging.run import Job
@@ -131,8 +139,14 @@ def _run(
     tagger.dehyphenate, tagger.fold_long_s = settings.dehyphenate, settings.fold_long_s
     # Where results and progress would share a terminal, results are what one looks at.
     is_shared = output in (None, "-") and sys.stdout.isatty() and sys.stderr.isatty()
-    with show.Display(bars=not is_shared) as display:
+    with ExitStack() as stack:
+        display = stack.enter_context(show.Display(bars=not is_shared))
         job = Job(tagger, settings, Path(model or place).name, digest_of_tagger(place), display)
+        if settings.engine != HERE:
+            from ner_elmo.engines.ray_workers import RayCluster
+
+            cluster = RayCluster(settings.address, settings.workers, display)
+            job.elsewhere = stack.enter_context(cluster).tag_chunks
         if folder is None:
             return job.to_one(files, output)
         try:

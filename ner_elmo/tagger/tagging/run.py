@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.events import Report, note
@@ -17,7 +17,7 @@ from ner_elmo.tagger.tagging.inputs import InputFile
 from ner_elmo.tagger.tagging.manifest import MANIFEST, Manifest
 from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.tagger.tagging.watch import Watch
-from ner_elmo.tagger.tagging.workers import tag_in_processes
+from ner_elmo.tagger.tagging.workers import Source, tag_in_processes
 from ner_elmo.text.documents import Document, Failure, Origin
 from ner_elmo.text.files import damage_named, output_stream, sha256_of_file, shown_name
 from ner_elmo.text.formats.brat import ANNOTATIONS, configure, files_of
@@ -34,6 +34,22 @@ if TYPE_CHECKING:
     from ner_elmo.text.formats.jsonl import Unit
 
 Result = Document | Failure
+
+
+class TagChunks(Protocol):
+    """What tags the chunks of a source elsewhere, and gives what was found in their order."""
+
+    def __call__(
+        self,
+        tagger: Tagger,
+        source: Source,
+        before_waiting: Callable[[], object],
+        *,
+        tokenized: bool = False,
+        scores: bool = True,
+    ) -> Iterator[Result]: ...
+
+
 _LONGEST_NAME = 255  # bytes of a file's name, on nearly every system
 
 
@@ -64,6 +80,7 @@ class Job:
     Attributes:
         name: of the model, for formats that say who found the entities.
         model_digest: what the outputs of another model would have otherwise.
+        elsewhere: what tags in place of this process and its workers: an engine.
     """
 
     tagger: Tagger
@@ -71,6 +88,7 @@ class Job:
     name: str = ""
     model_digest: str = ""
     report: Report = field(default=lambda event: None)
+    elsewhere: TagChunks | None = None
     _said: set[str] = field(default_factory=set)  # of what a format has no place for: the same for every output
 
     def to_one(self, inputs: Sequence[InputFile], target: str | Path | None) -> Outcome:
@@ -215,6 +233,9 @@ class Job:
     def _results(self, items: Iterable[Item], live: bool, flush: Callable[[], object]) -> Iterator[Result]:
         settings, most = self.settings, self.tagger.chunk_characters
         source = ReadAhead(items, most) if live else _Chunks(self.tagger.chunks(items))
+        if self.elsewhere is not None:
+            yield from self.elsewhere(self.tagger, source, flush, tokenized=settings.tokenized, scores=settings.scores)
+            return
         if settings.processes > 1:
             yield from tag_in_processes(
                 self.tagger, source, settings.processes, flush, tokenized=settings.tokenized, scores=settings.scores

@@ -16,7 +16,8 @@ from ner_elmo.text.records import DATA, LINE, TextReading
 
 _MACHINE = "Machine"
 # What makes no other output.
-_WITHOUT_EFFECT = ("pattern", "processes", "batch_tokens", "summary", "key_file")
+_WITHOUT_EFFECT = ("pattern", "processes", "batch_tokens", "summary", "key_file", "engine", "address", "workers")
+HERE, RAY = "here", "ray"
 
 
 def format_names() -> list[str]:
@@ -63,6 +64,23 @@ class TagSettings(Writing, TextReading):
         1, help="worker processes with one thread each, in place of threads", at_least=1, at_most=1024, panel=_MACHINE
     )
     batch_tokens: int | None = setting(None, help="tokens computed together", at_least=1, panel=_MACHINE)
+    engine: str = setting(
+        HERE, help="what tags: here, this machine; ray, a cluster", choices=(HERE, RAY), panel=_MACHINE
+    )
+    address: str | None = setting(
+        None,
+        help="the cluster of --engine ray: HOST:PORT, or auto for the one this machine belongs to",
+        by_default="one of this machine alone",
+        metavar="ADDRESS",
+        panel=_MACHINE,
+    )
+    workers: int | None = setting(
+        None,
+        help="workers of --engine ray, with a CPU and a copy of the model each",
+        by_default="as many as the cluster has CPUs",
+        at_least=1,
+        panel=_MACHINE,
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -77,6 +95,11 @@ class TagSettings(Writing, TextReading):
         yield from self.writing_problems()
         if not self.scores and self.min_score:
             yield "min_score", "needs probabilities and --no-scores computes none; drop one of them"
+        for key, value in (("address", self.address), ("workers", self.workers)):
+            if value is not None and self.engine == HERE:
+                yield key, "is for an engine; expected --engine ray with it"
+        if self.engine != HERE and self.processes > 1:
+            yield "processes", f"are of this machine; expected --workers N with --engine {self.engine}"
         if self.dehyphenate and self.unit == LINE:
             yield "dehyphenate", "joins the ends of lines; expected --unit paragraph or --unit file with it"
         if self.tokenized and (self.text is not None or self.dehyphenate):

@@ -194,7 +194,7 @@ class _Crew:
             if task.attempts < _ATTEMPTS:
                 self._again.append(task)
             else:
-                self._done[task.number] = [_lost(item, worker.process.exitcode) for item in task.chunk]
+                self._done[task.number] = [lost(item, _how_it_ended(worker.process.exitcode)) for item in task.chunk]
             return
         if isinstance(results, Exception):
             raise results
@@ -206,9 +206,13 @@ class _Crew:
             worker.end()
 
 
-def _lost(item: Item, status: int | None) -> Failure:
-    how = f"was killed (signal {-status})" if status is not None and status < 0 else f"ended (status {status})"
-    message = f"the process that tagged it {how}, twice"
+def _how_it_ended(status: int | None) -> str:
+    return f"was killed (signal {-status})," if status is not None and status < 0 else f"ended (status {status}),"
+
+
+def lost(item: Item, how: str) -> Failure:
+    """What is said of an item whose process was lost, twice; ``how`` it ended, with a comma."""
+    message = f"the process that tagged it {how} twice"
     if isinstance(item, Failure):
         return item
     if isinstance(item, str):
