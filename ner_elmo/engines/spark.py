@@ -51,9 +51,9 @@ def tag_column(
 
     ``frame.withColumn("found", tag_column("en")("text"))``, or ``spark.udf.register("ner", tag_column("en"))`` and then
     ``SELECT ner(text).entities FROM ...``. The column's structs have ``entities``, a list of structs with ``start``,
-    ``end``, ``label``, ``text`` and ``score``, and ``error``, which says why a row could not be tagged: its entities are
-    then null. What is computed together is bounded by tokens, whatever the size of Arrow's batches, and entities are
-    those of :meth:`ner_elmo.Tagger.tag` for the rows of a partition, to the bit.
+    ``end``, ``label``, ``text`` and ``score``, and ``error``, which says why a row could not be tagged: its entities
+    are then null. What is computed together is bounded by tokens, whatever the size of Arrow's batches, and entities
+    are those of :meth:`ner_elmo.Tagger.tag` for the rows of a partition, to the bit.
 
     Args:
         model: a directory or the name of a model that ships, both as the workers see them (``spark-submit --archives``
