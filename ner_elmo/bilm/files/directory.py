@@ -23,7 +23,8 @@ from ner_elmo.bilm.files.weights import read_weights, write_weights
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
-from ner_elmo.errors import ModelError, NerElmoError, UsageError
+from ner_elmo.errors import ModelError, NerElmoError, UsageError, one_line, shown_value
+from ner_elmo.settings import unique_keys
 from ner_elmo.text.files import is_there, replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
 from ner_elmo.text.python_inputs import checked_path
@@ -214,7 +215,7 @@ def unpack(archive: Path) -> Path:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     with file.open(member) as source, open(folder / name, "wb") as target:
                         shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ModelError(f"{archive}: damaged ({error})") from None
     inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name != "bilm" else folder
@@ -258,15 +259,16 @@ def _from_directory(folder: Path) -> BilmFiles:
 
 def _read_info(path: Path) -> dict[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
         version = info["format_version"]
-        dict(info.get("sha256", {}))  # what _verify reads
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path}: damaged ({error})") from None
-    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: damaged ({one_line(str(error))})") from None
+    if isinstance(version, bool) or version != FORMAT_VERSION:
         raise ModelError(
-            f"{path}: found format_version {version}, this program reads {FORMAT_VERSION}; try a newer ner-elmo"
+            f"{path}: found format_version {shown_value(version)}, this program reads {FORMAT_VERSION}; "
+            "try a newer ner-elmo"
         )
+    _check_info(path, info)
     if info.get("initial_state") is not None:  # reserved; without it the model would give other vectors
         raise ModelError(
             f"{path}: found an initial_state, but this program starts every sentence from the zero state; "
@@ -275,12 +277,46 @@ def _read_info(path: Path) -> dict[str, Any]:
     return info  # type: ignore[no-any-return]
 
 
+def _check_info(path: Path, info: Mapping[str, Any]) -> None:
+    """Hold what is read of ``bilm.json`` to its types.
+
+    Raises:
+        ModelError: for the first key that does not fit.
+    """
+    text, softmax = info.get("text"), info.get("softmax")
+    checks = (
+        ("text", text, isinstance(text, dict), "an object"),
+        ("text.tokens", *_is_text(text, "tokens"), "the name of a kind of text"),
+        ("state", info.get("state"), info.get("state") in (None, "zero", "carried"), "zero or carried"),
+        ("softmax", softmax, softmax is None or isinstance(softmax, dict), "an object, or none"),
+        ("storage", info.get("storage"), info.get("storage") in (None, "float32", "float16"), "float32 or float16"),
+        ("sha256", info.get("sha256"), _are_digests(info.get("sha256", {})), "a digest for each file"),
+    )
+    for key, value, is_sound, wanted in checks:
+        if not is_sound:
+            raise ModelError(f"{path}: {key}: found {shown_value(value)}, expected {wanted}")
+
+
+def _is_text(section: Any, key: str) -> tuple[Any, bool]:
+    value = section.get(key) if isinstance(section, dict) else None
+    return value, isinstance(value, str)
+
+
+def _are_digests(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+
+
 def _verify(files: BilmFiles) -> None:
     """Compare every file with its digest in ``bilm.json``.
 
     Raises:
-        ModelError: one is missing or differs; the message names it.
+        ModelError: one is missing or differs, or one that would be read has none; the message names it.
     """
+    digests = files.info.get("sha256", {})
+    read = (files.options, files.weights, files.vocabulary, files.vocabulary_vectors, files.softmax)
+    for file in filter(None, read if digests else ()):
+        if file.name not in digests:
+            raise ModelError(f"{file}: {INFO} has no digest of it, so it is another model's; remove it")
     for name, digest in files.info.get("sha256", {}).items():
         file = files.root / name
         if Path(name).name != name or not file.is_file():
