@@ -257,6 +257,8 @@ def read_values(path: str | Path, owner: type) -> dict[str, Any]:
         raise UsageError(f"{path}: is a directory; expected a configuration file")
     if not path.exists():
         raise UsageError(f"{path}: no such configuration file")
+    if not path.is_file():
+        raise UsageError(f"{path}: is a pipe or device; expected a configuration file")
     try:
         text = path.read_text(encoding="utf-8-sig")
         values = _toml(text) if path.suffix.lower() == ".toml" else json.loads(text, object_pairs_hook=unique_keys)

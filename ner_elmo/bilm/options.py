@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ner_elmo.errors import ModelError, UsageError, one_line, shown_value
-from ner_elmo.settings import unique_keys
-from ner_elmo.text.files import require_file
+from ner_elmo.text.files import json_of, require_file
 
 ACTIVATIONS = ("relu", "tanh")
 _MOST = 1 << 31  # of any whole number here: what is above was never meant
@@ -221,7 +219,7 @@ def read_options(path: str | Path) -> BilmOptions:
     """
     path = require_file(path, "options file")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+        values = json_of(path)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a JSON file ({one_line(str(error))})") from None
     if not isinstance(values, dict):

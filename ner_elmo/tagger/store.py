@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import torch
 
@@ -25,6 +24,7 @@ from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import TaggerOptions, parse_options, weight_shapes
 from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file, write_text
 from ner_elmo.text.hdf5 import (
+    Hdf5Writer,
     check_shape,
     find_dataset,
     names_of_datasets,
@@ -109,14 +109,14 @@ def write_tagger(
     directory.mkdir(parents=True, exist_ok=True)
     (directory / INFO).unlink(missing_ok=True)
     written = [WEIGHTS]
-    with replace_file(directory / WEIGHTS) as temporary, h5py.File(temporary, "w") as file:
+    with replace_file(directory / WEIGHTS) as temporary, Hdf5Writer(temporary) as file:
         for name, value in model.state_dict().items():
             if name != _WORD_TABLE:
                 write_array(file, name, value.detach().float().cpu().numpy().reshape(_stored_shape(value)), storage)
     if model.words is not None:
-        with replace_file(directory / WORD_VECTORS) as temporary, h5py.File(temporary, "w") as file:
+        with replace_file(directory / WORD_VECTORS) as temporary, Hdf5Writer(temporary) as file:
             write_array(file, "vectors", model.words.table().float().cpu().numpy(), storage)
-            file.create_dataset("words", data=_joined(words.words))
+            write_array(file, "words", _joined(words.words), "uint8")
         written.append(WORD_VECTORS)
     digests = {name: sha256_of_file(directory / name) for name in written}
     if bilm is not None:

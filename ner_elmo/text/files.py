@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from ner_elmo.errors import CannotWriteError, DataError, NerElmoError, UsageError
+from ner_elmo.settings import unique_keys
 
 STANDARD_STREAM = "-"
 RETURNS_INSIDE = (
@@ -39,8 +40,7 @@ RETURNS_INSIDE = (
 def encoding_problem(name: str) -> str:
     """What is wrong with the name of an encoding; nothing if text can be read by it."""
     try:
-        codec = codecs.lookup(name)
-        is_of_text = isinstance(codec.decode(b"")[0], str)
+        is_of_text = isinstance(b" ".decode(name, "ignore"), str)  # refuses codecs that are not of text
     except (LookupError, ValueError, UnicodeError):
         is_of_text = False
     except Exception:  # codecs of other things than text may want more than no bytes
@@ -109,11 +109,14 @@ def has_returns_inside(line: str) -> bool:
     return "\r" in line and "\r" in line.strip("\r")
 
 
-def require_file(path: str | Path, what: str = "file") -> Path:
+def require_file(path: str | Path, what: str = "file", is_read_once: bool = False) -> Path:
     """Return ``path`` if it is a readable file.
 
+    Args:
+        is_read_once: a pipe or a device will do, too; otherwise what was read once would be gone.
+
     Raises:
-        UsageError: it does not exist, is a folder, or may not be read.
+        UsageError: it does not exist, is a folder or no file at all, or may not be read.
     """
     path = Path(path)
     if is_folder(path):
@@ -123,7 +126,27 @@ def require_file(path: str | Path, what: str = "file") -> Path:
         raise UsageError(f"{shown_name(path)}: no such {what}{hint}")
     if not os.access(path, os.R_OK):
         raise UsageError(f"{shown_name(path)}: permission denied")
+    if not is_read_once and not path.is_file():
+        raise UsageError(
+            f"{shown_name(path)}: is a pipe or device, which can be read only once; expected a {what}; write it to one "
+            "first"
+        )
     return path
+
+
+def json_of(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValueError: it is no file, or holds no JSON, or an object with a key twice.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def looks_like_text(name: str | Path) -> bool:
@@ -234,7 +257,7 @@ def open_bytes(path: str | Path) -> BinaryIO:
     """
     if str(path) == STANDARD_STREAM:
         return _open_standard_input()
-    file = require_file(path)
+    file = require_file(path, is_read_once=True)
     if not file.is_file():  # a pipe: what was read once is gone
         return _decompressed_as_it_comes(open(file, "rb"), shown_name(path))
     try:
@@ -479,8 +502,9 @@ def read_lines(
     """
     try:
         codec = codecs.lookup(encoding)
-        b"".decode(codec.name)  # some codecs (hex, rot13) are not of text
-    except (LookupError, UnicodeError):
+        if encoding_problem(encoding):  # some codecs (hex, rot13) are not of text
+            raise LookupError(encoding)
+    except (LookupError, ValueError):
         raise UsageError(
             f"unknown encoding {encoding!r}; expected a name such as utf-8, iso-8859-1 or gb18030"
         ) from None
@@ -595,13 +619,11 @@ def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[P
             os.unlink(temporary)
 
 
-SPARE_FOR_INDEX = 1 << 20  # bytes that a file may need beside its data when it is closed
+SPARE_FOR_INDEX = 1 << 20  # bytes that a folder of files may need beside their data
 
 
 def require_space(file: str | Path, n_bytes: int) -> None:
-    """Make sure that so many bytes can be added to ``file``, and what the HDF5 library writes when it closes it.
-
-    That library ends the whole program where a disk is full.
+    """Make sure that so many bytes can be added beside ``file``.
 
     Raises:
         OSError: the disk has no such space.

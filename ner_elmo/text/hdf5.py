@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from ner_elmo.errors import ModelError, NerElmoError, one_line
-from ner_elmo.text.files import require_file, require_space
+from ner_elmo.text.files import require_file
 
 # HDF5 filters by their registered numbers: deflate, shuffle, fletcher32. Others would load code from elsewhere.
 _FILTERS = {1, 2, 3}
@@ -155,11 +159,73 @@ def read_array(file: h5py.File, name: str, shape: tuple[int | None, ...]) -> np.
     return values
 
 
-def write_array(file: h5py.File, name: str, array: np.ndarray, dtype: str = "float32") -> None:
+_SPARE_BYTES = 1 << 20  # what the library may write when it closes a file
+_AHEAD_BYTES = 16 << 20  # as much is taken at once, where there is as much
+
+
+class Hdf5Writer:
+    """A new HDF5 file on a disk that may be full, to be used in a ``with`` block.
+
+    The library ends the whole program where it finds no space (a segmentation fault). So space is taken from the
+    system before anything is written to it (``posix_fallocate``), where that may fail by an ordinary error.
+
+    Attributes:
+        file: to be written to, after :meth:`reserve` each time.
+    """
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        self._path = path
+        self._reserved = 0
+        path.touch()
+        self._handle = os.open(path, os.O_RDWR)
+        try:
+            self._take(_SPARE_BYTES)
+            self.file = h5py.File(path, "w", **options)
+            self.reserve(0)
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def reserve(self, n_bytes: int) -> None:
+        """Make sure that so many bytes can be added.
+
+        Raises:
+            OSError: the disk has no such space.
+        """
+        end = self.file.id.get_filesize() + n_bytes + _SPARE_BYTES
+        if end <= self._reserved and n_bytes:
+            return
+        try:
+            self._take(end + _AHEAD_BYTES)
+        except OSError:
+            self._take(end)
+
+    def _take(self, end: int) -> None:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._handle, 0, end)
+        elif shutil.disk_usage(self._path.parent).free < end - self._reserved:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._reserved = end
+
+    def __enter__(self) -> Hdf5Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.file.flush()
+            size = self.file.id.get_filesize()
+            self.file.close()
+            os.ftruncate(self._handle, size)  # what was taken and not needed
+        finally:
+            os.close(self._handle)
+
+
+def write_array(writer: Hdf5Writer, name: str, array: np.ndarray, dtype: str = "float32") -> None:
     """One contiguous little-endian dataset.
 
     Raises:
         OSError: the disk is full.
     """
-    require_space(file.filename, array.size * np.dtype(dtype).itemsize)
+    writer.reserve(array.size * np.dtype(dtype).itemsize)
+    file = writer.file
     file.create_dataset(name, data=np.ascontiguousarray(array), dtype=np.dtype(dtype).newbyteorder("<"))

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import h5py
 import torch
 
 from ner_elmo.bilm.files.many_langs import CLASSIFIER, ENCODER, is_many_langs, read_many_langs, read_many_langs_options
@@ -24,9 +23,8 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, NerElmoError, UsageError, one_line, shown_value
-from ner_elmo.settings import unique_keys
-from ner_elmo.text.files import is_there, replace_directory, sha256_of_file, shown_name
-from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
+from ner_elmo.text.files import is_there, json_of, replace_directory, sha256_of_file, shown_name
+from ner_elmo.text.hdf5 import Hdf5Writer, open_hdf5, read_array, write_array
 from ner_elmo.text.python_inputs import checked_path
 from ner_elmo.text.suitability import Known
 from ner_elmo.text.tokenizer import text_kind
@@ -123,7 +121,7 @@ def shipped_languages() -> dict[str, str | None]:
 def info_of(folder: Path) -> dict[str, Any]:
     """What ``bilm.json`` in ``folder`` holds; nothing where there is none to read."""
     try:
-        return dict(json.loads((folder / INFO).read_text(encoding="utf-8")))
+        return dict(json_of(folder / INFO))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
@@ -259,7 +257,7 @@ def _from_directory(folder: Path) -> BilmFiles:
 
 def _read_info(path: Path) -> dict[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+        info = json_of(path)
         version = info["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: damaged ({one_line(str(error))})") from None
@@ -403,9 +401,9 @@ def write_bilm(
         write_vocabulary(vocabulary, temporary / VOCABULARY)
         if model.options.char_cnn is not None and storage == "float32":
             # In float16 they would be rounded once more, and be most of the directory.
-            with h5py.File(temporary / VOCABULARY_VECTORS, "w") as file:
+            with Hdf5Writer(temporary / VOCABULARY_VECTORS) as file:
                 write_array(file, "embedding", encode_tokens(model, vocabulary.tokens).numpy())
-        with h5py.File(temporary / SOFTMAX, "w") as file:
+        with Hdf5Writer(temporary / SOFTMAX) as file:
             if not is_tied(info):
                 write_array(file, "weight", softmax.weight.detach().float().cpu().numpy(), storage)
             write_array(file, "bias", softmax.bias.detach().float().cpu().numpy(), storage)

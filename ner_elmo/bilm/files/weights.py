@@ -20,6 +20,7 @@ from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.errors import ModelError
 from ner_elmo.text.characters import N_CHARACTERS
 from ner_elmo.text.hdf5 import (
+    Hdf5Writer,
     check_shape,
     find_dataset,
     names_of_datasets,
@@ -167,7 +168,7 @@ def write_weights(model: BiLm, path: str | Path, dtype: str = "float32") -> None
     that ship), no attributes."""
     parameters = {name: value.detach().float().cpu().numpy() for name, value in model.named_parameters()}
     halves: dict[str, list[np.ndarray]] = {}
-    with h5py.File(path, "w") as file:
+    with Hdf5Writer(Path(path)) as file:
         for entry in weight_table(model.options, model.n_words):
             array = entry.to_file(parameters[entry.parameter])
             if entry.dataset.endswith("/W_0"):  # (4 dim, rows): two halves of the kernel's rows

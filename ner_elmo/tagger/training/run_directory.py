@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ner_elmo.runs.directory import BILM, CHECKPOINTS, CONFIG, LOG, REPORT
+from ner_elmo.runs.directory import BILM, CHECKPOINTS, CONFIG, LOG, REPORT, remove_checkpoints
 from ner_elmo.runs.log import read_events
 from ner_elmo.tagger.report.card import model_card
 from ner_elmo.tagger.report.facts import ERRORS, PAGES, write_pages
@@ -24,10 +24,12 @@ RUN_NAMES = (
 
 def clear_run(directory: Path) -> None:
     """Remove what an earlier run left in ``directory``, and nothing else."""
-    for folder in (directory, *directory.glob("seed-*")):
+    for folder in (directory, *(one for one in directory.glob("seed-*") if one.name[5:].isdecimal())):
         for name in (*RUN_NAMES, BILM):
             path = folder / name
-            if path.is_dir():
+            if name == CHECKPOINTS:
+                remove_checkpoints(folder)
+            elif path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
