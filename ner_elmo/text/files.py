@@ -168,7 +168,7 @@ def _zstd_blocks(path: Path, decompressor: Callable[[], Any]) -> Iterator[bytes]
     """The decompressed bytes of all frames; unlike zstandard's own reader it notices a file that was cut off."""
     frame = None
     with open(path, "rb") as file:
-        while block := file.read(1 << 17):
+        while block := file.read(_PIECE):
             while block:
                 frame = frame or decompressor().decompressobj()
                 yield frame.decompress(block)
@@ -177,6 +177,36 @@ def _zstd_blocks(path: Path, decompressor: Callable[[], Any]) -> Iterator[bytes]
                     block, frame = frame.unused_data, None
     if frame is not None:
         raise EOFError("it ends in the middle of a frame")
+
+
+# Compressed bytes that are decompressed at once: of the worst file, a few of them become a block of 128 kB.
+_PIECE = 1 << 10
+_MOST_AT_ONCE = 1 << 20  # bytes that come of them at once, where the library can be told
+_XZ_MEMORY = 256 << 20  # bytes that a file may want for its dictionary; xz -9 wants 65 million
+
+
+def _open_xz(path: Path | BinaryIO) -> BinaryIO:
+    stream = open(path, "rb") if isinstance(path, Path) else path  # noqa: SIM115
+    return io.BufferedReader(_Blocks(getattr(stream, "name", path), _xz_blocks(stream)))
+
+
+def _xz_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The decompressed bytes of all streams of an .xz or .lzma file, in bounded memory."""
+    stream: lzma.LZMADecompressor | None = None
+    with file:
+        while block := file.read(1 << 16):
+            while block or (stream is not None and not stream.needs_input and not stream.eof):
+                if stream is None:
+                    block = block.lstrip(b"\0")  # padding between two streams
+                    if not block:
+                        break
+                    stream = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+                yield stream.decompress(block, _MOST_AT_ONCE)
+                block = b""
+                if stream.eof:
+                    block, stream = stream.unused_data, None
+    if stream is not None:
+        raise EOFError("it ends in the middle of a stream")
 
 
 def _open_zip(path: Path) -> BinaryIO:
@@ -222,7 +252,7 @@ class _Blocks(io.RawIOBase):
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.GzipFile,
     ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    ".xz": _open_xz,
     ".zst": _open_zstd,
     ".zip": _open_zip,
 }
@@ -362,7 +392,7 @@ def _decompressed_as_it_comes(stream: BinaryIO, name: str) -> BinaryIO:
     if packed == ".bz2":
         return bz2.BZ2File(stream)  # type: ignore[return-value]
     if packed == ".xz":
-        return lzma.LZMAFile(stream)  # type: ignore[return-value]
+        return _open_xz(stream)
     if packed:
         raise DataError(f"{name}:1: found a {packed} file, expected text; decompress it first, or name the file")
     return stream
@@ -454,12 +484,17 @@ def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
     elif suffix == ".gz":
         decompressor = zlib.decompressobj(wbits=31)
     else:
-        decompressor = bz2.BZ2Decompressor() if suffix == ".bz2" else lzma.LZMADecompressor()
+        decompressor = bz2.BZ2Decompressor() if suffix == ".bz2" else lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+    most = {".gz": (_MOST_AT_ONCE,), ".bz2": (_MOST_AT_ONCE,), ".xz": (_MOST_AT_ONCE,)}.get(suffix, ())
+    text, read = [], 0
     try:
-        text = decompressor.decompress(data)
+        while read < len(data) and sum(map(len, text)) < (1 << 22) and not decompressor.eof:
+            piece = data[read : read + _PIECE]
+            text.append(decompressor.decompress(getattr(decompressor, "unconsumed_tail", b"") + piece, *most))
+            read += len(piece)
     except OSError as error:  # of bz2, which has no error of its own
         raise EOFError(str(error)) from None
-    return len(data) - len(decompressor.unused_data), text
+    return read - len(decompressor.unused_data), b"".join(text)
 
 
 class LineWriter:

@@ -32,6 +32,7 @@ from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, read_vocabulary, writ
 
 FORMAT_VERSION = 1
 _PACKAGE = Path(__file__).resolve().parents[2]
+_ALWAYS_UNPACKED = 16 << 20  # bytes that any archive may be
 _UNPACKED = {".hdf5", ".json", ".txt", ".pkl", ".dic"}  # what model archives are made of
 OPTIONS, WEIGHTS, VOCABULARY, INFO = "options.json", "weights.hdf5", "vocab.txt", "bilm.json"
 VOCABULARY_VECTORS, SOFTMAX = "vocab_embedding.hdf5", "softmax.hdf5"
@@ -207,16 +208,37 @@ def unpack(archive: Path) -> Path:
     folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as file:
+            _require_honest(archive, file)
             for member in file.infolist():
                 name = PurePosixPath(member.filename)
                 if name.suffix in _UNPACKED and not name.is_absolute() and ".." not in name.parts:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     with file.open(member) as source, open(folder / name, "wb") as target:
                         shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+    except ModelError:
+        raise
+    except OSError as error:
+        raise NerElmoError(
+            f"{archive}: cannot be unpacked into {temporary} ({error.strerror or error}); set TMPDIR to "
+            "a folder with more space"
+        ) from None
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ModelError(f"{archive}: damaged ({error})") from None
     inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name != "bilm" else folder
+
+
+def _require_honest(archive: Path, file: zipfile.ZipFile) -> None:
+    """Make sure that a zip does not grow beyond what models do; their numbers hardly become smaller by packing.
+
+    Raises:
+        ModelError: it does.
+    """
+    size, most = sum(member.file_size for member in file.infolist()), 20 * archive.stat().st_size + _ALWAYS_UNPACKED
+    if size > most:
+        raise ModelError(
+            f"{archive}: would be {size:,} bytes unpacked, expected a model of its size to be {most:,} at most"
+        )
 
 
 def _options_beside(weights: Path) -> Path:
