@@ -22,7 +22,7 @@ from ner_elmo.tagger.network.crf import EMISSION_LIMIT
 from ner_elmo.tagger.network.inputs import Words
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import TaggerOptions, parse_options, weight_shapes
-from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file, write_text
+from ner_elmo.text.files import json_text, replace_directory, replace_file, sha256_of_file, write_text
 from ner_elmo.text.hdf5 import (
     Hdf5Writer,
     check_shape,
@@ -153,9 +153,9 @@ def _joined(words: list[str]) -> np.ndarray:
 
 
 def _write_info(path: Path, values: dict[str, Any]) -> None:
-    text = json.dumps(values | {"sha256": ""}, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(values | {"sha256": ""}, indent=2) + "\n"
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    text = json.dumps(values | {"sha256": digest}, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(values | {"sha256": digest}, indent=2) + "\n"
     write_text(path, text)
 
 

@@ -23,7 +23,7 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, NerElmoError, UsageError, one_line, shown_value
-from ner_elmo.text.files import is_there, json_of, replace_directory, sha256_of_file, shown_name
+from ner_elmo.text.files import is_there, json_of, json_text, replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.hdf5 import Hdf5Writer, open_hdf5, read_array, write_array
 from ner_elmo.text.python_inputs import checked_path
 from ner_elmo.text.suitability import Known
@@ -431,7 +431,7 @@ def write_bilm(
             write_array(file, "bias", softmax.bias.detach().float().cpu().numpy(), storage)
         digests = {file.name: sha256_of_file(file) for file in sorted(temporary.iterdir())}
         values = {**info, "format_version": FORMAT_VERSION, "storage": storage, "sha256": digests}
-        (temporary / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (temporary / INFO).write_text(json_text(values, indent=2) + "\n", encoding="utf-8")
 
 
 def encode_tokens(model: BiLm, tokens: list[str], rows: int = 1024) -> torch.Tensor:
@@ -467,7 +467,7 @@ def copy_bilm(source: BilmPlace, target: str | Path, with_softmax: bool = False)
         shutil.copyfile(file, target / name)
     digests = {name: files.sha256(file) for name, file in present.items()}
     values = {**files.info, "sha256": digests}
-    (target / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (target / INFO).write_text(json_text(values, indent=2) + "\n", encoding="utf-8")
     return digests | {INFO: sha256_of_file(target / INFO)}
 
 

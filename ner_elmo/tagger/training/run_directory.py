@@ -12,7 +12,7 @@ from ner_elmo.runs.log import read_events
 from ner_elmo.tagger.report.card import model_card
 from ner_elmo.tagger.report.facts import ERRORS, PAGES, write_pages
 from ner_elmo.tagger.store import CARD, INFO, WEIGHTS, WORD_VECTORS, move_info
-from ner_elmo.text.files import write_json, write_text
+from ner_elmo.text.files import json_text, write_json, write_text
 
 PREDICTIONS = {"dev": "predictions.dev.conll", "test": "predictions.test.conll"}
 # All that a run writes into its folder, beside the biLM.
@@ -68,5 +68,5 @@ def cut_log(path: Path, epoch: int) -> None:
     for values in read_events(path):
         number = values.get("epoch", 0)
         if epoch and isinstance(number, int) and number <= epoch:
-            kept.append(json.dumps(values, ensure_ascii=False) + "\n")
+            kept.append(json_text(values) + "\n")
     write_text(path, "".join(kept))
