@@ -42,6 +42,20 @@ class DataError(NerElmoError):
     exit_status = 3
 
 
+_MOST_SHOWN = 80  # characters of a value in a message
+
+
+def shown_value(value: object) -> str:
+    """A value found in a file, as Python writes it, for a message."""
+    return one_line(repr(value))
+
+
+def one_line(text: str) -> str:
+    """Words of others for a message: on one line, nothing a terminal obeys, cut where they are long."""
+    text = text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def describe_os_error(error: OSError) -> str:
     """One line for what the system refused: a full disk, a folder of others, a name too long."""
     reason = error.strerror or str(error).splitlines()[0]

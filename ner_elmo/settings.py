@@ -257,9 +257,11 @@ def read_values(path: str | Path, owner: type) -> dict[str, Any]:
         raise UsageError(f"{path}: is a directory; expected a configuration file")
     if not path.exists():
         raise UsageError(f"{path}: no such configuration file")
+    if not path.is_file():
+        raise UsageError(f"{path}: is a pipe or device; expected a configuration file")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        values = _toml(text) if path.suffix.lower() == ".toml" else json.loads(text, object_pairs_hook=_once)
+        values = _toml(text) if path.suffix.lower() == ".toml" else json.loads(text, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise DataError(f"{path}: damaged ({error}); expected settings as JSON, or as TOML in a .toml file") from None
     except (OSError, RecursionError) as error:
@@ -273,8 +275,12 @@ def read_values(path: str | Path, owner: type) -> dict[str, Any]:
     return {key: _from_file(known[key], value) for key, value in values.items()}
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; JSON lets a key stand twice, of which one would be lost."""
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object (``object_pairs_hook``); JSON lets a key stand twice, of which one would be lost.
+
+    Raises:
+        ValueError: one does.
+    """
     values = dict(pairs)
     if len(values) < len(pairs):
         twice = next(key for key in values if sum(key == other for other, _ in pairs) > 1)

@@ -16,6 +16,7 @@ from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.text.vocabulary import Vocabulary
 from tests.support.devices import CPU, one_thread
+from tests.support.disks import Disk, new_disk
 from tests.support.toy_language import BILM_OPTIONS, PEOPLE, PLACES, toy_config, write_toy
 
 # A deadline measures the machine, not the code.
@@ -44,6 +45,12 @@ def shared() -> Path:
 def goldens(shared: Path) -> Path:
     """Vectors computed by the reference implementations of ELMo."""
     return shared / "elmo" / "goldens"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A small file system in memory."""
+    yield from new_disk(tmp_path)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.text.files import require_file
+from ner_elmo.errors import ModelError, UsageError, one_line, shown_value
+from ner_elmo.text.files import json_of, require_file
 
 ACTIVATIONS = ("relu", "tanh")
+_MOST = 1 << 31  # of any whole number here: what is above was never meant
+_MOST_CHARACTERS = 1024  # bytes of a token that can be read; published models read 48
+_MOST_CLIP = 1e30  # float32 has hardly more
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,13 @@ def size(name: str) -> BilmOptions:
     return SIZES[name]
 
 
-def _number(section: Mapping[str, Any], key: str, where: str, default: int | None = None, least: int = 1) -> int:
+def _number(
+    section: Mapping[str, Any], key: str, where: str, default: int | None = None, least: int = 1, most: int = _MOST
+) -> int:
     value = section.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ModelError(f"{where}.{key}: found {value!r}, expected a whole number of at least {least}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        bounds = f"of at least {least}" if most == _MOST else f"from {least} to {most}"
+        raise ModelError(f"{where}.{key}: found {shown_value(value)}, expected a whole number {bounds}")
     return value
 
 
@@ -115,15 +120,15 @@ def _clip(section: Mapping[str, Any], key: str, where: str) -> float | None:
     value = section.get(key)
     if value is None or value == 0:
         return None  # bilm-tf would clip to zero at 0 and lose everything; AllenNLP reads 0 as "off"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:  # not: NaN
-        raise ModelError(f"{where}.{key}: found {value!r}, expected a positive number or null")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _MOST_CLIP:  # not: NaN
+        raise ModelError(f"{where}.{key}: found {shown_value(value)}, expected a positive number or null")
     return float(value)
 
 
 def _flag(section: Mapping[str, Any], key: str, where: str) -> bool:
     value = section.get(key) or False
-    if value not in (False, True):
-        raise ModelError(f"{where}.{key}: found {value!r}, expected true or false")
+    if not isinstance(value, bool):
+        raise ModelError(f"{where}.{key}: found {shown_value(value)}, expected true or false")
     return bool(value)
 
 
@@ -147,15 +152,18 @@ def parse_options(values: Mapping[str, Any], name: str = "options.json") -> Bilm
     )
     char_cnn = values.get("char_cnn") or None
     if not isinstance(char_cnn, Mapping | None):
-        raise ModelError(f"{name}: char_cnn: found {char_cnn!r}, expected a section, or none for word input")
+        raise ModelError(f"{name}: char_cnn: found {shown_value(char_cnn)}, expected a section, or none for word input")
     known = {"lstm", "char_cnn", "dropout", "n_tokens_vocab"}
     dropout = values.get("dropout", 0.1)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ModelError(f"{name}: dropout: found {dropout!r}, expected a number from 0 to below 1")
+        raise ModelError(f"{name}: dropout: found {shown_value(dropout)}, expected a number from 0 to below 1")
     if char_cnn and values.get("share_embedding_softmax"):
         raise ModelError(
             f"{name}: share_embedding_softmax: only models with word input (no char_cnn) have word vectors to share"
         )
+    n_tokens = values.get("n_tokens_vocab")
+    if n_tokens is not None and (isinstance(n_tokens, bool) or not isinstance(n_tokens, int) or n_tokens < 0):
+        raise ModelError(f"{name}: n_tokens_vocab: found {shown_value(n_tokens)}, expected a whole number, or none")
     return BilmOptions(
         lstm=lstm_options,
         char_cnn=_parse_char_cnn(char_cnn, f"{name}: char_cnn") if char_cnn else None,
@@ -172,28 +180,33 @@ def _parse_char_cnn(section: Mapping[str, Any], where: str) -> CharCnnOptions:
         or not filters
         or not all(isinstance(pair, list) and [type(number) for number in pair] == [int, int] for pair in filters)
     ):
-        raise ModelError(f"{where}.filters: found {filters!r}, expected a list of [width, number] pairs")
+        raise ModelError(f"{where}.filters: found {shown_value(filters)}, expected a list of [width, number] pairs")
     activation = section.get("activation")
     if activation not in ACTIVATIONS:
-        raise ModelError(f"{where}.activation: found {activation!r}, expected one of {', '.join(ACTIVATIONS)}")
+        raise ModelError(
+            f"{where}.activation: found {shown_value(activation)}, expected one of {', '.join(ACTIVATIONS)}"
+        )
     n_characters = section.get("n_characters", 262)
-    if n_characters not in (261, 262):
-        raise ModelError(f"{where}.n_characters: found {n_characters!r}, expected 261 (training) or 262 (inference)")
-    max_characters = _number(section, "max_characters_per_token", where, least=3)
+    if isinstance(n_characters, float) or n_characters not in (261, 262):
+        raise ModelError(
+            f"{where}.n_characters: found {shown_value(n_characters)}, expected 261 (training) or 262 (inference)"
+        )
+    max_characters = _number(section, "max_characters_per_token", where, least=3, most=_MOST_CHARACTERS)
     widths = [width for width, _ in filters]
     if max(widths) > max_characters or min(widths) < 1 or min(count for _, count in filters) < 1:
         raise ModelError(
-            f"{where}.filters: found {filters!r}, expected widths from 1 to {max_characters} and numbers above 0"
+            f"{where}.filters: found {shown_value(filters)}, expected widths from 1 to {max_characters} and numbers "
+            "above 0"
         )
     embedding = section.get("embedding")
     if not isinstance(embedding, Mapping):
-        raise ModelError(f"{where}.embedding: found {embedding!r}, expected a section with dim")
+        raise ModelError(f"{where}.embedding: found {shown_value(embedding)}, expected a section with dim")
     return CharCnnOptions(
         filters=tuple((int(width), int(count)) for width, count in filters),
         embedding_dim=_number(embedding, "dim", f"{where}.embedding"),
         activation=activation,
         max_characters_per_token=max_characters,
-        n_highway=_number(section, "n_highway", where, default=0, least=0) if section.get("n_highway") else 0,
+        n_highway=0 if section.get("n_highway") is None else _number(section, "n_highway", where, least=0),
     )
 
 
@@ -206,9 +219,9 @@ def read_options(path: str | Path) -> BilmOptions:
     """
     path = require_file(path, "options file")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_of(path)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not a JSON file ({error})") from None
+        raise ModelError(f"{path}: not a JSON file ({one_line(str(error))})") from None
     if not isinstance(values, dict):
         raise ModelError(f"{path}: found {type(values).__name__}, expected a JSON object")
     return parse_options(values, str(path))

@@ -34,12 +34,17 @@ if TYPE_CHECKING:
     import torch
 
 C = TypeVar("C")
+MOST_THREADS = 1024  # of one process; what is above was never meant
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N", rich_help_panel="Machine")]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", min=1, help="CPU threads [default: what this process may use]", rich_help_panel="Machine"
+        "--threads",
+        min=1,
+        max=MOST_THREADS,
+        help="CPU threads [default: what this process may use]",
+        rich_help_panel="Machine",
     ),
 ]
 BatchTokens = Annotated[

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ner_elmo.runs import launch
+from ner_elmo.text.files import json_text
 
 PLAIN_EVERY = 20.0  # seconds between lines where there is no terminal
 
@@ -160,10 +161,8 @@ def printable(message: str) -> str:
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output; of several processes the first prints it."""
-    import json
-
     if launch.is_first():
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(value) + "\n")
 
 
 def _counted(event: Mapping[str, Any]) -> str:

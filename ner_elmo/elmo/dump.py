@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ner_elmo.elmo.encoder import Elmo, Layers
-from ner_elmo.text.files import require_space
+from ner_elmo.text.hdf5 import Hdf5Writer
 
 MOST_SENTENCES_MAPPED = 1_000_000
 BYTES_OF_INDEX = 32  # for each dataset, of what the HDF5 library has not written yet
@@ -50,13 +50,14 @@ def write_embeddings(
                     note(f"more than {MOST_SENTENCES_MAPPED:,} lines: sentence_to_index is left out")
             yield line.split() if isinstance(line, str) else list(line)
 
-    with h5py.File(path, "w") as file:
+    with Hdf5Writer(path) as writer:
+        file = writer.file
         for n_lines, vectors in enumerate(elmo.embed(sentences(), layers), start=1):
-            require_space(path, vectors.nbytes + n_lines * BYTES_OF_INDEX)
+            writer.reserve(vectors.nbytes + n_lines * BYTES_OF_INDEX)
             file.create_dataset(str(n_lines - 1), data=vectors, dtype=np.float32)
             n_tokens += vectors.shape[-2]
         if index is not None:
             values = json.dumps({sentence: str(number) for sentence, number in index.items()})
-            require_space(path, len(values) + n_lines * BYTES_OF_INDEX)
+            writer.reserve(len(values.encode()) + n_lines * BYTES_OF_INDEX)
             file.create_dataset("sentence_to_index", (1,), dtype=h5py.string_dtype("utf-8"))[0] = values
     return n_lines, n_tokens

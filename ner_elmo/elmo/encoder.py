@@ -191,6 +191,7 @@ class Elmo:
 
         Raises:
             UsageError: there are no such layers.
+            ModelError: its weights make no numbers of a sentence.
             WrongTypeError: a sentence is no list of tokens, once the vectors of those before it are given out.
         """
         wanted = self._layer_numbers(layers)
@@ -230,6 +231,10 @@ class Elmo:
                 elif wanted != list(range(len(encoded))):
                     encoded = encoded[wanted]
                 array = encoded.cpu().numpy()
+            if not np.isfinite(array).all():
+                raise ModelError(
+                    f"{self.path}: the biLM computes NaN or infinity; its weights are damaged or too large"
+                )
             start = 0
             for i in group:
                 end = start + len(chunk[i])

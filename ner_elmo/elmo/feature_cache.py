@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import numpy as np
 
 from ner_elmo.errors import ModelError, NerElmoError, is_out_of_memory
 from ner_elmo.text.files import replace_file
-from ner_elmo.text.hdf5 import check_shape, find_dataset
+from ner_elmo.text.hdf5 import Hdf5Writer, check_shape, find_dataset
 
 if TYPE_CHECKING:
     from ner_elmo.bilm.files.directory import BilmFiles
@@ -40,11 +41,19 @@ VARIABLE = "NER_ELMO_CACHE"
 
 
 def default_folder() -> Path:
-    """``$NER_ELMO_CACHE``, or ``ner-elmo`` in the user's cache folder (``$XDG_CACHE_HOME``, ``~/.cache``)."""
+    """``$NER_ELMO_CACHE``, or ``ner-elmo`` in the user's cache folder (``$XDG_CACHE_HOME``, ``~/.cache``).
+
+    A user without a home has a folder of their own below that of temporary files.
+    """
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE])
     home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "ner-elmo"
+    if os.path.isabs(home):
+        return Path(home) / "ner-elmo"
+    try:
+        return Path.home() / ".cache" / "ner-elmo"
+    except RuntimeError:  # no $HOME, and the system does not know this user
+        return Path(tempfile.gettempdir()) / f"ner-elmo-cache-{os.getuid()}"
 
 
 def compute_features(
@@ -290,11 +299,13 @@ def _write(
     block = np.empty((_block_positions(row_bytes), *shape), dtype)
     checks: list[int] = []
     # Since version 1.10 of the format, HDF5 keeps check sums of its own index.
-    with h5py.File(path, "w", libver=("v110", "v110"), locking=False) as file:
+    with Hdf5Writer(path, libver=("v110", "v110"), locking=False) as writer:
+        file = writer.file
         dataset = file.create_dataset("features", (n_positions, *shape), dtype, chunks=(chunk, *shape))
 
         def flush(n_rows: int) -> None:
             start = len(checks) * len(block)
+            writer.reserve(block[:n_rows].nbytes)
             dataset[start : start + n_rows] = block[:n_rows]
             checks.append(zlib.crc32(block[:n_rows].data))
 
@@ -310,6 +321,7 @@ def _write(
                     held = 0
         if held:
             flush(held)
+        writer.reserve(offsets.nbytes + 4 * len(checks) + len(_key_bytes(key)))
         file.create_dataset("offsets", data=offsets)
         file.create_dataset("checks", data=np.array(checks, dtype=np.uint32))
         file.attrs["key"] = _key_bytes(key)

@@ -31,7 +31,7 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.events import Report, progress
 from ner_elmo.text.batching import BOUNDARIES, in_chunks
-from ner_elmo.text.files import cannot_write, require_space, write_json
+from ner_elmo.text.files import cannot_write, json_of, require_space, write_json
 
 FORMAT_VERSION = 1
 INFO, FORMS, FORM_OF_TOKEN, SENTENCES = "index.json", "forms.jsonl", "forms.u32", "sentences.u64"
@@ -141,7 +141,7 @@ def read_info(directory: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     with _damage_named(directory):
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json_of(path)
         if info["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version {info['format_version']}, expected {FORMAT_VERSION}")
         for key in ("n_tokens", "n_sentences", "n_forms", "forms_bytes", "dim"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ner_elmo.runs.directory import CURVE, LOG
 from ner_elmo.runs.events import Report, warning
-from ner_elmo.text.files import write_text
+from ner_elmo.text.files import json_text, write_text
 
 EVERY_STEP_UNTIL = 100  # steps that are logged one by one
 LOG_SECONDS = 10.0  # between two logged steps after that
@@ -71,7 +71,7 @@ class RunLog(AbstractContextManager["RunLog"]):
             self._losses.clear()
 
     def _write(self, event: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(event, ensure_ascii=False) + "\n")
+        self._file.write(json_text(event) + "\n")
         self._file.flush()
 
     def draw(self) -> None:

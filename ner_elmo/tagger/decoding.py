@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ner_elmo.errors import ModelError
 from ner_elmo.tagger.network.inputs import Example, collate
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.text.batching import batches_by_length
@@ -75,7 +76,11 @@ def emission_batches(
     model: TaggerModel, examples: Sequence[Example], device: torch.device | str, batch_tokens: int = BATCH_TOKENS
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
     """Batches of sentences of similar length: their indices, emissions ``(batch, time, tags)`` and mask
-    ``(batch, time)``. The model reads them without dropout."""
+    ``(batch, time)``. The model reads them without dropout.
+
+    Raises:
+        ModelError: the network computes what are no numbers.
+    """
     was_training = model.training
     if was_training:  # one that is not is left alone: other threads may be using it
         model.eval()
@@ -84,6 +89,8 @@ def emission_batches(
             batch = collate([examples[index] for index in indices]).to(device)
             with torch.inference_mode():
                 emissions = model(batch)
+            if not torch.isfinite(emissions).all():  # of all sequences none would then be the best
+                raise ModelError("the tagger computes NaN or infinity; its weights are damaged, or far too large")
             yield indices, emissions, batch.mask
     finally:
         if was_training:

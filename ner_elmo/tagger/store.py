@@ -7,23 +7,33 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import torch
 
 from ner_elmo.bilm.files.directory import SOFTMAX, BilmPlace, copy_bilm, find_bilm
-from ner_elmo.errors import ModelError, UsageError
+from ner_elmo.errors import ModelError, UsageError, one_line, shown_value
 from ner_elmo.runs.directory import BILM, REPORT
+from ner_elmo.settings import unique_keys
+from ner_elmo.tagger.network.crf import EMISSION_LIMIT
 from ner_elmo.tagger.network.inputs import Words
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.tagger.network.options import TaggerOptions
-from ner_elmo.text.files import replace_directory, replace_file, sha256_of_file, write_text
-from ner_elmo.text.hdf5 import find_dataset, open_hdf5, read_array, write_array
-from ner_elmo.text.tag_scheme import labels_of, tag_set
+from ner_elmo.tagger.network.options import TaggerOptions, parse_options, weight_shapes
+from ner_elmo.text.files import json_text, replace_directory, replace_file, sha256_of_file, write_text
+from ner_elmo.text.hdf5 import (
+    Hdf5Writer,
+    check_shape,
+    find_dataset,
+    names_of_datasets,
+    open_hdf5,
+    read_array,
+    read_values,
+    require_numbers,
+    write_array,
+)
 
 FORMAT_VERSION = 1
 INFO, WEIGHTS, WORD_VECTORS, CARD = "tagger.json", "tagger.hdf5", "word_vectors.hdf5", "README.md"
@@ -99,14 +109,14 @@ def write_tagger(
     directory.mkdir(parents=True, exist_ok=True)
     (directory / INFO).unlink(missing_ok=True)
     written = [WEIGHTS]
-    with replace_file(directory / WEIGHTS) as temporary, h5py.File(temporary, "w") as file:
+    with replace_file(directory / WEIGHTS) as temporary, Hdf5Writer(temporary) as file:
         for name, value in model.state_dict().items():
             if name != _WORD_TABLE:
                 write_array(file, name, value.detach().float().cpu().numpy().reshape(_stored_shape(value)), storage)
     if model.words is not None:
-        with replace_file(directory / WORD_VECTORS) as temporary, h5py.File(temporary, "w") as file:
+        with replace_file(directory / WORD_VECTORS) as temporary, Hdf5Writer(temporary) as file:
             write_array(file, "vectors", model.words.table().float().cpu().numpy(), storage)
-            file.create_dataset("words", data=_joined(words.words))
+            write_array(file, "words", _joined(words.words), "uint8")
         written.append(WORD_VECTORS)
     digests = {name: sha256_of_file(directory / name) for name in written}
     if bilm is not None:
@@ -143,9 +153,9 @@ def _joined(words: list[str]) -> np.ndarray:
 
 
 def _write_info(path: Path, values: dict[str, Any]) -> None:
-    text = json.dumps(values | {"sha256": ""}, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(values | {"sha256": ""}, indent=2) + "\n"
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    text = json.dumps(values | {"sha256": digest}, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(values | {"sha256": digest}, indent=2) + "\n"
     write_text(path, text)
 
 
@@ -162,12 +172,14 @@ def read_info(directory: Path) -> dict[str, Any]:
         raise UsageError(f"{directory}: {what}; train one with ner-elmo train-tagger")
     try:
         text = path.read_bytes().decode("utf-8", "surrogatepass")
-        info = json.loads(text)
+        info = json.loads(text, object_pairs_hook=unique_keys)
         version, digest = info["format_version"], info["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{path}: damaged; expected the JSON that train-tagger writes") from None
-    if version != FORMAT_VERSION:
-        raise ModelError(f"{path}: found format_version {version!r}, expected {FORMAT_VERSION}; try a newer ner-elmo")
+    if isinstance(version, bool) or version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path}: found format_version {shown_value(version)}, expected {FORMAT_VERSION}; try a newer ner-elmo"
+        )
     blank = text.replace(f'"sha256": "{digest}"\n', '"sha256": ""\n')
     if hashlib.sha256(blank.encode("utf-8", "surrogatepass")).hexdigest() != digest:
         raise ModelError(f"{path}: damaged or changed; its digest does not match its contents")
@@ -199,33 +211,70 @@ def load_tagger(directory: str | Path) -> StoredTagger:
     info = read_info(directory)
     try:
         files, bilm = dict(info["files"]), info["bilm"]
-        options = _options(info["options"])
-        str(info["text"]["tokens"])
+        options = parse_options(info["options"])
+        if not isinstance(info["text"]["tokens"], str) or not all(isinstance(one, str) for one in files.values()):
+            raise TypeError("text.tokens, and each digest in files, has to be text")
+        if bool(options.elmo_dim) != (bilm is not None):
+            raise ValueError(f"bilm is {shown_value(bilm)}, but options.elmo_dim is {options.elmo_dim}")
         _temperature(info)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{directory / INFO}: damaged ({error})") from None
-    if bilm not in (None, *_BILM_PLACES) or not all(_is_ours(name) for name in files):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ModelError(f"{directory / INFO}: damaged ({str(error)[:300]})") from None
+    if bilm not in (None, *_BILM_PLACES) or not all(isinstance(name, str) and _is_ours(name) for name in files):
         raise ModelError(f"{directory / INFO}: it names files outside the tagger's own folder")
+    _require_listed(directory, options, files)
     verify_files(directory, files)
+    _require_shapes(directory / WEIGHTS, options)
+    words, table = _read_words(directory / WORD_VECTORS, options) if options.n_words else (Words([]), None)
     model = TaggerModel(options)
     state = _read_weights(directory / WEIGHTS, model)
-    words = Words([])
-    if model.words is not None:
-        words, table = _read_words(directory / WORD_VECTORS, options)
+    _require_bounded(directory / WEIGHTS, state)
+    if model.words is not None and table is not None:
         model.words.set_table(torch.from_numpy(table))
     model.load_state_dict(state, strict=False)
     return StoredTagger(model.eval(), words, info, None if bilm is None else directory / bilm)
 
 
-def _options(values: dict[str, Any]) -> TaggerOptions:
-    """The options in ``values``; a later version's unknown ones are an error, since they would change the network."""
-    unknown = set(values) - {field.name for field in fields(TaggerOptions)}
-    if unknown:
-        raise ValueError(f"unknown options {', '.join(sorted(unknown))}")
-    options = TaggerOptions(**values)
-    if options.tags != tag_set(labels_of(options.tags, options.scheme), options.scheme):
-        raise ValueError(f"its tags are not those of the scheme {options.scheme}")
-    return options
+def _require_listed(directory: Path, options: TaggerOptions, files: Mapping[str, str]) -> None:
+    """Make sure that all that is read has a digest.
+
+    Raises:
+        ModelError: the weights or the words have none.
+    """
+    for name in (WEIGHTS, *([WORD_VECTORS] if options.n_words else [])):
+        if name not in files:
+            raise ModelError(f"{directory / INFO}: files: it has no digest of {name}")
+
+
+def _require_shapes(path: Path, options: TaggerOptions) -> None:
+    """Compare the shapes in a file of weights with those that the options imply, before memory is taken for any.
+
+    Raises:
+        ModelError: one is missing, another one, or there are others.
+    """
+    with open_hdf5(path) as file:
+        expected = weight_shapes(options)
+        for name, shape in expected.items():
+            check_shape(find_dataset(file, name), shape or (1,))
+        if surplus := sorted(names_of_datasets(file) - expected.keys()):
+            raise ModelError(f"{path}: {one_line(surplus[0])}: the options imply no such dataset")
+        require_numbers(file, sum(map(math.prod, expected.values())))
+
+
+def require_bilm_fits(directory: Path, options: TaggerOptions, n_layers: int, dim: int) -> None:
+    """Hold what a tagger reads of its biLM to the biLM that stands beside it.
+
+    Raises:
+        ModelError: the biLM has no such layer, or vectors of another size.
+    """
+    if options.elmo_dim != dim:
+        raise ModelError(
+            f"{directory / INFO}: options.elmo_dim: found {options.elmo_dim}, but its biLM has vectors of {dim} numbers"
+        )
+    if max(options.elmo_layers) >= n_layers:
+        raise ModelError(
+            f"{directory / INFO}: options.elmo_layers: found {max(options.elmo_layers)}, but its biLM has layers 0 to "
+            f"{n_layers - 1}"
+        )
 
 
 def _temperature(info: Mapping[str, Any]) -> float:
@@ -234,7 +283,10 @@ def _temperature(info: Mapping[str, Any]) -> float:
     Raises:
         ValueError: it is not a positive number.
     """
-    temperature = float(info.get("calibration", {}).get("temperature", 1.0))
+    temperature = info.get("calibration", {}).get("temperature", 1.0)
+    if isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        raise ValueError(f"its temperature is {shown_value(temperature)}")
+    temperature = float(temperature)
     if not 0 < temperature < math.inf:
         raise ValueError(f"its temperature is {temperature}")
     return temperature
@@ -256,13 +308,28 @@ def _read_weights(path: Path, model: TaggerModel) -> dict[str, torch.Tensor]:
         }
 
 
+def _require_bounded(path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """Transitions so large that they outweigh what the tag scheme forbids would make impossible sequences the best.
+
+    Raises:
+        ModelError: there are such.
+    """
+    for name, value in state.items():
+        if name.startswith("crf.") and (most := float(value.abs().max())) > EMISSION_LIMIT:
+            raise ModelError(f"{path}: {name}: found {most:.3g}, expected numbers within {EMISSION_LIMIT:g}")
+
+
 def _read_words(path: Path, options: TaggerOptions) -> tuple[Words, np.ndarray]:
     with open_hdf5(path) as file:
+        require_numbers(file, options.n_words * options.word_dim)
         table = read_array(file, "vectors", (options.n_words, options.word_dim))
         dataset = find_dataset(file, "words")
         if dataset.dtype != np.uint8 or len(dataset.shape) != 1:
             raise ModelError(f"{path}: words: found {dataset.dtype} {dataset.shape}, expected UTF-8 bytes")
-        words = dataset[()].tobytes().decode("utf-8", "surrogatepass").split("\n")
+        try:
+            words = read_values(dataset).tobytes().decode("utf-8", "surrogatepass").split("\n")
+        except UnicodeDecodeError as error:
+            raise ModelError(f"{path}: words: damaged ({error.reason} at byte {error.start:,})") from None
     if len(words) != options.n_words:
         raise ModelError(f"{path}: found {len(words)} words, but the options imply {options.n_words}")
     return Words(words, options.n_tuned_words), table

@@ -27,7 +27,7 @@ from ner_elmo.tagger.network.context import document_contexts, in_whole_document
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX
-from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger
+from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger, require_bilm_fits
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Failure, Record, Token
 from ner_elmo.text.files import is_folder, is_there, shown_name
@@ -146,6 +146,7 @@ class Tagger:
                 from ner_elmo.elmo.encoder import Elmo
 
                 elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
+                require_bilm_fits(folder, stored.model.options, elmo.n_layers, elmo.dim)
         trained_on = stored.info.get("text") or {}
         if "script" not in trained_on and stored.bilm is not None:  # of before it was recorded: as its biLM
             trained_on = {**text_of(stored.bilm), **trained_on}

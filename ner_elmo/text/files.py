@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple
 
 from ner_elmo.errors import CannotWriteError, DataError, NerElmoError, UsageError
+from ner_elmo.settings import unique_keys
 
 STANDARD_STREAM = "-"
 RETURNS_INSIDE = (
@@ -39,8 +40,7 @@ RETURNS_INSIDE = (
 def encoding_problem(name: str) -> str:
     """What is wrong with the name of an encoding; nothing if text can be read by it."""
     try:
-        codec = codecs.lookup(name)
-        is_of_text = isinstance(codec.decode(b"")[0], str)
+        is_of_text = isinstance(b" ".decode(name, "ignore"), str)  # refuses codecs that are not of text
     except (LookupError, ValueError, UnicodeError):
         is_of_text = False
     except Exception:  # codecs of other things than text may want more than no bytes
@@ -109,11 +109,14 @@ def has_returns_inside(line: str) -> bool:
     return "\r" in line and "\r" in line.strip("\r")
 
 
-def require_file(path: str | Path, what: str = "file") -> Path:
+def require_file(path: str | Path, what: str = "file", is_read_once: bool = False) -> Path:
     """Return ``path`` if it is a readable file.
 
+    Args:
+        is_read_once: a pipe or a device will do, too; otherwise what was read once would be gone.
+
     Raises:
-        UsageError: it does not exist, is a folder, or may not be read.
+        UsageError: it does not exist, is a folder or no file at all, or may not be read.
     """
     path = Path(path)
     if is_folder(path):
@@ -123,7 +126,27 @@ def require_file(path: str | Path, what: str = "file") -> Path:
         raise UsageError(f"{shown_name(path)}: no such {what}{hint}")
     if not os.access(path, os.R_OK):
         raise UsageError(f"{shown_name(path)}: permission denied")
+    if not is_read_once and not path.is_file():
+        raise UsageError(
+            f"{shown_name(path)}: is a pipe or device, which can be read only once; expected a {what}; write it to one "
+            "first"
+        )
     return path
+
+
+def json_of(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValueError: it is no file, or holds no JSON, or an object with a key twice.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def looks_like_text(name: str | Path) -> bool:
@@ -145,7 +168,7 @@ def _zstd_blocks(path: Path, decompressor: Callable[[], Any]) -> Iterator[bytes]
     """The decompressed bytes of all frames; unlike zstandard's own reader it notices a file that was cut off."""
     frame = None
     with open(path, "rb") as file:
-        while block := file.read(1 << 17):
+        while block := file.read(_PIECE):
             while block:
                 frame = frame or decompressor().decompressobj()
                 yield frame.decompress(block)
@@ -154,6 +177,36 @@ def _zstd_blocks(path: Path, decompressor: Callable[[], Any]) -> Iterator[bytes]
                     block, frame = frame.unused_data, None
     if frame is not None:
         raise EOFError("it ends in the middle of a frame")
+
+
+# Compressed bytes that are decompressed at once: of the worst file, a few of them become a block of 128 kB.
+_PIECE = 1 << 10
+_MOST_AT_ONCE = 1 << 20  # bytes that come of them at once, where the library can be told
+_XZ_MEMORY = 256 << 20  # bytes that a file may want for its dictionary; xz -9 wants 65 million
+
+
+def _open_xz(path: Path | BinaryIO) -> BinaryIO:
+    stream = open(path, "rb") if isinstance(path, Path) else path  # noqa: SIM115
+    return io.BufferedReader(_Blocks(getattr(stream, "name", path), _xz_blocks(stream)))
+
+
+def _xz_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """The decompressed bytes of all streams of an .xz or .lzma file, in bounded memory."""
+    stream: lzma.LZMADecompressor | None = None
+    with file:
+        while block := file.read(1 << 16):
+            while block or (stream is not None and not stream.needs_input and not stream.eof):
+                if stream is None:
+                    block = block.lstrip(b"\0")  # padding between two streams
+                    if not block:
+                        break
+                    stream = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+                yield stream.decompress(block, _MOST_AT_ONCE)
+                block = b""
+                if stream.eof:
+                    block, stream = stream.unused_data, None
+    if stream is not None:
+        raise EOFError("it ends in the middle of a stream")
 
 
 def _open_zip(path: Path) -> BinaryIO:
@@ -199,7 +252,7 @@ class _Blocks(io.RawIOBase):
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.GzipFile,
     ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    ".xz": _open_xz,
     ".zst": _open_zstd,
     ".zip": _open_zip,
 }
@@ -234,7 +287,7 @@ def open_bytes(path: str | Path) -> BinaryIO:
     """
     if str(path) == STANDARD_STREAM:
         return _open_standard_input()
-    file = require_file(path)
+    file = require_file(path, is_read_once=True)
     if not file.is_file():  # a pipe: what was read once is gone
         return _decompressed_as_it_comes(open(file, "rb"), shown_name(path))
     try:
@@ -339,7 +392,7 @@ def _decompressed_as_it_comes(stream: BinaryIO, name: str) -> BinaryIO:
     if packed == ".bz2":
         return bz2.BZ2File(stream)  # type: ignore[return-value]
     if packed == ".xz":
-        return lzma.LZMAFile(stream)  # type: ignore[return-value]
+        return _open_xz(stream)
     if packed:
         raise DataError(f"{name}:1: found a {packed} file, expected text; decompress it first, or name the file")
     return stream
@@ -431,12 +484,17 @@ def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
     elif suffix == ".gz":
         decompressor = zlib.decompressobj(wbits=31)
     else:
-        decompressor = bz2.BZ2Decompressor() if suffix == ".bz2" else lzma.LZMADecompressor()
+        decompressor = bz2.BZ2Decompressor() if suffix == ".bz2" else lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+    most = {".gz": (_MOST_AT_ONCE,), ".bz2": (_MOST_AT_ONCE,), ".xz": (_MOST_AT_ONCE,)}.get(suffix, ())
+    text, read = [], 0
     try:
-        text = decompressor.decompress(data)
+        while read < len(data) and sum(map(len, text)) < (1 << 22) and not decompressor.eof:
+            piece = data[read : read + _PIECE]
+            text.append(decompressor.decompress(getattr(decompressor, "unconsumed_tail", b"") + piece, *most))
+            read += len(piece)
     except OSError as error:  # of bz2, which has no error of its own
         raise EOFError(str(error)) from None
-    return len(data) - len(decompressor.unused_data), text
+    return read - len(decompressor.unused_data), b"".join(text)
 
 
 class LineWriter:
@@ -479,8 +537,9 @@ def read_lines(
     """
     try:
         codec = codecs.lookup(encoding)
-        b"".decode(codec.name)  # some codecs (hex, rot13) are not of text
-    except (LookupError, UnicodeError):
+        if encoding_problem(encoding):  # some codecs (hex, rot13) are not of text
+            raise LookupError(encoding)
+    except (LookupError, ValueError):
         raise UsageError(
             f"unknown encoding {encoding!r}; expected a name such as utf-8, iso-8859-1 or gb18030"
         ) from None
@@ -595,13 +654,11 @@ def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[P
             os.unlink(temporary)
 
 
-SPARE_FOR_INDEX = 1 << 20  # bytes that a file may need beside its data when it is closed
+SPARE_FOR_INDEX = 1 << 20  # bytes that a folder of files may need beside their data
 
 
 def require_space(file: str | Path, n_bytes: int) -> None:
-    """Make sure that so many bytes can be added to ``file``, and what the HDF5 library writes when it closes it.
-
-    That library ends the whole program where a disk is full.
+    """Make sure that so many bytes can be added beside ``file``.
 
     Raises:
         OSError: the disk has no such space.
@@ -719,7 +776,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file that appears only once it is complete."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, indent=1) + "\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that any file can hold: what is no character (of a file's name that is not UTF-8) stands as ``\\udcff``."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def sha256_of_file(path: str | Path) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from ner_elmo.errors import DataError
-from ner_elmo.settings import check, setting
+from ner_elmo.errors import DataError, one_line
+from ner_elmo.settings import check, setting, unique_keys
 from ner_elmo.text.documents import Failure, Origin, Record
 from ner_elmo.text.files import STANDARD_STREAM, encoding_problem, read_lines, shown_name
 
@@ -171,15 +171,19 @@ def _objects(path: str, name: str, reading: TextReading) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=unique_keys)
             problem = "" if isinstance(value, dict) else f"found {type(value).__name__}, expected a JSON object"
         except RecursionError:
             value, problem = None, "found no JSON object (nested too deeply)"
         except ValueError as error:
-            value, problem = None, f"found no JSON object ({getattr(error, 'msg', None) or 'a number is too long'})"
+            value, problem = None, f"found no JSON object ({getattr(error, 'msg', None) or _reason(error)})"
         if problem and number == 1:
             raise DataError(f"{shown_name(name)}:1: {problem}; expected one on each line (for plain text: --from text)")
         yield Row(number, None if problem else value, problem)
+
+
+def _reason(error: ValueError) -> str:
+    return "a number is too long" if "digits" in str(error) else one_line(str(error))
 
 
 def _rows(path: str, name: str, reading: TextReading) -> Iterator[Row]:

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.disks import Disk
+
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "version-0.1"
-
-
-@pytest.fixture
-def resize(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """A file system in memory and what sets its size in kB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(place)]
-    mounted = subprocess.run(command, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-
-    def to(kilobytes: int) -> Path:
-        subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", place], check=True)
-        return place
-
-    try:
-        yield to
-    finally:
-        subprocess.run(["umount", place], check=True)
 
 
 PRETRAIN = ["pretrain", "text.txt", "--options", "options.json", "--epochs", "40", "--batch-tokens", "64"]
@@ -41,14 +22,14 @@ TAGGER += ["--char-filters", "8", "--hidden-size", "8", "--epochs", "4", "--prec
 @pytest.mark.parametrize("command", [PRETRAIN, TAGGER], ids=["pretrain", "train-tagger"])
 @pytest.mark.parametrize("kilobytes", [100, 350])
 def test_a_full_disk_is_one_line(
-    command: list[str], kilobytes: int, resize: Callable[[int], Path], repository: Path, tmp_path: Path
+    command: list[str], kilobytes: int, disk: Disk, repository: Path, tmp_path: Path
 ) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         program = [sys.executable, "-m", "ner_elmo", *arguments, "--threads", "1", "--device", "cpu"]
         environment = {"PYTHONPATH": str(repository), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
         return subprocess.run(program, cwd=FIXTURES, env=environment, capture_output=True, text=True)
 
-    place = resize(kilobytes)
+    place = disk.of(kilobytes)
     done = run(*command, "-o", str(place / "run"))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -57,7 +38,7 @@ def test_a_full_disk_is_one_line(
     assert "space" in last or "is the disk full?" in last
     assert not list(place.rglob("*.tmp"))
 
-    resize(5000)
+    disk.of(5000)
     again = run(command[0], "-o", str(place / "run"), "--resume")
     assert again.returncode == 0, again.stderr
     assert (place / "run" / "report.json").is_file()

@@ -31,7 +31,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         vocabulary = Vocabulary(["<S>", "</S>", "<UNK>", *TOKENS])
         softmax = Softmax(len(vocabulary), 5)
         softmax.reset_parameters()
-        write_bilm(places[name], make_model(make_options(**clips)), softmax, vocabulary, {})
+        write_bilm(
+            places[name], make_model(make_options(**clips)), softmax, vocabulary, {"text": {"tokens": "whitespace"}}
+        )
     return places
 
 

@@ -18,13 +18,14 @@ def test_a_run_is_known_by_its_settings(tmp_path: Path) -> None:
 
 def test_leftovers_of_a_killed_run_go_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    for name in (".config.json.abc.tmp", "checkpoints/.step-1.pt.x.tmp", "notes.tmp", ".mine", "checkpoints/step-1.pt"):
+    ours = [".config.json.abcd_123.tmp", "checkpoints/.step-1.pt.k0x9_aaa.tmp"]
+    for name in (*ours, "notes.tmp", ".mine.tmp", "checkpoints/step-1.pt"):
         (tmp_path / name).write_text("")
-    (tmp_path / ".bilm.abc.old").mkdir()
-    (tmp_path / ".bilm.abc.old" / "weights").write_text("")
+    (tmp_path / ".bilm.abcd1234.old").mkdir()
+    (tmp_path / ".bilm.abcd1234.old" / "weights").write_text("")
     remove_leftovers(tmp_path)
     left = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file())
-    assert left == [".mine", "checkpoints/step-1.pt", "notes.tmp"]
+    assert left == [".mine.tmp", "checkpoints/step-1.pt", "notes.tmp"]
 
 
 def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def rewrite(folder: Path, **changes: object) -> None:
         ({"options": None}, "damaged"),
         ({"text": None}, "damaged"),
         ({"calibration": {"temperature": 0}}, "its temperature is 0"),
-        ({"calibration": {"temperature": "NaN"}}, "its temperature is nan"),
+        ({"calibration": {"temperature": "NaN"}}, "its temperature is 'NaN'"),
+        ({"calibration": {"temperature": float("nan")}}, "its temperature is nan"),
         ({"calibration": [1]}, "damaged"),
     ],
 )

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from ner_elmo.errors import ModelError, UsageError
-from ner_elmo.text.hdf5 import check_shape, find_dataset, open_hdf5, read_array, write_array
+from ner_elmo.text.hdf5 import (
+    Hdf5Writer,
+    check_shape,
+    find_dataset,
+    open_hdf5,
+    read_array,
+    require_numbers,
+    write_array,
+)
+from tests.support.attempts import attempt
+from tests.support.disks import Disk
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -18,7 +28,7 @@ VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A file with ``a`` and ``group/b``."""
-    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+    with Hdf5Writer(tmp_path / "x.hdf5") as file:
         write_array(file, "a", VALUES)
         write_array(file, "group/b", VALUES[:1])
     return tmp_path / "x.hdf5"
@@ -26,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_what_is_written_is_plain_and_read_as_float32(tmp_path: Path, dtype: str) -> None:
-    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+    with Hdf5Writer(tmp_path / "x.hdf5") as file:
         write_array(file, "a/b", VALUES.T, dtype)  # its rows do not lie in order
     with open_hdf5(tmp_path / "x.hdf5") as file:
         assert file["a/b"].dtype == np.dtype(dtype).newbyteorder("<")
@@ -142,3 +152,55 @@ def test_what_is_no_hdf5_file_is_refused(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(UsageError, match="no such HDF5 file"), open_hdf5(path):
         pass
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none_are_refused(tmp_path: Path, wrong: float) -> None:
+    with Hdf5Writer(tmp_path / "x.hdf5") as file:
+        write_array(file, "a", np.array([1.0, wrong, 2.0, wrong]))
+    with (
+        open_hdf5(tmp_path / "x.hdf5") as file,
+        pytest.raises(ModelError, match=r"x.hdf5: a: found 2 numbers that are NaN or infinite"),
+    ):
+        read_array(file, "a", (4,))
+
+
+def test_a_file_too_small_for_what_is_said_of_it(path: Path) -> None:
+    with open_hdf5(path) as file:
+        require_numbers(file, 32 << 20)
+        with pytest.raises(ModelError, match="but the options imply 33,554,433 numbers"):
+            require_numbers(file, (32 << 20) + 1)
+
+
+def test_nothing_is_left_of_space_that_was_taken(tmp_path: Path) -> None:
+    """A file is as large as one that HDF5 writes by itself, to the byte."""
+    with Hdf5Writer(tmp_path / "ours") as writer:
+        write_array(writer, "a/b", VALUES)
+    with h5py.File(tmp_path / "theirs", "w") as file:
+        file.create_dataset("a/b", data=VALUES)
+    assert (tmp_path / "ours").stat().st_size == (tmp_path / "theirs").stat().st_size
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def fill(path: Path, n_arrays: int) -> list[int]:
+    """What was written before the disk was full, by its numbers."""
+    with Hdf5Writer(path) as writer:
+        for number in range(n_arrays):
+            write_array(writer, str(number), np.full(64 << 10, number, dtype=np.float32))
+    return list(range(n_arrays))
+
+
+@pytest.mark.parametrize("megabytes", [1, 2, 3, 5, 8])
+def test_a_full_disk_is_an_ordinary_error(disk: Disk, megabytes: int) -> None:
+    """Not the end of the whole program, as it is without the space being taken first."""
+    place = disk.of(megabytes * 1024)
+
+    def try_it() -> str:
+        try:
+            fill(place / "x.hdf5", 1000)
+        except OSError as error:
+            return str(error.strerror)
+        return "written"
+
+    found = attempt(try_it, seconds=30)
+    assert (found.kind, found.value) == ("answered", "No space left on device"), found

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import h5py
 import torch
 
 from ner_elmo.bilm.files.many_langs import CLASSIFIER, ENCODER, is_many_langs, read_many_langs, read_many_langs_options
@@ -23,9 +22,9 @@ from ner_elmo.bilm.files.weights import read_weights, write_weights
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
-from ner_elmo.errors import ModelError, NerElmoError, UsageError
-from ner_elmo.text.files import is_there, replace_directory, sha256_of_file, shown_name
-from ner_elmo.text.hdf5 import open_hdf5, read_array, write_array
+from ner_elmo.errors import ModelError, NerElmoError, UsageError, one_line, shown_value
+from ner_elmo.text.files import is_there, json_of, json_text, replace_directory, sha256_of_file, shown_name
+from ner_elmo.text.hdf5 import Hdf5Writer, open_hdf5, read_array, write_array
 from ner_elmo.text.python_inputs import checked_path
 from ner_elmo.text.suitability import Known
 from ner_elmo.text.tokenizer import text_kind
@@ -33,6 +32,7 @@ from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, read_vocabulary, writ
 
 FORMAT_VERSION = 1
 _PACKAGE = Path(__file__).resolve().parents[2]
+_ALWAYS_UNPACKED = 16 << 20  # bytes that any archive may be
 _UNPACKED = {".hdf5", ".json", ".txt", ".pkl", ".dic"}  # what model archives are made of
 OPTIONS, WEIGHTS, VOCABULARY, INFO = "options.json", "weights.hdf5", "vocab.txt", "bilm.json"
 VOCABULARY_VECTORS, SOFTMAX = "vocab_embedding.hdf5", "softmax.hdf5"
@@ -122,7 +122,7 @@ def shipped_languages() -> dict[str, str | None]:
 def info_of(folder: Path) -> dict[str, Any]:
     """What ``bilm.json`` in ``folder`` holds; nothing where there is none to read."""
     try:
-        return dict(json.loads((folder / INFO).read_text(encoding="utf-8")))
+        return dict(json_of(folder / INFO))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
@@ -208,16 +208,37 @@ def unpack(archive: Path) -> Path:
     folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as file:
+            _require_honest(archive, file)
             for member in file.infolist():
                 name = PurePosixPath(member.filename)
                 if name.suffix in _UNPACKED and not name.is_absolute() and ".." not in name.parts:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     with file.open(member) as source, open(folder / name, "wb") as target:
                         shutil.copyfileobj(source, target)
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+    except ModelError:
+        raise
+    except OSError as error:
+        raise NerElmoError(
+            f"{archive}: cannot be unpacked into {temporary} ({error.strerror or error}); set TMPDIR to "
+            "a folder with more space"
+        ) from None
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ModelError(f"{archive}: damaged ({error})") from None
     inside = [entry for entry in folder.iterdir() if entry.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name != "bilm" else folder
+
+
+def _require_honest(archive: Path, file: zipfile.ZipFile) -> None:
+    """Make sure that a zip does not grow beyond what models do; their numbers hardly become smaller by packing.
+
+    Raises:
+        ModelError: it does.
+    """
+    size, most = sum(member.file_size for member in file.infolist()), 20 * archive.stat().st_size + _ALWAYS_UNPACKED
+    if size > most:
+        raise ModelError(
+            f"{archive}: would be {size:,} bytes unpacked, expected a model of its size to be {most:,} at most"
+        )
 
 
 def _options_beside(weights: Path) -> Path:
@@ -258,15 +279,16 @@ def _from_directory(folder: Path) -> BilmFiles:
 
 def _read_info(path: Path) -> dict[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = json_of(path)
         version = info["format_version"]
-        dict(info.get("sha256", {}))  # what _verify reads
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path}: damaged ({error})") from None
-    if version != FORMAT_VERSION:
+        raise ModelError(f"{path}: damaged ({one_line(str(error))})") from None
+    if isinstance(version, bool) or version != FORMAT_VERSION:
         raise ModelError(
-            f"{path}: found format_version {version}, this program reads {FORMAT_VERSION}; try a newer ner-elmo"
+            f"{path}: found format_version {shown_value(version)}, this program reads {FORMAT_VERSION}; "
+            "try a newer ner-elmo"
         )
+    _check_info(path, info)
     if info.get("initial_state") is not None:  # reserved; without it the model would give other vectors
         raise ModelError(
             f"{path}: found an initial_state, but this program starts every sentence from the zero state; "
@@ -275,12 +297,46 @@ def _read_info(path: Path) -> dict[str, Any]:
     return info  # type: ignore[no-any-return]
 
 
+def _check_info(path: Path, info: Mapping[str, Any]) -> None:
+    """Hold what is read of ``bilm.json`` to its types.
+
+    Raises:
+        ModelError: for the first key that does not fit.
+    """
+    text, softmax = info.get("text"), info.get("softmax")
+    checks = (
+        ("text", text, isinstance(text, dict), "an object"),
+        ("text.tokens", *_is_text(text, "tokens"), "the name of a kind of text"),
+        ("state", info.get("state"), info.get("state") in (None, "zero", "carried"), "zero or carried"),
+        ("softmax", softmax, softmax is None or isinstance(softmax, dict), "an object, or none"),
+        ("storage", info.get("storage"), info.get("storage") in (None, "float32", "float16"), "float32 or float16"),
+        ("sha256", info.get("sha256"), _are_digests(info.get("sha256", {})), "a digest for each file"),
+    )
+    for key, value, is_sound, wanted in checks:
+        if not is_sound:
+            raise ModelError(f"{path}: {key}: found {shown_value(value)}, expected {wanted}")
+
+
+def _is_text(section: Any, key: str) -> tuple[Any, bool]:
+    value = section.get(key) if isinstance(section, dict) else None
+    return value, isinstance(value, str)
+
+
+def _are_digests(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(digest, str) for digest in value.values())
+
+
 def _verify(files: BilmFiles) -> None:
     """Compare every file with its digest in ``bilm.json``.
 
     Raises:
-        ModelError: one is missing or differs; the message names it.
+        ModelError: one is missing or differs, or one that would be read has none; the message names it.
     """
+    digests = files.info.get("sha256", {})
+    read = (files.options, files.weights, files.vocabulary, files.vocabulary_vectors, files.softmax)
+    for file in filter(None, read if digests else ()):
+        if file.name not in digests:
+            raise ModelError(f"{file}: {INFO} has no digest of it, so it is another model's; remove it")
     for name, digest in files.info.get("sha256", {}).items():
         file = files.root / name
         if Path(name).name != name or not file.is_file():
@@ -367,15 +423,15 @@ def write_bilm(
         write_vocabulary(vocabulary, temporary / VOCABULARY)
         if model.options.char_cnn is not None and storage == "float32":
             # In float16 they would be rounded once more, and be most of the directory.
-            with h5py.File(temporary / VOCABULARY_VECTORS, "w") as file:
+            with Hdf5Writer(temporary / VOCABULARY_VECTORS) as file:
                 write_array(file, "embedding", encode_tokens(model, vocabulary.tokens).numpy())
-        with h5py.File(temporary / SOFTMAX, "w") as file:
+        with Hdf5Writer(temporary / SOFTMAX) as file:
             if not is_tied(info):
                 write_array(file, "weight", softmax.weight.detach().float().cpu().numpy(), storage)
             write_array(file, "bias", softmax.bias.detach().float().cpu().numpy(), storage)
         digests = {file.name: sha256_of_file(file) for file in sorted(temporary.iterdir())}
         values = {**info, "format_version": FORMAT_VERSION, "storage": storage, "sha256": digests}
-        (temporary / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (temporary / INFO).write_text(json_text(values, indent=2) + "\n", encoding="utf-8")
 
 
 def encode_tokens(model: BiLm, tokens: list[str], rows: int = 1024) -> torch.Tensor:
@@ -411,7 +467,7 @@ def copy_bilm(source: BilmPlace, target: str | Path, with_softmax: bool = False)
         shutil.copyfile(file, target / name)
     digests = {name: files.sha256(file) for name, file in present.items()}
     values = {**files.info, "sha256": digests}
-    (target / INFO).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (target / INFO).write_text(json_text(values, indent=2) + "\n", encoding="utf-8")
     return digests | {INFO: sha256_of_file(target / INFO)}
 
 

@@ -6,7 +6,6 @@ their character CNN. A row here is ``[word id, character ids …]``, so that one
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, CharCnnOptions, parse_options
 from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder
 from ner_elmo.errors import ModelError
-from ner_elmo.text.files import read_lines, require_file
+from ner_elmo.text.files import json_of, read_lines, require_file
 from ner_elmo.text.vocabulary import Vocabulary
 
 CONFIG, CHARACTERS, WORDS = "config.json", "char.dic", "word.dic"
@@ -148,7 +147,7 @@ def _model_config(folder: Path) -> Path:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(require_file(path, "model file").read_text(encoding="utf-8"))
+        values = json_of(require_file(path, "model file"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(values, dict):

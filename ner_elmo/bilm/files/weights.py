@@ -6,6 +6,7 @@ how its array becomes the parameter's, in both directions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,16 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.errors import ModelError
 from ner_elmo.text.characters import N_CHARACTERS
-from ner_elmo.text.hdf5 import check_shape, find_dataset, open_hdf5, read_array, write_array
+from ner_elmo.text.hdf5 import (
+    Hdf5Writer,
+    check_shape,
+    find_dataset,
+    names_of_datasets,
+    open_hdf5,
+    read_array,
+    require_numbers,
+    write_array,
+)
 
 
 class WeightEntry(NamedTuple):
@@ -122,6 +132,9 @@ def read_weights(path: str | Path, options: BilmOptions) -> BiLm:
             check_shape(find_dataset(file, entry.dataset), entry.shape)  # before anything is allocated for a claim
             table.append(entry)
         _refuse_surplus(file, table)
+        require_numbers(
+            file, sum(math.prod(entry.shape) for entry in {entry.dataset: entry for entry in table}.values())
+        )
         model = BiLm(options, n_words)
         parameters = dict(model.named_parameters())
         arrays: dict[str, np.ndarray] = {}
@@ -144,13 +157,10 @@ def _as_laid_out(file: h5py.File, table: Iterator[WeightEntry]) -> Iterator[Weig
 def _refuse_surplus(file: h5py.File, table: list[WeightEntry]) -> None:
     """A larger network's file would otherwise be read in part, and give other vectors without a word."""
     known = {entry.dataset for entry in table}
-
-    def surplus(name: str, node: h5py.Group | h5py.Dataset) -> str | None:
-        part_of_network = name.startswith(("CNN", "RNN_")) and isinstance(node, h5py.Dataset)
-        return f"{name}: found shape {node.shape}" if part_of_network and name not in known else None
-
-    if found := file.visititems(surplus):
-        raise ModelError(f"{file.filename}: {found}, but the options imply no such dataset")
+    for name in sorted(names_of_datasets(file) - known):
+        if name.startswith(("CNN", "RNN_")):
+            shape = find_dataset(file, name).shape
+            raise ModelError(f"{file.filename}: {name}: found shape {shape}, but the options imply no such dataset")
 
 
 def write_weights(model: BiLm, path: str | Path, dtype: str = "float32") -> None:
@@ -158,7 +168,7 @@ def write_weights(model: BiLm, path: str | Path, dtype: str = "float32") -> None
     that ship), no attributes."""
     parameters = {name: value.detach().float().cpu().numpy() for name, value in model.named_parameters()}
     halves: dict[str, list[np.ndarray]] = {}
-    with h5py.File(path, "w") as file:
+    with Hdf5Writer(Path(path)) as file:
         for entry in weight_table(model.options, model.n_words):
             array = entry.to_file(parameters[entry.parameter])
             if entry.dataset.endswith("/W_0"):  # (4 dim, rows): two halves of the kernel's rows

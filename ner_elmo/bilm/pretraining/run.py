@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -29,11 +27,21 @@ from ner_elmo.bilm.pretraining.schedule import describe_rates
 from ner_elmo.bilm.pretraining.trainer import BAD_STEPS_MOST, Trainer, new_trainer, training_steps
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.checkpoints import read_tensors, write_tensors
-from ner_elmo.runs.directory import BILM, CHECKPOINTS, LOG, REPORT, mend_log, remove_leftovers, write_config
+from ner_elmo.runs.directory import (
+    BILM,
+    CHECKPOINTS,
+    LOG,
+    REPORT,
+    held,
+    mend_log,
+    remove_checkpoints,
+    remove_leftovers,
+    write_config,
+)
 from ner_elmo.runs.events import Report, note, silent, warning
 from ner_elmo.runs.log import RunLog
 from ner_elmo.runs.quick import even_sample
-from ner_elmo.text.files import write_json
+from ner_elmo.text.files import json_of, write_json
 from ner_elmo.text.language_kinds import language_of
 from ner_elmo.text.languages import look_at
 from ner_elmo.text.vocabulary import write_vocabulary
@@ -70,9 +78,38 @@ def pretrain(
         UsageError, DataError: bad input, before anything is written.
         NerElmoError: the loss stays infinite, memory or disk are too small, or another process is gone.
     """
-    checkpoints = directory / CHECKPOINTS
     if config.carry_state and processes.size > 1:
         raise UsageError("--carry-state: its streams are read by one process; start it without torchrun")
+    with held(directory) if processes.is_first else nullcontext():
+        return _pretrain(
+            config,
+            directory,
+            device,
+            processes,
+            resume,
+            max_minutes,
+            count_processes,
+            report,
+            should_stop,
+            deferred,
+            parent,
+        )
+
+
+def _pretrain(
+    config: PretrainConfig,
+    directory: Path,
+    device: torch.device,
+    processes: Processes,
+    resume: bool,
+    max_minutes: float | None,
+    count_processes: int,
+    report: Report,
+    should_stop: Callable[[], bool],
+    deferred: Callable[[], AbstractContextManager[None]],
+    parent: BilmFiles | None,
+) -> dict[str, Any]:
+    checkpoints = directory / CHECKPOINTS
     report_first = report if processes.is_first else silent
     prepared = prepare(config, device.type, report_first, count_processes, parent=parent)
     config = prepared.config
@@ -123,8 +160,12 @@ def finished_report(directory: Path, before: PretrainConfig, now: PretrainConfig
     report = directory / REPORT
     if not report.is_file() or (before.max_tokens, before.epochs) != (now.max_tokens, now.epochs):
         return None
-    values = json.loads(report.read_text(encoding="utf-8"))
-    return values if isinstance(values, dict) else None
+    try:
+        values = json_of(report)
+    except (OSError, ValueError):
+        return None  # it is made again, from the last checkpoint
+    sound = isinstance(values, dict) and {"finished", "tokens", "perplexity"} <= values.keys()
+    return values if sound else None
 
 
 def _warner(processes: Processes, record: Report, report: Report) -> Callable[[str], None]:
@@ -146,8 +187,8 @@ def _make_ready(directory: Path, checkpoints: Path, resume: bool) -> None:
     if resume:
         mend_log(directory / LOG)
     else:
-        shutil.rmtree(checkpoints)  # an earlier run's, which --force replaces
-        checkpoints.mkdir()
+        remove_checkpoints(directory)  # an earlier run's, which --force replaces
+        checkpoints.mkdir(exist_ok=True)
         (directory / REPORT).unlink(missing_ok=True)
 
 

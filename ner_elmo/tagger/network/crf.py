@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -14,12 +15,13 @@ from torch import Tensor, nn
 from torchcrf import CRF
 
 from ner_elmo.tagger.network.lattice import LogPartition, Transitions, messages_after, messages_before
-from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, tags
+from ner_elmo.text.tag_scheme import OUTSIDE, TOKEN, Span, allowed, split_tag, tags
 
 # What an illegal transition costs. Emissions are kept within ±EMISSION_LIMIT, so no detour through an illegal
 # transition can pay: repairing one changes the tags of its two neighbours at most, 4 x EMISSION_LIMIT in all.
 ILLEGAL = -1e4
 EMISSION_LIMIT = 1e3
+DECODED_NUMBERS = 1 << 24  # in a step of decoding: 64 MB
 
 
 class ConstrainedCrf(nn.Module):
@@ -42,15 +44,14 @@ class ConstrainedCrf(nn.Module):
         self.tag_set = list(tag_set)
         self.scheme = scheme
         self.crf = CRF(len(self.tag_set), batch_first=True)
-        starts = [_penalty(None, tag, scheme) for tag in self.tag_set]
-        ends = [_penalty(tag, None, scheme) for tag in self.tag_set]
-        moves = [[_penalty(previous, tag, scheme) for tag in self.tag_set] for previous in self.tag_set]
+        starts = torch.tensor([_penalty(None, tag, scheme) for tag in self.tag_set])
+        ends = torch.tensor([_penalty(tag, None, scheme) for tag in self.tag_set])
         self.start_penalties: Tensor
         self.end_penalties: Tensor
         self.penalties: Tensor
-        self.register_buffer("start_penalties", torch.tensor(starts), persistent=False)
-        self.register_buffer("end_penalties", torch.tensor(ends), persistent=False)
-        self.register_buffer("penalties", torch.tensor(moves), persistent=False)
+        self.register_buffer("start_penalties", starts, persistent=False)
+        self.register_buffer("end_penalties", ends, persistent=False)
+        self.register_buffer("penalties", _penalties(self.tag_set, scheme), persistent=False)
 
     def neg_log_likelihood(self, emissions: Tensor, tag_ids: Tensor, mask: Tensor) -> Tensor:
         """−log P(tags | emissions) of each sentence; 0 for an empty one.
@@ -86,7 +87,11 @@ class ConstrainedCrf(nn.Module):
         real = mask.any(dim=1)
         if not real.any():
             return [[] for _ in emissions]
-        sequences = iter(self._legal_crf().decode(_bounded(emissions[real]), mask[real]))
+        legal, bounded, masks = self._legal_crf(), _bounded(emissions[real]), mask[real]
+        # It needs (sentences, tags, tags) numbers at once; sentences do not depend on one another.
+        n_rows = max(1, DECODED_NUMBERS // len(self.tag_set) ** 2)
+        parts = zip(bounded.split(n_rows), masks.split(n_rows), strict=True)
+        sequences = chain.from_iterable(_without_padding(legal, *part) for part in parts)
         return [next(sequences) if is_real else [] for is_real in real.tolist()]
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
@@ -238,6 +243,32 @@ class _Messages(NamedTuple):
     after: Tensor
     log_z: Tensor  # (batch,)
     lengths: Tensor  # (batch,)
+
+
+def _without_padding(crf: CRF, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+    """pytorch-crf's best sequences, of sentences no longer than their longest."""
+    longest = int(mask.sum(dim=1).max())
+    return crf.decode(emissions[:, :longest], mask[:, :longest])  # type: ignore[no-any-return]
+
+
+def _penalties(tag_set: Sequence[str], scheme: str) -> Tensor:
+    """:func:`_penalty` of every step, ``(tags, tags)``.
+
+    It depends on the prefixes, and on whether the labels are the same, so that few steps need be looked at.
+    """
+    parts = [(tag, "") if scheme == TOKEN else split_tag(tag) for tag in tag_set]
+    names = sorted({prefix for prefix, _ in parts}) if scheme != TOKEN else [""]
+    labels = {label: number for number, label in enumerate(dict.fromkeys(label for _, label in parts))}
+    prefix_of = torch.tensor([names.index(prefix) if scheme != TOKEN else 0 for prefix, _ in parts], dtype=torch.long)
+    label_of = torch.tensor([labels[label] for _, label in parts], dtype=torch.long)
+    # For each prefix, a tag of one label and a tag of another; O has none.
+    one, other = ([OUTSIDE if name == OUTSIDE else f"{name}-{label}" for name in names] for label in "XY")
+    same, different = (
+        torch.tensor([[_penalty(previous, tag, scheme) for tag in those] for previous in one]) for those in (one, other)
+    )
+    are_same = label_of.unsqueeze(1) == label_of
+    rows, columns = prefix_of.unsqueeze(1), prefix_of.unsqueeze(0)
+    return torch.where(are_same, same[rows, columns], different[rows, columns])
 
 
 def _penalty(previous: str | None, current: str | None, scheme: str) -> float:

@@ -33,6 +33,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+NUMBERS_AT_ONCE = 1 << 24  # of float64, where every sentence needs (tags, tags): 128 MB
+
 
 class Transitions(NamedTuple):
     """What a path's tags weigh beside their emissions. An illegal step has a weight so low that no path can pay for it.
@@ -100,8 +102,9 @@ def _log_product(values: Tensor, moves: Tensor, exp_moves: Tensor | None) -> Ten
         exp_moves: their exponentials, or None.
     """
     if exp_moves is None:
-        # (batch, a, b), summed over a
-        return torch.logsumexp(values.unsqueeze(2) + moves, dim=1)
+        # (batch, a, b), summed over a, of so many sentences as memory has room for
+        parts = values.split(max(1, NUMBERS_AT_ONCE // moves.numel()))
+        return torch.cat([torch.logsumexp(part.unsqueeze(2) + moves, dim=1) for part in parts])
     # (batch, 1): taken out of the sum, so that its greatest term is exp(0)
     top = values.amax(dim=1, keepdim=True)
     # (batch, a) @ (a, b)
@@ -179,6 +182,8 @@ def _steps_by_sums(before: Tensor, onwards: Tensor, moves: Tensor, scale: Tensor
     total = torch.zeros_like(moves)
     for t in range(before.shape[1]):
         # (batch, i, j): the log of P(tag i at token t, tag j at t + 1)
-        joined = before[:, t].unsqueeze(2) + moves + onwards[:, t].unsqueeze(1)
-        total += (torch.exp(joined) * scale[:, t].unsqueeze(2)).sum(dim=0)
+        parts = (one[:, t].split(max(1, NUMBERS_AT_ONCE // moves.numel())) for one in (before, onwards, scale))
+        for ahead, behind, share in zip(*parts, strict=True):
+            joined = ahead.unsqueeze(2) + moves + behind.unsqueeze(1)
+            total += (torch.exp(joined) * share.unsqueeze(2)).sum(dim=0)
     return total

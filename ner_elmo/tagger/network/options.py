@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ner_elmo.settings import setting
+from ner_elmo.errors import one_line, shown_value
+from ner_elmo.settings import SettingError, check, setting
+from ner_elmo.text.characters import N_CHARACTERS
+from ner_elmo.text.tag_scheme import SCHEMES, TOKEN, labels_of, tag_set
 
 LEARNED_MIX = "learned"
 MEAN_MIX = "mean"
 INPUT, OUTPUT, BOTH = "input", "output", "both"  # where biLM layers come in
 DROPOUT_MOST = 0.95
 MOST_NUMBERS = 65_536  # in a vector: of this network, more are a mistake
+MOST_WORDS = 1 << 31
 
 NO_CONTEXT, DOCUMENT = "none", "document"
 
@@ -105,3 +109,89 @@ class TaggerOptions(NetworkSettings):
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return asdict(self)
+
+
+def weight_shapes(options: TaggerOptions) -> dict[str, tuple[int, ...]]:
+    """The shape of every weight of a network but the word table, by its name in the network's state."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if options.elmo_dim and options.mix == LEARNED_MIX:
+        for mix in [
+            *([] if options.elmo_at == OUTPUT else ["mix"]),
+            *([] if options.elmo_at == INPUT else ["output_mix"]),
+        ]:
+            shapes[f"{mix}.weights"] = (options.n_mixed_layers,)
+            if options.gamma:
+                shapes[f"{mix}.gamma"] = ()
+    if options.char_dim:
+        shapes["characters.embedding.weight"] = (N_CHARACTERS, options.char_dim)
+        shapes["characters.convolution.weight"] = (options.char_filters, options.char_dim, options.char_width)
+        shapes["characters.convolution.bias"] = (options.char_filters,)
+    gates, n_inputs = 4 * options.hidden_dim, options.input_dim
+    for number in range(options.lstm_layers):
+        for direction in ("forwards", "backwards"):
+            shapes[f"lstm.{direction}.{number}.weight_ih_l0"] = (gates, n_inputs)
+            shapes[f"lstm.{direction}.{number}.weight_hh_l0"] = (gates, options.hidden_dim)
+            shapes[f"lstm.{direction}.{number}.bias_ih_l0"] = (gates,)
+            shapes[f"lstm.{direction}.{number}.bias_hh_l0"] = (gates,)
+        n_inputs = 2 * options.hidden_dim
+    n_tags = len(options.tags)
+    shapes["output.weight"], shapes["output.bias"] = (n_tags, options.output_dim), (n_tags,)
+    shapes["crf.crf.start_transitions"] = shapes["crf.crf.end_transitions"] = (n_tags,)
+    shapes["crf.crf.transitions"] = (n_tags, n_tags)
+    return shapes
+
+
+def parse_options(values: Any) -> TaggerOptions:
+    """Options as a file of a stranger has them.
+
+    Raises:
+        ValueError: a key is unknown, missing or has a value that no tagger has; the message names it.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"options: found {shown_value(values)}, expected an object")
+    if unknown := sorted(set(values) - {field.name for field in fields(TaggerOptions)}):
+        # A later version's would change the network.
+        raise ValueError(f"unknown options {one_line(', '.join(unknown))}")
+    _check_own(values)
+    try:
+        options = TaggerOptions(**values)
+        check(options)
+    except SettingError as error:
+        raise ValueError(f"options.{error.key}: {error.problem}") from None
+    if options.tags != tag_set(labels_of(options.tags, options.scheme), options.scheme):
+        raise ValueError(f"options.tags: they are not those of the scheme {options.scheme}")
+    return options
+
+
+def _check_own(values: dict[str, Any]) -> None:
+    """Hold those options that are no settings to their types and to one another."""
+    tags, layers, n_words = values.get("tags"), values.get("elmo_layers", []), values.get("n_words", 0)
+    n_tuned, dim = values.get("n_tuned_words", 0), values.get("elmo_dim", 0)
+    mix, width, scheme = values.get("mix", LEARNED_MIX), values.get("char_width", 3), values.get("scheme", "bioes")
+    has_layers = isinstance(layers, list) and all(_is_number(layer, 0, 1000) for layer in layers)
+    checks = (
+        ("tags", tags, _are_tags(tags), "a list of different tags"),
+        ("scheme", scheme, scheme in (*SCHEMES, TOKEN), f"one of {', '.join((*SCHEMES, TOKEN))}"),
+        ("mix", mix, mix in (LEARNED_MIX, MEAN_MIX), f"{LEARNED_MIX} or {MEAN_MIX}"),
+        ("n_words", n_words, _is_number(n_words, 0, MOST_WORDS), "a whole number"),
+        ("n_tuned_words", n_tuned, _is_number(n_tuned, min(2, n_words), n_words), "a part of the words, or all"),
+        ("elmo_dim", dim, _is_number(dim, 0, 2 * MOST_NUMBERS), "a whole number"),
+        ("elmo_layers", layers, has_layers and len({*layers}) == len(layers), "numbers of layers, each once"),
+        ("elmo_layers", layers, bool(layers) == bool(dim), "some where elmo_dim is not 0, and else none"),
+        ("char_width", width, _is_number(width, 1, 64), "a whole number from 1 to 64"),
+    )
+    for key, value, is_sound, wanted in checks:
+        if not is_sound:
+            raise ValueError(f"options.{key}: found {shown_value(value)}, expected {wanted}")
+
+
+def _is_number(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _are_tags(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(tag, str) and tag for tag in value)
+        and 0 < len(set(value)) == len(value)
+    )

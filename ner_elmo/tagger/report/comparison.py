@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.tagger.report.scores import Counts, SentenceCounts
 from ner_elmo.tagger.report.significance import paired_bootstrap
+from ner_elmo.text.files import json_of
 
 REPORT = "report.json"
 FIGURES = ("precision", "recall", "f1")
@@ -87,7 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
     elif not path.exists():
         raise UsageError(f"{path}: no such run directory or report")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json_of(file)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: found no JSON ({error}), expected a report of train-tagger or pretrain") from None
     if isinstance(values, dict):

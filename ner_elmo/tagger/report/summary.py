@@ -6,12 +6,13 @@ of its kind, is left out. Nothing is cut: long values go on below.
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ner_elmo.text.files import json_of
 
 NAMES_WIDTH = 15
 BAR = 24  # characters of a bar that stands for 1
@@ -23,7 +24,7 @@ Row = tuple[str, str]
 def read_report(path: Path) -> dict[str, Any]:
     """What a ``report.json`` says; nothing where there is none to read."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json_of(path)
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -69,7 +69,7 @@ def find_inputs(
     paths: list[str] = []
     for name in names:
         if name == STANDARD_STREAM or not is_folder(Path(name)):
-            paths.append(name if name == STANDARD_STREAM else str(require_file(name, "text file")))
+            paths.append(name if name == STANDARD_STREAM else str(require_file(name, "text file", is_read_once=True)))
         else:
             paths += _files_below(name, wanted, output)
     paths = list(_once(paths))

@@ -36,8 +36,8 @@ from ner_elmo.tagger.training.protocol import protocol_of
 from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
 from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, load_corpus, look_of_file
+from ner_elmo.text.formats.labels import MANY_LABELS, listed_if_labels
 from ner_elmo.text.formats.labels import counted as counted_labels
-from ner_elmo.text.formats.labels import listed_if_labels
 from ner_elmo.text.formats.problems import summary as summary_of_problems
 from ner_elmo.text.formats.recognition import is_raw_text
 from ner_elmo.text.heldout import is_heldout
@@ -92,6 +92,12 @@ def prepare(
         advice = "" if corpora["train"].scheme == SPANS else "; is another --column meant?"
         raise DataError(f"{config.train}: found no entity, expected some to learn from{advice}")
     _warn_about_unknown_labels(parts, labels, report)
+    if len(labels) > MANY_LABELS:
+        warning(
+            report,
+            f"{len(labels):,} labels: the time of training and tagging grows with the square of their number; are they "
+            "all meant?",
+        )
 
     elmo = None if bilm is None else Elmo.load(bilm, device=device)
     if elmo is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ner_elmo.tagger.store import INFO
 from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingState
 from ner_elmo.tagger.training.preparation import PreparedData
-from ner_elmo.text.files import require_file, sha256_of_file
+from ner_elmo.text.files import json_of, require_file, sha256_of_file
 from ner_elmo.text.formats.corpus import sha256_of_labelled
 from ner_elmo.text.formats.recognition import require_labelled
 
@@ -34,7 +33,7 @@ def checkpoints_in(folder: Path) -> Checkpoints:
 def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | None:
     """``report.json`` of a run that needs no more epochs, or None."""
     try:
-        found = json.loads((directory / REPORT).read_text(encoding="utf-8"))
+        found = json_of(directory / REPORT)
         training = found["training"]
         complete = training["stopped"] == "patience" or (
             training["stopped"] == "epochs" and training["epochs_run"] >= config.epochs

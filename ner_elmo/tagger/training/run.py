@@ -15,7 +15,7 @@ import torch
 
 from ner_elmo import __version__
 from ner_elmo.nn.precision import chosen_precision
-from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, remove_leftovers, write_config
+from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, held, remove_leftovers, write_config
 from ner_elmo.runs.events import Report, note, silent
 from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.runs.log import RunLog
@@ -94,6 +94,22 @@ def train_tagger(
         if kept := not_applied(read_config(directory / CONFIG), config):
             note(report, f"{directory}: {kept}")
         return done
+    with held(directory):
+        return _train_all(config, directory, device, resume, max_minutes, cache, report, received, begun)
+
+
+def _train_all(
+    config: TaggerConfig,
+    directory: Path,
+    device: torch.device,
+    resume: bool,
+    max_minutes: float | None,
+    cache: Path | None,
+    report: Report,
+    received: Callable[[], int | None],
+    begun: float,
+) -> dict[str, Any]:
+    """Prepare, and train every seed."""
     prepared = prepare(config, device, report, cache)
     if resume:
         reopen(directory)

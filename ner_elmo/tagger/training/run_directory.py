@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ner_elmo.runs.directory import BILM, CHECKPOINTS, CONFIG, LOG, REPORT
+from ner_elmo.runs.directory import BILM, CHECKPOINTS, CONFIG, LOG, REPORT, remove_checkpoints
 from ner_elmo.runs.log import read_events
 from ner_elmo.tagger.report.card import model_card
 from ner_elmo.tagger.report.facts import ERRORS, PAGES, write_pages
 from ner_elmo.tagger.store import CARD, INFO, WEIGHTS, WORD_VECTORS, move_info
-from ner_elmo.text.files import write_json, write_text
+from ner_elmo.text.files import json_text, write_json, write_text
 
 PREDICTIONS = {"dev": "predictions.dev.conll", "test": "predictions.test.conll"}
 # All that a run writes into its folder, beside the biLM.
@@ -24,10 +24,12 @@ RUN_NAMES = (
 
 def clear_run(directory: Path) -> None:
     """Remove what an earlier run left in ``directory``, and nothing else."""
-    for folder in (directory, *directory.glob("seed-*")):
+    for folder in (directory, *(one for one in directory.glob("seed-*") if one.name[5:].isdecimal())):
         for name in (*RUN_NAMES, BILM):
             path = folder / name
-            if path.is_dir():
+            if name == CHECKPOINTS:
+                remove_checkpoints(folder)
+            elif path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
@@ -66,5 +68,5 @@ def cut_log(path: Path, epoch: int) -> None:
     for values in read_events(path):
         number = values.get("epoch", 0)
         if epoch and isinstance(number, int) and number <= epoch:
-            kept.append(json.dumps(values, ensure_ascii=False) + "\n")
+            kept.append(json_text(values) + "\n")
     write_text(path, "".join(kept))

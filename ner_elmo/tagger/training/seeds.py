@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ner_elmo.tagger.report.facts import sum_over_runs
 from ner_elmo.tagger.report.scores import counts_as_data, figure_name
 from ner_elmo.tagger.training.config import TaggerConfig
 from ner_elmo.tagger.training.run_directory import move_run, write_report
+from ner_elmo.text.files import json_of
 
 ALL_SEEDS = "sentences_of_all_seeds"  # in the report: counts of each sentence, added up over the seeds
 
@@ -61,7 +61,7 @@ def summary(reports: dict[int, dict[str, Any]]) -> dict[str, Any]:
 def reopen(directory: Path) -> None:
     """Undo :func:`choose_best` before a run of several seeds goes on."""
     try:
-        found = json.loads((directory / REPORT).read_text(encoding="utf-8"))
+        found = json_of(directory / REPORT)
         seed = found["seed"] if "seeds" in found else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return

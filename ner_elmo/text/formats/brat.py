@@ -467,11 +467,20 @@ def write_brat(units: Iterable[Unit], path: str | Path, notices: list[str], labe
                 known.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
             configure(folder, known)
         return
+    known = dict.fromkeys(labels)
+    units = _noting_labels(units, known)
     first_two = list(islice(units := iter(units), 2))
     if len(first_two) == 1 and "\n" in first_two[0].value["text"]:
         _write_pair(first_two, path, "", notices, is_whole=True)
     else:
         _write_pair(_each_on_a_line(chain(first_two, units), path), path, "\n", notices)
+    configure(path.parent, known)
+
+
+def _noting_labels(units: Iterable[Unit], known: dict[str, None]) -> Iterator[Unit]:
+    for unit in units:
+        known.update(dict.fromkeys(entity["label"] for entity in unit.value.get("entities", [])))
+        yield unit
 
 
 def configure(folder: Path, labels: Iterable[str]) -> None:

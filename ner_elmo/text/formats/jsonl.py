@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 from ner_elmo.errors import DataError
+from ner_elmo.settings import unique_keys
 from ner_elmo.text.documents import Document, Entity, Token
 from ner_elmo.text.files import RETURNS_INSIDE, has_returns_inside, read_lines
 from ner_elmo.text.formats.labels import label_fault
@@ -97,7 +98,7 @@ class _Values:
 
     def __init__(self, report: TellProblem) -> None:
         self._report = report
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=unique_keys)
 
     def of_lines(self, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
         for number, line in lines:
@@ -107,7 +108,7 @@ class _Values:
                 self._report(Problem(number, "carriage returns", RETURNS_INSIDE.format(number=number)))
                 continue
             try:
-                value = json.loads(line)
+                value = json.loads(line, object_pairs_hook=unique_keys)
             except (ValueError, RecursionError) as error:
                 if line.strip() == "{":
                     yield from self._of_several_lines(number, line, lines)
@@ -119,7 +120,7 @@ class _Values:
     def _of_several_lines(self, number: int, line: str, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
         """The object that begins with a line of nothing but ``{``; it ends where its brackets do."""
         try:
-            yield number, json.loads(self._whole_item(number, line, lines)[1])
+            yield number, json.loads(self._whole_item(number, line, lines)[1], object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             self._complain(number, error)
 

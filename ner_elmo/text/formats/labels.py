@@ -16,6 +16,7 @@ _FEW = 30  # labels that may be of one use each in a small file
 _SHOWN = 10
 _WIDTH = 240  # characters
 _LIKE_LABEL = re.compile(r"[A-Z0-9_.:$/#-]{1,12}\Z|[a-z](?:[-_][a-z_.]{1,12})?\Z")
+_JOINED = re.compile(r"[|][BIEMLSU]-\S")  # of nested entities, as some corpora write them
 _JOINERS = "\u200c\u200d"  # letters of Persian and Indic scripts are written with them
 
 
@@ -27,6 +28,8 @@ def label_fault(label: str) -> str | None:
     """
     if len(label) > LONGEST and not _is_address(label):
         return f"found a label of {len(label):,} characters, expected at most {LONGEST}"
+    if _JOINED.search(label):
+        return f"found label {shortened(label)}, which looks like several tags in one, expected one"
     odd = next((c for c in label if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in _JOINERS), None)
     if odd is not None:
         return f"found label {shortened(label)} with the character U+{ord(odd):04X}, expected a word such as PER"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.files import STANDARD_STREAM, beginning_of, display_name, require_file
+from ner_elmo.text.files import STANDARD_STREAM, beginning_of, display_name, is_folder, is_there, require_file
 
 AUTO = "auto"
 
@@ -75,6 +75,8 @@ def recognize(path: str | Path, kind: str = AUTO, encoding: str = "utf-8", colum
         UsageError: it cannot be opened, or is a folder without a file to read.
         DataError: it is of a kind that is known and not read; the message says what would work.
     """
+    if str(path) != STANDARD_STREAM and is_there(Path(path)) and not is_folder(Path(path)):
+        require_file(path)  # no pipe: it is looked at, and then read
     if kind != AUTO:
         return kind
     if str(path) != STANDARD_STREAM and Path(path).is_dir():

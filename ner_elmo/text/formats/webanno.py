@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import IO, Any, NamedTuple
@@ -135,7 +135,10 @@ def _unit(source: Input, sentence: _Sentence, column: int) -> Iterator[Unit]:
     if not sentence.rows:
         return
     text = _spelled(sentence.rows) if sentence.text is None else sentence.text
-    places = _places(sentence.rows, text)
+    line = sentence.rows[0].line
+    message = f"found offsets that do not fit the sentence (from {sentence.rows[0].start}), expected those of its forms"
+    message += "; found by their forms"
+    places = _places(sentence.rows, text, lambda: source.tell(line, "offsets elsewhere", message, is_error=False))
     if isinstance(places, _Row):
         found = f"found the form {jsonl.shown(places.form)} at {places.start}-{places.end}"
         source.tell(places.line, "offsets", f"{found}, expected one that stands in the sentence's #Text")
@@ -180,11 +183,16 @@ def _spelled(rows: Sequence[_Row]) -> str:
     return text
 
 
-def _places(rows: Sequence[_Row], text: str) -> list[tuple[int, int]] | _Row:
-    """Where each row stands in the text, in code points; or the first that does not stand there."""
+def _places(rows: Sequence[_Row], text: str, note: Callable[[], None]) -> list[tuple[int, int]] | _Row:
+    """Where each row stands in the text, in code points; or the first that does not stand there.
+
+    Args:
+        note: is called where the offsets lead elsewhere, and the forms are looked for in their order.
+    """
     found = _by_offsets(rows, text)
     if found is not None:
         return found
+    note()
     places: list[tuple[int, int]] = []
     at = inside = 0
     for row in rows:

@@ -156,7 +156,7 @@ def test_one_flipped_bit_makes_a_checkpoint_unsound(toy: Path, tmp_path: Path) -
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1  # within the tensors, where torch.load sees nothing
     newest.write_bytes(data)
-    (tmp_path / "parts" / "checkpoints" / ".step-00000011.pt.x.tmp").write_text("half a checkpo")
+    (tmp_path / "parts" / "checkpoints" / ".step-00000011.pt.k3_x9a0z.tmp").write_text("half a checkpo")
     with (tmp_path / "parts" / "log.jsonl").open("a") as log:
         log.write('{"event": "st')  # killed while it wrote
     events: list[Any] = []

@@ -1,0 +1,88 @@
+"""One attempt at a time in a process of its own, forked from this one: how it ended, how long it took, what it needed.
+
+A fork takes milliseconds where a new Python takes seconds, and whatever an attempt does (a crash, a loop without end,
+all of the memory) stays in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ner_elmo.errors import NerElmoError
+
+ANSWERED, REFUSED, TRACEBACK, CRASH, HANG = "answered", "refused", "traceback", "crash", "hang"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes:
+        kind: ``answered``, ``refused`` (by an error of ours), ``traceback`` (any other exception), ``crash`` (a
+            signal), ``hang`` (it took longer than it may).
+        value: what was answered, or the error's message, or the traceback, or the signal's number.
+        seconds: how long it took.
+        megabytes: by how much its memory grew at most.
+    """
+
+    kind: str
+    value: Any
+    seconds: float
+    megabytes: float
+
+
+def attempt(function: Callable[[], Any], seconds: float = 5.0) -> Outcome:
+    """Call ``function``, which returns plain data, in a fork of this process. Use torch with one thread: others do not
+    live through a fork."""
+    reader, writer = os.pipe()
+    begun = time.monotonic()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        _answer(function, writer, seconds)
+    os.close(writer)
+    with open(reader, "rb") as stream:
+        written = stream.read()
+    _, status = os.waitpid(child, 0)
+    took = time.monotonic() - begun
+    if written:
+        kind, value, megabytes = json.loads(written)
+        return Outcome(kind, value, took, megabytes)
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else status
+    return Outcome(HANG if number == signal.SIGALRM else CRASH, number, took, 0.0)
+
+
+def _answer(function: Callable[[], Any], writer: int, seconds: float) -> None:
+    """Never returns."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # Python's own handler would wait for a call into C to end
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = _megabytes()
+    try:
+        found: tuple[str, Any] = (ANSWERED, function())
+    except NerElmoError as error:
+        found = (REFUSED, str(error))
+    except BaseException:
+        found = (TRACEBACK, traceback.format_exc())
+    with contextlib.suppress(BaseException):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    data = json.dumps((*found, _megabytes() - before)).encode()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    with open(writer, "wb") as stream:
+        stream.write(data)
+    os._exit(0)
+
+
+def _megabytes() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
