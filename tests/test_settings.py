@@ -84,7 +84,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path) ->
     ):
         read_values(file, PretrainConfig)
     file.write_text('{"qqqq": 1}')
-    with pytest.raises(DataError, match="expected some of batch_sentences, batch_tokens"):
+    with pytest.raises(DataError, match="expected some of average, batch_sentences"):
         read_values(file, TaggerConfig)
     file.write_text("[1]")
     with pytest.raises(DataError, match="expected an object with settings"):

@@ -43,6 +43,12 @@ class TrainingSettings:
     clip_norm: float = setting(5.0, help="most gradient norm", above=0, panel=TRAINING)
     batch_sentences: int = setting(32, help="most sentences of a batch", at_least=1, panel=TRAINING)
     batch_tokens: int = setting(2048, help="most tokens of a batch, padding included", at_least=1, panel=TRAINING)
+    average: float = setting(
+        0.0,
+        help="score on dev and keep the moving mean of the weights over about so many epochs; 0 = the last weights",
+        at_least=0,
+        panel=TRAINING,
+    )
     mix_l2: float = setting(0.001, help="weight of the penalty on mix weights", at_least=0, panel=BILM_LAYERS)
     precision: str = setting(
         "auto",

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from ner_elmo.tagger.decoding import predict
 from ner_elmo.tagger.network.inputs import Example, TaggerBatch, Words, collate, drop_singletons
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.scores import Counts, count, total
+from ner_elmo.tagger.training.averaging import Average
 from ner_elmo.tagger.training.config import TrainingOptions
 from ner_elmo.text.batching import batches_by_length
 from ner_elmo.text.tag_scheme import Span
@@ -61,6 +63,7 @@ class TrainingState:
     model: TaggerModel
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau
+    average: Average | None = None  # of the weights, if dev is scored with it
     epoch: int = 0
     best_epoch: int = 0
     best_f1: float = -1.0
@@ -74,6 +77,7 @@ class TrainingState:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "average": None if self.average is None else self.average.as_dict(),
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
             "best_f1": self.best_f1,
@@ -86,13 +90,30 @@ class TrainingState:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.scheduler.load_state_dict(saved["scheduler"])
+        if self.average is not None:
+            self.average.restore(saved["average"])
         self.epoch, self.best_epoch, self.best_f1 = saved["epoch"], saved["best_epoch"], saved["best_f1"]
         self.best_weights = saved["best_weights"]
 
     def restore_best(self) -> None:
-        """Put the best epoch's weights into the model."""
+        """Put the best epoch's weights into the model; without dev the last ones, or their mean."""
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
+        elif self.average is not None:
+            self.average.put_into(self.model)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """For a while the model has the mean of its weights, if there is one."""
+        if self.average is None:
+            yield
+            return
+        last = copy.deepcopy(self.model.state_dict())
+        self.average.put_into(self.model)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(last)
 
 
 def start(model: TaggerModel, options: TrainingOptions) -> TrainingState:
@@ -106,7 +127,8 @@ def start(model: TaggerModel, options: TrainingOptions) -> TrainingState:
         threshold=0.0,
         threshold_mode="abs",
     )
-    return TrainingState(model, optimizer, scheduler)
+    average = Average(model, options.average) if options.average else None
+    return TrainingState(model, optimizer, scheduler, average)
 
 
 def train(
@@ -180,12 +202,14 @@ def _run_epoch(
 
 def _score(state: TrainingState, data: TrainingData, device: torch.device | str) -> Counts:
     """Score the epoch on dev, keep its weights if they are the best so far, and let the learning rate follow."""
-    counts = total(count(data.dev_spans, predict(state.model, data.dev, device)))
+    with state.averaged():
+        counts = total(count(data.dev_spans, predict(state.model, data.dev, device)))
+        if counts.f1 > state.best_f1:
+            state.best_weights = copy.deepcopy(state.model.state_dict())
     if max(counts.f1, state.best_f1) > 0:
         state.scheduler.step(counts.f1)
     if counts.f1 > state.best_f1:
         state.best_f1, state.best_epoch = counts.f1, state.epoch
-        state.best_weights = copy.deepcopy(state.model.state_dict())
     return counts
 
 
@@ -201,12 +225,15 @@ def _train_once(
     state.model.train()
     lengths = [len(example.tokens) for example in data.train]
     losses, done, total_tokens = 0.0, 0, sum(lengths)
-    for indices in batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng):
+    batches = list(batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng))
+    for indices in batches:
         batch = collate([data.train[index] for index in indices])
         batch = drop_singletons(batch, data.words, options.singleton_dropout).to(device)
         loss = _step(state, batch, options)
         if not math.isfinite(loss):
             raise NerElmoError(f"epoch {state.epoch}: the loss is {loss}; try a smaller --learning-rate")
+        if state.average is not None:
+            state.average.follow(state.model, len(batches))
         losses += loss * len(indices)
         done += sum(lengths[index] for index in indices)
         if progress is not None:

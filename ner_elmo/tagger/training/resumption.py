@@ -133,6 +133,8 @@ def restore(state: TrainingState, folder: Path, report: Report) -> bool:
         require_fit(path, state.model, saved["model"], "model")
         if saved["best_weights"]:
             require_fit(path, state.model, saved["best_weights"], "best weights")
+        if state.average is not None:
+            require_fit(path, state.model, saved["average"]["weights"], "mean of the weights")
         require_optimizer_fit(path, state.optimizer, saved["optimizer"])
         state.restore(saved)
 

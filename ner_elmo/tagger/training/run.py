@@ -95,7 +95,7 @@ def train_tagger(
             note(report, f"{directory}: {kept}")
         return done
     with held(directory):
-        return _train_all(config, directory, device, resume, max_minutes, cache, report, received, begun)
+        return _train_all(config, directory, device, resume, max_minutes, cache, report, received, jobs, begun)
 
 
 def _train_all(
@@ -107,6 +107,7 @@ def _train_all(
     cache: Path | None,
     report: Report,
     received: Callable[[], int | None],
+    jobs: int,
     begun: float,
 ) -> dict[str, Any]:
     """Prepare, and train every seed."""

@@ -18,11 +18,13 @@ from tests.support.toy_training import Events, begin, timeless
 
 
 @pytest.mark.parametrize("elmo", [False, True])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("precision", "average"), [("fp32", 0.0), ("bf16", 0.0), ("fp32", 1.5)])
 def test_a_resumed_run_equals_an_unbroken_one(
-    toy: Path, bilm: Path, tmp_path: Path, elmo: bool, precision: str
+    toy: Path, bilm: Path, tmp_path: Path, elmo: bool, precision: str, average: float
 ) -> None:
-    options = TrainingOptions(epochs=4, learning_rate=0.02, lr_patience=0, batch_sentences=8, precision=precision)
+    options = TrainingOptions(
+        epochs=4, learning_rate=0.02, lr_patience=0, batch_sentences=8, precision=precision, average=average
+    )
     extra = {"bilm": str(bilm)} if elmo else {}
     whole, data = begin(toy, options, **extra)
     expected = [timeless(record) for record in train(whole, data, options)]
@@ -45,6 +47,23 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert second.stopped == whole.stopped == "epochs"
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_dev_is_scored_with_the_mean_of_the_weights_and_that_is_kept(toy: Path) -> None:
+    options = TrainingOptions(epochs=2, learning_rate=0.02, batch_sentences=8, average=1.0)
+    state, data = begin(toy, options)
+    list(train(state, data, options))
+    assert state.average is not None
+    assert state.best_epoch == 2
+    for name, value in state.model.state_dict().items():
+        assert torch.equal(value, state.average.weights[name]), name
+
+    state, data = begin(toy, options)
+    data.dev, data.dev_spans = [], []
+    list(train(state, data, options))
+    assert state.average is not None
+    for name, value in state.model.state_dict().items():
+        assert torch.equal(value, state.average.weights[name]), name
 
 
 def test_a_damaged_checkpoint_is_passed_over(toy: Path, tmp_path: Path) -> None:
