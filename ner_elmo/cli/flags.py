@@ -43,7 +43,7 @@ Threads = Annotated[
         "--threads",
         min=1,
         max=MOST_THREADS,
-        help="CPU threads [default: what this process may use]",
+        help="CPU threads [default: what this process may use; 1 beside a GPU]",
         rich_help_panel="Machine",
     ),
 ]
@@ -179,9 +179,16 @@ def set_up_torch(device: str = "auto", threads: int | None = None, starts_fast: 
     _load_torch(_ONLY_WITHOUT_DATA if starts_fast else ())
     import torch
 
-    # What torchrun sets (one thread each) leaves cores idle where there are more cores than processes.
-    torch.set_num_threads(threads or max(1, available_cores() // launch.processes_here()))
-    return chosen_device(device)
+    chosen = chosen_device(device)
+    torch.set_num_threads(threads or _usual_threads(chosen.type))
+    return chosen
+
+
+def _usual_threads(device_type: str) -> int:
+    """What torchrun sets (one thread each) leaves cores idle where there are more cores than processes. Beside a GPU
+    there is too little for a processor to do to be divided: sixteen threads that other programs keep waiting made
+    pretraining six times slower than one (docs/pretraining.md)."""
+    return 1 if device_type == "cuda" else max(1, available_cores() // launch.processes_here())
 
 
 # How often one of torch's threads (those of GNU's OpenMP) looks for work before it sleeps: some tenths of a

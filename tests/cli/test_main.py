@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ner_elmo.cli import main
+from ner_elmo.cli import flags, main
 
 
 def run(repository: Path, code: str, **environment: str) -> str:
@@ -73,3 +73,8 @@ def test_what_tag_leaves_out_of_torch_can_be_imported_later(repository: Path) ->
     code += "import torch, torch._meta_registrations as left_out; assert left_out.__file__\n"
     code += "assert torch.empty(2, 3, device='meta').t().shape == (3, 2)"
     assert run(repository, code) == ""
+
+
+def test_beside_a_gpu_one_thread_computes() -> None:
+    assert flags._usual_threads("cuda") == 1
+    assert flags._usual_threads("cpu") == flags.available_cores()
