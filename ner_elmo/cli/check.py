@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ner_elmo.text.formats.check import FileReport
 
 NAME = "check"
+EXAMPLE = "ner-elmo check train.conll dev.conll test.conll"
 _SHOWN = 3  # problems of a kind; --json has more of them
 
 

@@ -11,6 +11,7 @@ from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
 
 NAME = "compare"
+EXAMPLE = "ner-elmo compare runs/with-bilm runs/without-bilm --html comparison.html"
 
 
 def command(

@@ -12,6 +12,10 @@ from ner_elmo.settings import Source, build
 from ner_elmo.text.formats.conll import Reading
 
 NAME = "convert"
+EXAMPLE = """\
+ner-elmo convert export.jsonl train.conll --to bioes
+ner-elmo convert my-bilm my-bilm-small --to float16
+"""
 
 
 @flags.takes_settings(Reading)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ner_elmo.elmo.encoder import Layers
 
 NAME = "embed"
+EXAMPLE = "ner-elmo embed sentences.txt --bilm my-bilm --layers mean -o vectors.hdf5"
 LAYER_NAMES: tuple[Literal["all", "mean", "top"], ...] = ("all", "mean", "top")
 
 

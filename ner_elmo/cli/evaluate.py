@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ner_elmo.library.evaluation import Compared
 
 NAME = "evaluate"
+EXAMPLE = "ner-elmo evaluate test.conll -m my-tagger"
 
 
 @flags.takes_settings(Reading, leave_out=["text"])

@@ -10,6 +10,7 @@ import typer
 from ner_elmo.cli import flags, show
 
 NAME = "explore"
+EXAMPLE = "ner-elmo explore 'the [bank] of the river' --bilm my-bilm --text text.txt"
 
 
 def command(

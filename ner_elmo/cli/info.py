@@ -11,6 +11,7 @@ import typer
 from ner_elmo.cli import flags, show
 
 NAME = "info"
+EXAMPLE = "ner-elmo info my-tagger"
 
 
 def command(

@@ -13,7 +13,7 @@ import typer
 
 from ner_elmo import __version__
 from ner_elmo.cli import show
-from ner_elmo.cli.panels import PanelledCommand
+from ner_elmo.cli.panels import PanelledCommand, Program
 from ner_elmo.cli.streams import flush_standard_output, give_up_standard_output, open_standard_streams
 from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory
 from ner_elmo.runs.launch import is_first
@@ -60,8 +60,8 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
     """The program with the command that ``arguments`` begin with; with all commands where that is none of them."""
     program = typer.Typer(
         name="ner-elmo",
+        cls=Program,
         help="Named-entity tagging on deep contextual word vectors that you can train yourself.",
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -69,7 +69,7 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
     program.callback()(_global_options)
     for name in arguments[:1] if arguments[0] in COMMANDS else COMMANDS:
         module = import_module(f"ner_elmo.cli.{name.replace('-', '_')}")
-        program.command(module.NAME, cls=PanelledCommand)(module.command)
+        program.command(module.NAME, cls=PanelledCommand, epilog=module.EXAMPLE)(module.command)
     return program
 
 

@@ -10,6 +10,7 @@ import typer
 from ner_elmo.cli import flags, show
 
 NAME = "perplexity"
+EXAMPLE = "ner-elmo perplexity heldout.txt --bilm my-bilm"
 
 
 def command(

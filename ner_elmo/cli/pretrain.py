@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from ner_elmo.bilm.files.directory import BilmFiles
 
 NAME = "pretrain"
+EXAMPLE = """\
+ner-elmo pretrain my-text/ -o my-bilm
+ner-elmo pretrain my-text/ -o my-bilm --init models/en     # go on from a model
+ner-elmo pretrain -o my-bilm --resume                      # after an interruption
+"""
 
 
 @flags.takes_settings(PretrainConfig)

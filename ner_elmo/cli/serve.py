@@ -12,6 +12,10 @@ from ner_elmo.service.settings import ServeSettings
 from ner_elmo.settings import Source, build
 
 NAME = "serve"
+EXAMPLE = """\
+ner-elmo serve -m my-tagger --port 8000
+curl localhost:8000/tag -d '{"text": "Maria Sanchez flew to Lima."}'
+"""
 
 
 @flags.takes_settings(ServeSettings)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ner_elmo.text.formats.jsonl import Unit
 
 NAME = "suggest"
+EXAMPLE = "ner-elmo suggest unlabelled.txt -m my-tagger -n 100 -o to-label.txt"
 Per = Literal["token", "sentence"]
 _MOST_TOLD = 5  # texts that could not be read
 

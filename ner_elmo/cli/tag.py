@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ner_elmo.tagger.tagging.run import Outcome
 
 NAME = "tag"
+EXAMPLE = """\
+ner-elmo tag letters/ -m my-tagger -f jsonl -o tagged/
+echo "Maria Sanchez flew to Lima." | ner-elmo tag -
+"""
 
 
 @flags.takes_settings(TagSettings)

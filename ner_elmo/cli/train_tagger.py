@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 NAME = "train-tagger"
+EXAMPLE = "ner-elmo train-tagger --train train.conll --dev dev.conll --bilm my-bilm -o my-tagger"
 
 
 @flags.takes_settings(TaggerConfig)
