@@ -20,7 +20,12 @@ def command(
         Path | None, typer.Option("--html", help="write one page with curves and F1 by length, side by side")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="file for the Markdown [default: standard output]")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="file for the tables: .md, .html, .csv or .tex, by its ending [default: Markdown on standard output]",
+        ),
     ] = None,
     force: flags.Force = False,
     json: flags.Json = False,
@@ -34,13 +39,14 @@ def command(
     Figures over different data or vocabularies are refused (status 3). No model is read.
     """
     from ner_elmo.pages.page import to_html, to_markdown
+    from ner_elmo.pages.tables import to_csv, to_latex
     from ner_elmo.tagger.report import comparison, comparison_page
     from ner_elmo.text.files import is_folder, output_stream, replace_file
 
     if len(reports) < 2:
         raise UsageError("found one report to compare, expected two or more")
     if json and output is not None:
-        raise UsageError("-o takes the Markdown and --json prints none; expected one of them")
+        raise UsageError("-o takes tables and --json prints none; expected one of them")
     for path in (html, output):
         if path is not None:
             flags.refuse_existing(path, force)
@@ -57,5 +63,7 @@ def command(
     if json:
         show.print_json(found)
         return
+    kind = output.suffix.lower() if output is not None else ""
+    writers = {".html": lambda: to_html(title, blocks), ".csv": lambda: to_csv(blocks), ".tex": lambda: to_latex(blocks)}
     with output_stream(output) as stream:
-        stream.write(to_markdown(title, blocks))
+        stream.write(writers.get(kind, lambda: to_markdown(title, blocks))())
