@@ -64,6 +64,10 @@ def command(
         show.print_json(found)
         return
     kind = output.suffix.lower() if output is not None else ""
-    writers = {".html": lambda: to_html(title, blocks), ".csv": lambda: to_csv(blocks), ".tex": lambda: to_latex(blocks)}
+    writers = {
+        ".html": lambda: to_html(title, blocks),
+        ".csv": lambda: to_csv(blocks),
+        ".tex": lambda: to_latex(blocks),
+    }
     with output_stream(output) as stream:
         stream.write(writers.get(kind, lambda: to_markdown(title, blocks))())

@@ -74,6 +74,15 @@ Config = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="go on from the newest checkpoint in the output; needs no other flag")
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="show the figures in tensorboard, wandb or mlflow, too",
+        rich_help_panel="Output",
+    ),
+]
 MaxMinutes = Annotated[
     float | None,
     typer.Option(

@@ -15,6 +15,7 @@ from ner_elmo.errors import DataError, NerElmoError
 from ner_elmo.runs import quick as quick_checks
 from ner_elmo.runs.directory import BILM, CONFIG, has_run
 from ner_elmo.runs.stop import Stopped, StopSignals
+from ner_elmo.runs.trackers import require_tracker, tracked
 from ner_elmo.settings import not_applied, refuse_changes
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def command(
     force: Annotated[
         bool, typer.Option("--force", help="replace an output that exists; train on text that looks wrong")
     ] = False,
+    track: flags.Track = None,
     max_minutes: flags.MaxMinutes = None,
     device: flags.Device = "auto",
     threads: flags.Threads = None,
@@ -70,6 +72,8 @@ def command(
     any time (Ctrl-C) and go on with --resume. Several processes: torchrun --nproc-per-node N -m ner_elmo pretrain ...
     """
     writes = not (dry_run or quick)
+    if track is not None:
+        require_tracker(track)
     output = flags.checked_run_directory(output, resume, force) if writes else output
     if corpus:
         given["corpus"] = [str(path) for path in corpus]
@@ -94,7 +98,7 @@ def command(
         _dry_run(settings, chosen, count_processes, minutes, as_json, _Examination(force, before is not None), parent)
         return
     examination = _Examination(force, before is not None)
-    _train(settings, output, chosen, count_processes, resume, max_minutes, as_json, examination, parent)
+    _train(settings, output, chosen, count_processes, resume, max_minutes, as_json, examination, parent, track)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,13 +151,19 @@ def _train(
     as_json: bool,
     examination: _Examination,
     parent: BilmFiles | None,
+    track: str | None,
 ) -> None:
     """Train, and say how it ended."""
     from ner_elmo.bilm.pretraining.distributed import joined
     from ner_elmo.bilm.pretraining.run import pretrain
     from ner_elmo.runs.events import silent
 
-    with joined(device) as processes, StopSignals(show.note) as stop, show.Display() as display:
+    with (
+        joined(device) as processes,
+        StopSignals(show.note) as stop,
+        show.Display() as display,
+        tracked(display, track if processes.is_first else None, output, dataclasses.asdict(config)) as report,
+    ):
         try:
             examination.run(config, display if processes.is_first else silent)
             result = pretrain(
@@ -164,7 +174,7 @@ def _train(
                 resume=resume,
                 max_minutes=max_minutes,
                 count_processes=count_processes,
-                report=display,
+                report=report,
                 should_stop=lambda: stop.received is not None,
                 deferred=stop.deferred,
                 parent=parent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from ner_elmo.errors import DataError, NerElmoError, UsageError
 from ner_elmo.runs import quick as quick_checks
 from ner_elmo.runs.directory import CONFIG, has_run
 from ner_elmo.runs.stop import Stopped, StopSignals
+from ner_elmo.runs.trackers import require_tracker, tracked
 from ner_elmo.tagger.network.options import BILM_LAYERS
 from ner_elmo.tagger.training.config import EPOCHS, TaggerConfig, config_from, read_config
 
@@ -48,6 +50,7 @@ def command(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="compute the layers for this run alone", rich_help_panel=BILM_LAYERS)
     ] = False,
+    track: flags.Track = None,
     max_minutes: flags.MaxMinutes = None,
     device: flags.Device = "auto",
     threads: flags.Threads = None,
@@ -72,6 +75,8 @@ def command(
         raise UsageError("--cache keeps biLM layers and --no-cache does not; expected one of them")
     if cache is not None and cache.is_file():
         raise UsageError(f"--cache {cache}: is a file; expected a folder")
+    if track is not None:
+        require_tracker(track)
     if quick:
         if jobs > 1:
             raise UsageError("--jobs: --quick trains the first seed alone; drop one of them")
@@ -85,7 +90,7 @@ def command(
     settings = flags.with_precision_of(settings, chosen, given.get("precision"))
     if jobs > 1 and len(settings.seeds) == 1:
         show.note(f"--jobs {jobs}: there is one seed, and so one job")
-    _train(settings, output, chosen, resume, max_minutes, _cache_folder(cache, no_cache), jobs, as_json)
+    _train(settings, output, chosen, resume, max_minutes, _cache_folder(cache, no_cache), jobs, as_json, track)
 
 
 def _is_begun(output: Path) -> bool:
@@ -115,11 +120,16 @@ def _train(
     cache: Path | None,
     jobs: int,
     as_json: bool,
+    track: str | None,
 ) -> None:
     """Train, and say how it ended."""
     from ner_elmo.tagger.training.run import train_tagger
 
-    with StopSignals(show.note) as stop, show.Display(tables=not as_json) as display:
+    with (
+        StopSignals(show.note) as stop,
+        show.Display(tables=not as_json) as display,
+        tracked(display, track, output, dataclasses.asdict(config)) as report,
+    ):
         try:
             found = train_tagger(
                 config,
@@ -128,7 +138,7 @@ def _train(
                 resume=resume,
                 max_minutes=max_minutes,
                 cache=cache,
-                report=display,
+                report=report,
                 received=lambda: stop.received,
                 jobs=jobs,
             )
