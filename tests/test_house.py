@@ -59,6 +59,7 @@ STORIES = {
     "test_old_files.py",
     "test_shipped_model.py",
     "test_typing.py",
+    "test_wheels.py",
     "text/test_fuzz.py",
 }
 

@@ -50,7 +50,7 @@ def _jieba_version() -> str:
     try:
         return metadata.version("jieba")
     except metadata.PackageNotFoundError:
-        raise UsageError("--text zh-words: needs the jieba package; try: pip install 'ner-elmo[zh]'") from None
+        raise UsageError("--text zh-words: needs the jieba package; try: pip install 'ner-elmo[zh-words]'") from None
 
 
 def newest_kind(name: str) -> str | None:

@@ -11,6 +11,8 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +33,7 @@ from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, read_vocabulary, write_vocabulary
 
 FORMAT_VERSION = 1
+MODELS_GROUP = "ner_elmo.models"  # entry points of packages that hold a model
 _PACKAGE = Path(__file__).resolve().parents[2]
 _ALWAYS_UNPACKED = 16 << 20  # bytes that any archive may be
 _UNPACKED = {".hdf5", ".json", ".txt", ".pkl", ".dic"}  # what model archives are made of
@@ -106,11 +109,20 @@ def tokens_seen_in_all(info: Mapping[str, Any]) -> int | None:
 
 
 def shipped_models(package: Path = _PACKAGE) -> dict[str, Path]:
-    """The models that come with the program, by their names: those in its package's folder, or beside it."""
+    """The models that come with the program, by their names: those of a checkout, else those of packages of their own
+    (``ner-elmo-model-en``), which name a module with the model's files under the entry point ``ner_elmo.models``."""
+    beside = {file.parent.name: file.parent for file in (package.parent / "models").glob("*/tagger.json")}
+    return beside or installed_models()
+
+
+def installed_models() -> dict[str, Path]:
+    """The models of installed packages, by their names."""
     found: dict[str, Path] = {}
-    for home in (package / "models", package.parent / "models"):
-        for file in home.glob("*/tagger.json"):
-            found.setdefault(file.parent.name, file.parent)
+    for entry in entry_points(group=MODELS_GROUP):
+        spec = find_spec(entry.value)
+        for place in (spec.submodule_search_locations or []) if spec is not None else []:
+            if (Path(place) / "tagger.json").is_file():
+                found.setdefault(entry.name, Path(place))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ def model_card(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> str
     """Markdown from ``report.json`` and, where there is one, the biLM's ``bilm.json``."""
     labels = labels_of(report["options"]["tags"], report["options"]["scheme"])
     lines = [
+        *_header(report, bilm),
         "# A tagger of tokens" if _is_of_tokens(report) else "# A named-entity tagger",
         "",
         f"{'Tags' if _is_of_tokens(report) else 'Labels'}: {listed(labels, 30 if len(labels) <= MANY_LABELS else 3)}. "
@@ -41,6 +43,39 @@ def model_card(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> str
     if bilm is not None:
         lines += ["## Its biLM", "", *_bilm(bilm), ""]
     return "\n".join(lines)
+
+
+def _header(report: Mapping[str, Any], bilm: Mapping[str, Any] | None) -> list[str]:
+    """What model hubs read: YAML between two lines of ``---``, each value written as JSON, which YAML contains."""
+    data = report["protocol"]["data"]
+    values: dict[str, Any] = {
+        "library_name": "ner-elmo",
+        "pipeline_tag": "token-classification",
+        "tags": ["named-entity-recognition", "elmo", "bilstm-crf"],
+        "license": "other",
+    }
+    if report["licence"]:
+        values["license_name"] = report["licence"]
+    if language := ((bilm or {}).get("text") or {}).get("language"):
+        values["language"] = language
+    if bilm is not None:
+        values["datasets"] = [entry["name"] for entry in bilm.get("training_data") or []] + [data["train"]["file"]]
+    results = [_result(report, part) for part in report["scores"] if part in data]
+    if results:
+        values["metrics"] = ["precision", "recall", "f1"]
+        values["model-index"] = [{"name": "tagger", "results": results}]
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+    return ["---", *lines, "---", ""]
+
+
+def _result(report: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """One part's scores as a hub's ``model-index`` has them."""
+    file, scores = report["protocol"]["data"][part]["file"], report["scores"][part]
+    return {
+        "task": {"type": "token-classification", "name": "named-entity recognition"},
+        "dataset": {"name": file, "type": file, "split": part},
+        "metrics": [{"type": name, "value": round(scores[name], 4)} for name in ("precision", "recall", "f1")],
+    }
 
 
 def _is_of_tokens(report: Mapping[str, Any]) -> bool:
