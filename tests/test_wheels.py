@@ -17,7 +17,9 @@ def wheel_of(project: Path, folder: Path) -> Path:
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(project)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    (wheel,) = folder.glob(f"{project.name.replace('-', '_')}*.whl" if project.name.startswith("ner-") else "ner_elmo-*.whl")
+    (wheel,) = folder.glob(
+        f"{project.name.replace('-', '_')}*.whl" if project.name.startswith("ner-") else "ner_elmo-*.whl"
+    )
     return wheel
 
 

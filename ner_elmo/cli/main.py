@@ -39,6 +39,8 @@ COMMANDS = (
     "convert",
     "compare",
     "info",
+    "push",
+    "pull",
 )
 
 

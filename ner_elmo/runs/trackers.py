@@ -37,7 +37,7 @@ class TensorBoard:
     def __init__(self, directory: Path, settings: Mapping[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(directory / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(directory / "tensorboard"))
         rows = "\n".join(f"    {name}: {value}" for name, value in settings.items())
         self._writer.add_text("settings", rows)
 

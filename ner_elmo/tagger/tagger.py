@@ -76,7 +76,11 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
     if str(wanted) in shipped:
         return shipped[str(wanted)]
     names = sorted(shipped)
-    known = f"the models that ship are {', '.join(names)}" if names else "no model is installed; try: pip install 'ner-elmo[en]'"
+    known = (
+        f"the models that ship are {', '.join(names)}"
+        if names
+        else "no model is installed; try: pip install 'ner-elmo[en]'"
+    )
     raise UsageError(f"{shown_name(wanted)}: no such tagger directory; {known}")
 
 

@@ -486,15 +486,16 @@ def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
     else:
         decompressor = bz2.BZ2Decompressor() if suffix == ".bz2" else lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
     most = {".gz": (_MOST_AT_ONCE,), ".bz2": (_MOST_AT_ONCE,), ".xz": (_MOST_AT_ONCE,)}.get(suffix, ())
-    text, read = [], 0
+    pieces: list[bytes] = []
+    read = 0
     try:
-        while read < len(data) and sum(map(len, text)) < (1 << 22) and not decompressor.eof:
+        while read < len(data) and sum(map(len, pieces)) < (1 << 22) and not decompressor.eof:
             piece = data[read : read + _PIECE]
-            text.append(decompressor.decompress(getattr(decompressor, "unconsumed_tail", b"") + piece, *most))
+            pieces.append(decompressor.decompress(getattr(decompressor, "unconsumed_tail", b"") + piece, *most))
             read += len(piece)
     except OSError as error:  # of bz2, which has no error of its own
         raise EOFError(str(error)) from None
-    return read - len(decompressor.unused_data), b"".join(text)
+    return read - len(decompressor.unused_data), b"".join(pieces)
 
 
 class LineWriter:
