@@ -188,7 +188,7 @@ def test_a_run_that_is_ended_goes_on(
     shutil.rmtree(tmp_path / "in", ignore_errors=True)
     (tmp_path / "in").mkdir()
     for name in range(12):
-        (tmp_path / f"in/{name:02}.txt").write_text("\n".join(texts_of(3000)))
+        (tmp_path / f"in/{name:02}.txt").write_text("\n".join(texts_of(800)))
     flags = ["-f", "jsonl", "-m", str(trained)]
     command = ["-m", "ner_elmo", "tag", str(tmp_path / "in"), "-o", f"{tmp_path}/ray/", *flags]
     command += ["--engine", "ray", "--workers", "1"]
