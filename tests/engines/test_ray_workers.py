@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ner_elmo.engines.ray_workers import RayCluster
+from ner_elmo.engines.ray_workers import AHEAD, RayCluster
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.tagging.inputs import find_inputs
 from ner_elmo.tagger.tagging.run import Job
@@ -227,3 +227,27 @@ def test_no_cluster_at_an_address_is_one_line(
     status, out, err = ner_elmo(capsys, "tag", "-m", trained, tmp_path / "in.txt", *flags)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("ner-elmo: --address auto: found no Ray cluster (")
+
+
+def test_no_more_is_read_than_the_workers_need(trained: Path) -> None:
+    """So that memory stays the same however much there is."""
+    tagger = Tagger.load(trained, batch_tokens=8)
+    chunks, taken = list(tagger.chunks(texts_of(400))), 0
+
+    class Source:
+        def has_any(self) -> bool:
+            return True
+
+        def take(self) -> Any:
+            nonlocal taken
+            taken += 1
+            return chunks[taken - 1] if taken <= len(chunks) else []
+
+    most = given = 0
+    with RayCluster(n_workers=2) as here:
+        for number, _ in enumerate(here.tag_chunks(tagger, Source(), lambda: None), start=1):
+            given = number
+            most = max(most, sum(map(len, chunks[:taken])) - given)
+    assert given == 400
+    assert len(chunks) > 20
+    assert most <= (AHEAD * 2 + 1) * max(map(len, chunks))

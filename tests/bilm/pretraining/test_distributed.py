@@ -232,7 +232,7 @@ def free_port() -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
-@pytest.mark.parametrize("restarts", [0, 1])
+@pytest.mark.parametrize("restarts", [0, 3])
 def test_two_machines_of_which_one_is_lost(toy: Path, tmp_path: Path, restarts: int) -> None:
     """Two torchruns that meet: what one loses, ``--resume`` or torchrun's own restart goes on with, to the bit."""
     flags = ("--softmax", "sampled", "--samples", "10", "--epochs", "2")
