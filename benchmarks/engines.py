@@ -57,22 +57,23 @@ def main() -> None:
     print(f"{n_sentences:,} sentences, {arguments.workers} workers, model {Path(arguments.model).name}", flush=True)
     ways = arguments.ways.split(",")
     runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    same: dict[str, str] = {}
     for _ in range(arguments.rounds):
         for way in ways:
             shutil.rmtree(arguments.output / way, ignore_errors=True)
             runs[way].append(measured([sys.executable, str(HERE), *sys.argv[1:], "--worker", way]))
-            print(f"  {way}: {json.dumps({key: round(value, 1) for key, value in runs[way][-1].items()})}", flush=True)
-    print("\n| way | sentences/s | sentences/CPU s | of plain | MB after a third | MB at most after | results |")
+            same[way] = "–" if way == ways[0] else compared(arguments.output / ways[0], arguments.output / way)
+            figures = {key: round(value, 1) for key, value in runs[way][-1].items()}
+            print(f"  {way}: {json.dumps(figures)} {same[way]}", flush=True)
+    print("\n| way | sentences/s | sentences/CPU s | of the first | MB after a third | MB at most after | results |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    first = ways[0]
     for way in ways:
         wall, cpu, early, late = (
             statistics.median(run[key] for run in runs[way]) for key in ("wall", "cpu", "early", "late")
         )
-        base = statistics.median(run["cpu"] for run in runs[first])
-        same = "–" if way == first else compared(arguments.output / first, arguments.output / way)
+        base = statistics.median(run["cpu"] for run in runs[ways[0]])
         cells = [f"{n_sentences / wall:,.0f}", f"{n_sentences / cpu:,.0f}", f"{base / cpu:.2f}", f"{early:,.0f}"]
-        print(f"| {way} | {' | '.join(cells)} | {late:,.0f} | {same} |")
+        print(f"| {way} | {' | '.join(cells)} | {late:,.0f} | {same[way]} |")
 
 
 def deal(text: Path, folder: Path, n_sentences: int) -> int:

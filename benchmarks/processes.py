@@ -3,7 +3,9 @@
     python benchmarks/processes.py TEXT --options benchmarks/recipes/en.options.json
 
 Prints one line for each of 1 process with 1 thread, 1 with 2 threads, and 2 with 1 each, over the same steps of the
-same global batch, in turns so that other load on the machine falls on all of them.
+same global batch, in turns so that other load on the machine falls on all of them. With them stands the share of the
+time that went into the sum of gradients, waiting for the slower process included: what overlapping it with the backward
+pass could save at most.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 WARM_UP = 3  # steps before the clock is started
 SETTINGS = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
@@ -37,23 +40,26 @@ def main() -> None:
     if arguments.worker:
         work(arguments)
         return
-    speeds: dict[tuple[int, int], list[float]] = {setting: [] for setting in SETTINGS}
+    found: dict[tuple[int, int], list[dict[str, float]]] = {setting: [] for setting in SETTINGS}
     for _ in range(arguments.rounds):
         for setting in SETTINGS:
-            speeds[setting].append(speed_of(*setting))
-    for (processes, threads), values in speeds.items():
-        rounds = ", ".join(f"{value:,.0f}" for value in values)
-        print(f"{processes} x {threads} threads: {statistics.median(values):,.0f} tokens/s (rounds: {rounds})")
+            found[setting].append(speed_of(*setting))
+    for (processes, threads), runs in found.items():
+        speeds, shares = ([run[key] for run in runs] for key in ("tokens_per_second", "share_of_sums"))
+        rounds = ", ".join(f"{value:,.0f}" for value in speeds)
+        sums = f"; sums of gradients {statistics.median(shares):.1%}" if processes > 1 else ""
+        print(f"{processes} x {threads} threads: {statistics.median(speeds):,.0f} tokens/s (rounds: {rounds}){sums}")
 
 
-def speed_of(processes: int, threads: int) -> float:
+def speed_of(processes: int, threads: int) -> dict[str, float]:
     """Run this script's worker in that many processes."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *launcher, *sys.argv, "--worker", str(threads)]
     root = Path(__file__).resolve().parents[1]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(root)}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    return float(json.loads(done.stdout)["tokens_per_second"])
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 def work(arguments: argparse.Namespace) -> None:
@@ -86,13 +92,32 @@ def work(arguments: argparse.Namespace) -> None:
         batches = training_batches(source.sentences, config.batch_tokens, config.seed, 0)
         for sentences in islice(batches, WARM_UP):
             trainer.train_on(sentences)
+        summed = Summed(trainer.machine.processes)
+        trainer.machine.processes = summed
         processes.wait()
         started, before = time.perf_counter(), trainer.position.tokens
         for sentences in islice(batches, arguments.steps):
             trainer.train_on(sentences)
         if processes.is_first:
-            speed = (trainer.position.tokens - before) / (time.perf_counter() - started)
-            print(json.dumps({"tokens_per_second": speed}))
+            seconds = time.perf_counter() - started
+            speed = (trainer.position.tokens - before) / seconds
+            print(json.dumps({"tokens_per_second": speed, "share_of_sums": summed.seconds / seconds}))
+
+
+class Summed:
+    """The processes of a run, and how long they took to add up gradients."""
+
+    def __init__(self, processes: Any) -> None:
+        self._processes = processes
+        self.seconds = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._processes, name)
+
+    def add_gradients(self, parameters: Any) -> None:
+        started = time.perf_counter()
+        self._processes.add_gradients(parameters)
+        self.seconds += time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class RayCluster(AbstractContextManager["RayCluster"]):
                     logging_level=logging.ERROR,
                     **here,
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:  # Ray has many, and bare ones among them
                 where = "this machine" if self._address is None else f"--address {self._address}"
                 reason = str(error).strip().splitlines()[0][:200]
                 raise UsageError(f"{where}: found no Ray cluster ({reason}); start one with ray start --head") from None

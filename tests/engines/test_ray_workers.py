@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ner_elmo.engines.ray_workers import RayCluster
+from ner_elmo.engines.ray_workers import AHEAD, RayCluster
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.tagging.inputs import find_inputs
 from ner_elmo.tagger.tagging.run import Job
@@ -188,7 +188,7 @@ def test_a_run_that_is_ended_goes_on(
     shutil.rmtree(tmp_path / "in", ignore_errors=True)
     (tmp_path / "in").mkdir()
     for name in range(12):
-        (tmp_path / f"in/{name:02}.txt").write_text("\n".join(texts_of(3000)))
+        (tmp_path / f"in/{name:02}.txt").write_text("\n".join(texts_of(800)))
     flags = ["-f", "jsonl", "-m", str(trained)]
     command = ["-m", "ner_elmo", "tag", str(tmp_path / "in"), "-o", f"{tmp_path}/ray/", *flags]
     command += ["--engine", "ray", "--workers", "1"]
@@ -227,3 +227,27 @@ def test_no_cluster_at_an_address_is_one_line(
     status, out, err = ner_elmo(capsys, "tag", "-m", trained, tmp_path / "in.txt", *flags)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("ner-elmo: --address auto: found no Ray cluster (")
+
+
+def test_no_more_is_read_than_the_workers_need(trained: Path) -> None:
+    """So that memory stays the same however much there is."""
+    tagger = Tagger.load(trained, batch_tokens=8)
+    chunks, taken = list(tagger.chunks(texts_of(400))), 0
+
+    class Source:
+        def has_any(self) -> bool:
+            return True
+
+        def take(self) -> Any:
+            nonlocal taken
+            taken += 1
+            return chunks[taken - 1] if taken <= len(chunks) else []
+
+    most = given = 0
+    with RayCluster(n_workers=2) as here:
+        for number, _ in enumerate(here.tag_chunks(tagger, Source(), lambda: None), start=1):
+            given = number
+            most = max(most, sum(map(len, chunks[:taken])) - given)
+    assert given == 400
+    assert len(chunks) > 20
+    assert most <= (AHEAD * 2 + 1) * max(map(len, chunks))

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -211,3 +212,52 @@ def test_torchrun_mistakes_kills_and_signals(toy: Path, tmp_path: Path) -> None:
     last = run_alone(*launcher, *command(toy, tmp_path / "run", "--epochs", "2", "--resume"))
     assert last.returncode == 0, last.stderr
     assert report_of(tmp_path / "run")["finished"]
+
+
+def node(rank: int, port: int, arguments: list[str], restarts: int) -> subprocess.Popen[str]:
+    """One of two machines: a torchrun with one process, which meets the other at a port."""
+    launcher = ("-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--node-rank", str(rank))
+    meeting = ("--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "test")
+    local = ("--local-addr", "127.0.0.1", "--max-restarts", str(restarts))
+    return subprocess.Popen(
+        [sys.executable, *launcher, *meeting, *local, *arguments], env=environment(), stderr=subprocess.PIPE, text=True
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
+@pytest.mark.parametrize("restarts", [0, 3])
+def test_two_machines_of_which_one_is_lost(toy: Path, tmp_path: Path, restarts: int) -> None:
+    """Two torchruns that meet: what one loses, ``--resume`` or torchrun's own restart goes on with, to the bit."""
+    flags = ("--softmax", "sampled", "--samples", "10", "--epochs", "2")
+    for status, _, errors in finish(start_processes(2, *command(toy, tmp_path / "whole", *flags))):
+        assert status == 0, errors
+    arguments = command(toy, tmp_path / "parts", *flags, "--resume")
+    port = free_port()
+    machines = [node(rank, port, arguments, restarts) for rank in range(2)]
+    wait_for_steps(tmp_path / "parts" / "log.jsonl", 5, machines[0])
+    lost = machines[1]
+    (worker,) = (child for child in children(lost.pid) if b"ner_elmo" in Path(f"/proc/{child}/cmdline").read_bytes())
+    os.kill(worker, signal.SIGKILL)
+    if restarts:  # of the processes alone: both torchruns start theirs again
+        outputs = [machine.communicate(timeout=STEP_LIMIT) for machine in machines]
+        assert [machine.returncode for machine in machines] == [0, 0], outputs
+    else:  # the machine is gone
+        lost.kill()
+        lost.communicate(timeout=STEP_LIMIT)
+        _, errors = machines[0].communicate(timeout=STEP_LIMIT)
+        assert machines[0].returncode != 0
+        assert "another process of this run ended" in errors
+        port = free_port()
+        for machine in [node(rank, port, arguments, restarts) for rank in range(2)]:
+            _, errors = machine.communicate(timeout=STEP_LIMIT)
+            assert machine.returncode == 0, errors
+    assert '"event": "resume"' in (tmp_path / "parts" / "log.jsonl").read_text()
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert report_of(tmp_path / "parts") == report_of(tmp_path / "whole")
