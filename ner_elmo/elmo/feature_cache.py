@@ -299,7 +299,7 @@ def _write(
     block = np.empty((_block_positions(row_bytes), *shape), dtype)
     checks: list[int] = []
     # Since version 1.10 of the format, HDF5 keeps check sums of its own index.
-    with Hdf5Writer(path, libver=("v110", "v110"), locking=False) as writer:
+    with Hdf5Writer(path, libver=("v110", "v110")) as writer:
         file = writer.file
         dataset = file.create_dataset("features", (n_positions, *shape), dtype, chunks=(chunk, *shape))
 

@@ -30,6 +30,9 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from ner_elmo.errors import CannotWriteError, DataError, NerElmoError, UsageError
 from ner_elmo.settings import unique_keys
 
+if sys.platform != "win32":
+    import fcntl
+
 STANDARD_STREAM = "-"
 RETURNS_INSIDE = (
     "found carriage returns inside line {number}, expected lines that end at LF or CRLF (old Mac line ends? convert "
@@ -187,7 +190,7 @@ _XZ_MEMORY = 256 << 20  # bytes that a file may want for its dictionary; xz -9 w
 
 def _open_xz(path: Path | BinaryIO) -> BinaryIO:
     stream = open(path, "rb") if isinstance(path, Path) else path  # noqa: SIM115
-    return io.BufferedReader(_Blocks(getattr(stream, "name", path), _xz_blocks(stream)))
+    return io.BufferedReader(_Blocks(str(getattr(stream, "name", path)), _xz_blocks(stream)))
 
 
 def _xz_blocks(file: BinaryIO) -> Iterator[bytes]:
@@ -486,16 +489,16 @@ def _decompressed(data: bytes, path: Path) -> tuple[int, bytes]:
     else:
         decompressor = bz2.BZ2Decompressor() if suffix == ".bz2" else lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
     most = {".gz": (_MOST_AT_ONCE,), ".bz2": (_MOST_AT_ONCE,), ".xz": (_MOST_AT_ONCE,)}.get(suffix, ())
-    pieces: list[bytes] = []
+    parts: list[bytes] = []
     read = 0
     try:
-        while read < len(data) and sum(map(len, pieces)) < (1 << 22) and not decompressor.eof:
+        while read < len(data) and sum(map(len, parts)) < (1 << 22) and not decompressor.eof:
             piece = data[read : read + _PIECE]
-            pieces.append(decompressor.decompress(getattr(decompressor, "unconsumed_tail", b"") + piece, *most))
+            parts.append(decompressor.decompress(getattr(decompressor, "unconsumed_tail", b"") + piece, *most))
             read += len(piece)
     except OSError as error:  # of bz2, which has no error of its own
         raise EOFError(str(error)) from None
-    return read - len(decompressor.unused_data), b"".join(pieces)
+    return read - len(decompressor.unused_data), b"".join(parts)
 
 
 class LineWriter:
@@ -639,9 +642,11 @@ def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[P
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         prefix = temporary_prefix(target.name) if is_replaced else "ner-elmo."
+        if folder is not None:
+            _remove_abandoned(folder, prefix)
         handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
-        os.close(handle)
     try:
+        _is_free(handle)
         with _refusals_named(path):
             yield Path(temporary)
             if is_replaced:
@@ -651,8 +656,32 @@ def replace_file(path: str | Path, permissions: int | None = None) -> Iterator[P
                 with open(temporary, "rb") as written, open(path, "wb") as stream:
                     shutil.copyfileobj(written, stream)
     finally:
+        os.close(handle)
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove what programs that were killed were writing under such a name. One that still writes holds it locked."""
+    for left in folder.glob(f"{glob.escape(prefix)}????????.tmp"):
+        with contextlib.suppress(OSError):
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                if _is_free(handle):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+            finally:
+                os.close(handle)
+
+
+def _is_free(handle: int) -> bool:
+    """Whether nobody else holds a file or folder; it is held from now on, until ``handle`` is closed."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or of a file system without locks
+        return False
+    return True
 
 
 SPARE_FOR_INDEX = 1 << 20  # bytes that a folder of files may need beside their data
@@ -711,8 +740,13 @@ def replace_directory(path: str | Path) -> Iterator[Path]:
         path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         put_back(path)
-        temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(path.name), suffix=".tmp", dir=path.parent))
+        prefix = temporary_prefix(path.name)
+        _remove_abandoned(path.parent, prefix)
+        temporary = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=path.parent))
+        handle = os.open(temporary, os.O_RDONLY) if sys.platform != "win32" else None
     try:
+        if handle is not None:
+            _is_free(handle)
         with _refusals_named(path):
             yield temporary
             umask = os.umask(0)
@@ -731,6 +765,8 @@ def replace_directory(path: str | Path) -> Iterator[Path]:
             else:
                 os.replace(temporary, path)
     finally:
+        if handle is not None:
+            os.close(handle)
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -180,7 +180,7 @@ class Hdf5Writer:
         self._handle = os.open(path, os.O_RDWR)
         try:
             self._take(_SPARE_BYTES)
-            self.file = h5py.File(path, "w", **options)
+            self.file = h5py.File(path, "w", locking=False, **options)
             self.reserve(0)
         except BaseException:
             os.close(self._handle)
