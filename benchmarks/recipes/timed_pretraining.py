@@ -4,7 +4,7 @@
     SECONDS_OF_STEPS=215 python benchmarks/recipes/timed_pretraining.py pretrain TEXT... --device cuda --threads 1 \\
         --epochs 100 --max-tokens 1000000000 -o RUN [flags of pretrain]
 
-It is ``ner-elmo pretrain`` but for two things. Batches are made by processes beside the one that trains (``MAKERS``, 2),
+It is ``ner-elmo pretrain`` but for two things. Batches are made by other processes (``MAKERS``, 2),
 as one thread cannot make them as fast as such a GPU takes them. And the schedule of the learning rate runs over the
 seconds, not over ``--max-tokens``: how many tokens that makes is known at the end. It cannot be resumed.
 """
