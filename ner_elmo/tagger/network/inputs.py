@@ -243,6 +243,15 @@ def _padded_contexts(examples: Sequence[Example], time: int) -> Tensor | None:
     return torch.from_numpy(padded).float()
 
 
+def drop_contexts(batch: TaggerBatch, probability: float) -> TaggerBatch:
+    """Take the context away from each sentence with ``probability``, so that the tagger learns to do without, too:
+    a line by itself has no document."""
+    if batch.context is None or not probability:
+        return batch
+    kept = torch.rand(len(batch.context), 1, 1) >= probability
+    return replace(batch, context=batch.context * kept)
+
+
 def drop_singletons(batch: TaggerBatch, words: Words, probability: float = 0.5) -> TaggerBatch:
     """A training batch in which words seen once are unknown with ``probability``: so the unknown word is learned."""
     if not len(words):  # a tagger without word vectors has no words to look up

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.runs.directory import CONFIG
 from ner_elmo.settings import SettingError, Source, build, check, part_of, read_values, setting
 from ner_elmo.tagger.network.options import BILM_LAYERS, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
 from ner_elmo.text.files import require_file, text_problem
@@ -20,6 +21,9 @@ from ner_elmo.text.tag_scheme import canonical_name
 
 EPOCHS = 50
 SEED_MOST = 2**32 - 1
+
+# Of settings that came later: what runs without them did.
+AS_BEFORE: dict[str, Any] = {"precision": "fp32", "context_dropout": 0.0}
 
 # Panels of --help.
 TRAINING, OUTPUT_PANEL = "Training", "Output"
@@ -48,6 +52,13 @@ class TrainingSettings:
         help="score on dev and keep the moving mean of the weights over about so many epochs; 0 = the last weights",
         at_least=0,
         panel=TRAINING,
+    )
+    context_dropout: float = setting(
+        0.3,
+        help="share of sentences trained on as if their document had no others; with --context document",
+        at_least=0,
+        at_most=1,
+        panel=BILM_LAYERS,
     )
     mix_l2: float = setting(0.001, help="weight of the penalty on mix weights", at_least=0, panel=BILM_LAYERS)
     precision: str = setting(
@@ -261,11 +272,13 @@ def config_from(given: dict[str, Any], *files: str | Path | None, epochs: int | 
     if not any("train" in values for values in (given, *(source.values for source in sources))):
         raise UsageError("Missing option '--train'. (try ner-elmo train-tagger --help)")
     lowest = [Source("", {} if epochs is None else {"epochs": epochs})]
+    if any(file is not None and Path(file).name == CONFIG for file in files):  # a run's, maybe of before
+        lowest.append(Source("", {name: value for name, value in AS_BEFORE.items() if name != "precision"}))
     return build(TaggerConfig, [*lowest, *sources, Source("", given)])
 
 
 def read_config(path: str | Path) -> TaggerConfig:
-    """The ``config.json`` of a run. One of before there was a ``precision`` was trained in float32.
+    """The ``config.json`` of a run. What it does not name did not exist then (:data:`AS_BEFORE`).
 
     Raises:
         UsageError: no such file.
@@ -274,4 +287,4 @@ def read_config(path: str | Path) -> TaggerConfig:
     values = read_values(path, TaggerConfig)
     if "train" not in values:
         raise DataError(f"{path}: found no 'train', expected the config.json of a tagger's training")
-    return build(TaggerConfig, [Source(str(path), {"precision": "fp32"} | values)])
+    return build(TaggerConfig, [Source(str(path), AS_BEFORE | values)])

@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from ner_elmo.errors import NerElmoError
 from ner_elmo.runs.checkpoints import Checkpoints
 from ner_elmo.tagger.decoding import predict
-from ner_elmo.tagger.network.inputs import Example, TaggerBatch, Words, collate, drop_singletons
+from ner_elmo.tagger.network.inputs import Example, TaggerBatch, Words, collate, drop_contexts, drop_singletons
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.scores import Counts, count, total
 from ner_elmo.tagger.training.averaging import Average
@@ -228,7 +228,8 @@ def _train_once(
     batches = list(batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng))
     for indices in batches:
         batch = collate([data.train[index] for index in indices])
-        batch = drop_singletons(batch, data.words, options.singleton_dropout).to(device)
+        batch = drop_singletons(batch, data.words, options.singleton_dropout)
+        batch = drop_contexts(batch, options.context_dropout).to(device)
         loss = _step(state, batch, options)
         if not math.isfinite(loss):
             raise NerElmoError(f"epoch {state.epoch}: the loss is {loss}; try a smaller --learning-rate")

@@ -14,7 +14,7 @@ from ner_elmo.runs.directory import CHECKPOINTS, CONFIG, REPORT
 from ner_elmo.runs.events import Report
 from ner_elmo.settings import refuse_changes, settings_of
 from ner_elmo.tagger.store import INFO
-from ner_elmo.tagger.training.config import TaggerConfig, read_config
+from ner_elmo.tagger.training.config import AS_BEFORE, TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingState
 from ner_elmo.tagger.training.preparation import PreparedData
 from ner_elmo.text.files import json_of, require_file, sha256_of_file
@@ -85,11 +85,11 @@ def refuse_another_run(folder: Path, before: dict[str, Any], now: dict[str, Any]
 
 
 def _settings(values: dict[str, Any]) -> TaggerConfig:
-    """The settings of :func:`setting`; those of before there was a ``precision`` were trained in float32."""
+    """The settings of :func:`setting`; what they do not name did not exist then."""
     known = settings_of(TaggerConfig)
     kept = {name: value for name, value in values.items() if name in known}
     tuples = {name: tuple(kept[name]) for name in ("layers", "seeds") if name in kept}
-    return TaggerConfig(**({"precision": "fp32"} | kept | tuples | {"train": "-"}))
+    return TaggerConfig(**(AS_BEFORE | kept | tuples | {"train": "-"}))
 
 
 def settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ner_elmo.tagger.network.inputs import (
     UNKNOWN_INDEX,
     Example,
     collate,
+    drop_contexts,
     drop_singletons,
     initial_vectors,
     make_examples,
@@ -47,6 +48,21 @@ def test_only_singletons_are_dropped() -> None:
     dropped = drop_singletons(batch, words, 0.5).word_ids[0]
     assert (dropped[::2] == words.index("a")).all()
     assert 10 < int((dropped[1::2] == UNKNOWN_INDEX).sum()) < 40
+
+
+def test_sentences_lose_their_context_whole() -> None:
+    words = make_words(Counter({"a": 2}))
+    context = np.ones((3, 4), dtype=np.float16)
+    batch = collate([Example(("a",) * 3, words.indices(("a",) * 3), context=context) for _ in range(200)])
+    torch.manual_seed(1)
+    dropped = drop_contexts(batch, 0.3).context
+    assert dropped is not None
+    left = dropped.sum((1, 2))
+    assert set(left.tolist()) == {0.0, 12.0}
+    assert 30 < int((left == 0).sum()) < 90
+    assert drop_contexts(batch, 0.0) is batch
+    without = collate([Example(("a",), words.indices(("a",)))])
+    assert drop_contexts(without, 0.3) is without
 
 
 def test_tags_of_unknown_labels_become_outside() -> None:
