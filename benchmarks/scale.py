@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 HOUR, DAY = 3600.0, 86_400.0
+REPEATS = 3  # of what is measured
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Assumptions:
         gpu_rate: tokens a second of one H200 that trains the shape of ``models/en`` in bfloat16 (docs/design.md §7).
         gpus: of a node.
         batch: tokens of each GPU in a step.
+        rows: of the output layer that a step touches, which are sent, too.
         mtbf: hours between two failures of one node: careful hands (a year), and machines that may be taken away.
         restart: seconds until all nodes are there again and have read the newest checkpoint.
     """
@@ -47,6 +49,7 @@ class Assumptions:
     gpu_rate: float = 145_000.0
     gpus: int = 8
     batch: int = 8192
+    rows: int = 16_384
     mtbf: tuple[float, ...] = (8760.0, 100.0)
     restart: float = 300.0
 
@@ -100,12 +103,11 @@ def measure(arguments: argparse.Namespace) -> None:
             continue
         tagger = Tagger.load(model)
         list(tagger.tag(some[:50]))
-        documents: list[Any] = []
-        rates[name] = n_some / seconds(lambda t=tagger, d=documents: d.extend(t.tag(some)))
+        rates[name] = n_some / seconds(lambda t=tagger: list(t.tag(some)))
+        documents = list(tagger.tag(some))
         with tempfile.TemporaryFile("w+") as stream:
-            spent = seconds(lambda d=documents, s=stream: [write_jsonl(document, s) for document in d])
-            rates["write"] = n_some / spent
-            rates["bytes_written_per_token"] = stream.tell() / n_some
+            rates["write"] = n_some / seconds(lambda d=documents, s=stream: [write_jsonl(one, s) for one in d])
+            rates["bytes_written_per_token"] = stream.tell() / n_some / REPEATS
     elmo = Elmo.load(arguments.model)
     rates["embed"] = n_some / seconds(lambda: sum(1 for _ in elmo.embed((line.split() for line in some), "mean")))
     rates["dim"] = elmo.dim
@@ -116,9 +118,9 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Of the processor, for some work; the least of three."""
+    """Of the processor, for some work; the least of some repetitions."""
     times = []
-    for _ in range(3):
+    for _ in range(REPEATS):
         begun = time.process_time()
         work()
         times.append(time.process_time() - begun)
@@ -225,7 +227,8 @@ def speed(nodes: int, measured: dict[str, float], assumed: Assumptions) -> dict[
     """
     gpus = nodes * assumed.gpus
     compute = assumed.batch / assumed.gpu_rate
-    sent = 2 * (nodes - 1) / nodes * 4 * measured["parameters"] / assumed.network if nodes > 1 else 0.0
+    values = measured["parameters"] + assumed.rows * measured["dim"] / 2
+    sent = 2 * (nodes - 1) / nodes * 4 * values / assumed.network if nodes > 1 else 0.0
     added = sent + 2 * assumed.latency * math.log2(gpus)
     read = gpus * assumed.batch / measured["batches"]
     step = max(compute + added, read)

@@ -7,6 +7,7 @@ tagged. Of the two, one is null.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,15 +54,17 @@ class TaggerOf:
         import torch
 
         torch.set_num_threads(1)
-        if isinstance(self.model, Tagger):
-            return self.model
-        return Tagger.load(
-            self.model,
-            device=self.device,
-            precision=self.precision,
-            batch_tokens=self.batch_tokens,
-            text=self.text,
-        )
+        tagger = self.model
+        if not isinstance(tagger, Tagger):
+            tagger = Tagger.load(
+                tagger,
+                device=self.device,
+                precision=self.precision,
+                batch_tokens=self.batch_tokens,
+                text=self.text,
+            )
+        gc.freeze()  # the collector of garbage need not look at what stays
+        return tagger
 
 
 @dataclass

@@ -8,8 +8,10 @@ machine, that is lost is replaced, and what it had in hand is done again.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +29,7 @@ AHEAD = 4  # chunks begun before an earlier one is done, for each actor
 QUEUED = 2  # chunks that an actor has at once, so that it need not wait for the next one
 _ATTEMPTS = 2
 _LOST_RESULTS = 8  # how often a chunk is done whose result went with its machine
+_STILLBORN_MOST = 3  # workers in a row, beside as many as there are at once
 _LOOK_AGAIN = 0.02  # seconds, after which a source that had nothing is asked once more
 _TELL_AFTER = 20.0  # seconds without an actor
 
@@ -103,10 +106,12 @@ class _Tagging:
         import torch
 
         torch.set_num_threads(1)
+        gc.freeze()  # the collector of garbage need not look at what stays
         self._tagger = tagger
 
-    def tag(self, chunk: Sequence[Item], flags: Mapping[str, bool]) -> list[Result]:
-        return self._tagger.tag_chunk(chunk, **flags)
+    def tag(self, chunk: bytes, flags: Mapping[str, bool]) -> bytes:
+        """Both packed by Python: Ray's own way asks about each of the many small objects."""
+        return pickle.dumps(self._tagger.tag_chunk(pickle.loads(chunk), **flags), pickle.HIGHEST_PROTOCOL)
 
     def is_ready(self) -> bool:
         return True
@@ -143,7 +148,7 @@ class _Crew:
         self._actors = [self._new_actor() for _ in range(n_workers)]
         self._again: list[_Task] = []
         self._done: dict[int, list[Result]] = {}
-        self._n_begun = self._n_given = 0
+        self._n_begun = self._n_given = self._n_stillborn = 0
         self._is_ended = False  # the source
         self._began = time.monotonic()
         self._has_told = False
@@ -196,7 +201,8 @@ class _Crew:
         return min(ready, key=lambda actor: len(actor.tasks), default=None)
 
     def _give(self, actor: _Actor, task: _Task) -> None:
-        actor.tasks[actor.handle.tag.remote(task.chunk, self._flags)] = task
+        chunk = pickle.dumps(task.chunk, pickle.HIGHEST_PROTOCOL)
+        actor.tasks[actor.handle.tag.remote(chunk, self._flags)] = task
 
     def _hear(self) -> None:
         """Wait until an actor has done something, or is there, or is gone, or a new chunk may be there."""
@@ -218,7 +224,8 @@ class _Crew:
         errors = self._ray.exceptions
         try:
             value = self._ray.get(reference)
-        except (errors.RayActorError, errors.ActorUnavailableError):
+        except (errors.RayActorError, errors.ActorUnavailableError) as error:
+            self._count_stillborn(actor, error)
             self._replace(actor)
         except (errors.ObjectLostError, errors.ObjectFetchTimedOutError, errors.OwnerDiedError):
             self._do_again(actor, reference)
@@ -226,7 +233,7 @@ class _Crew:
             raise _of_ours(error) from None
         else:
             if reference in actor.tasks:
-                self._done[actor.tasks.pop(reference).number] = value
+                self._done[actor.tasks.pop(reference).number] = pickle.loads(value)
             else:
                 actor.is_ready = True
 
@@ -247,14 +254,21 @@ class _Crew:
                 self._again.append(task)
             else:
                 self._done[task.number] = [lost(item, "was killed, or lost with its machine,") for item in task.chunk]
-        if not actor.is_ready and not actor.tasks and time.monotonic() - self._began > 60 * _TELL_AFTER:
-            raise NerElmoError("the workers of the cluster end before they begin; see Ray's logs on its machines")
         self._actors[place] = self._new_actor()
+
+    def _count_stillborn(self, actor: _Actor, error: Exception) -> None:
+        """Give up where workers end before they begin: the next would, too."""
+        self._n_stillborn = 0 if actor.is_ready else self._n_stillborn + 1
+        if self._n_stillborn > _STILLBORN_MOST + self._n_workers:
+            reason = str(error).strip().splitlines()[-1][:300]
+            raise NerElmoError(
+                f"the workers of the cluster end before they begin ({reason}); is ner-elmo installed there?"
+            )
 
     def _value_of(self, reference: Any) -> list[Result] | None:
         """A result that was there before its actor was lost."""
         try:
-            return self._ray.get(reference, timeout=0)  # type: ignore[no-any-return]
+            return pickle.loads(self._ray.get(reference, timeout=0))  # type: ignore[no-any-return]
         except Exception:
             return None
 

@@ -246,7 +246,7 @@ def test_two_machines_of_which_one_is_lost(toy: Path, tmp_path: Path, restarts: 
     (worker,) = (child for child in children(lost.pid) if b"ner_elmo" in Path(f"/proc/{child}/cmdline").read_bytes())
     os.kill(worker, signal.SIGKILL)
     if restarts:  # of the processes alone: both torchruns start theirs again
-        outputs = [machine.communicate(timeout=STEP_LIMIT) for machine in machines]
+        outputs = [machine.communicate(timeout=2 * STEP_LIMIT) for machine in machines]
         assert [machine.returncode for machine in machines] == [0, 0], outputs
     else:  # the machine is gone
         lost.kill()
