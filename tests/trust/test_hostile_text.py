@@ -154,7 +154,7 @@ def test_texts_through_every_command(
             assert "Traceback" not in written.err, case
             require_clean(written.err, case)
             if status == 0 and command[0] == "tag":
-                require_output(command[command.index("-f") + 1] if "-f" in command else "jsonl", written.out, command)
+                require_output(command[command.index("-f") + 1] if "-f" in command else "text", written.out, command)
             elif command[0] in ("check", "perplexity", "evaluate"):
                 require_clean(written.out, case)
             if status:
