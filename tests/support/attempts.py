@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,9 @@ def attempt(function: Callable[[], Any], seconds: float = 5.0) -> Outcome:
         seconds: of computing, that it may take.
     """
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, where there are threads
+        child = os.fork()
     if not child:
         os.close(reader)
         _answer(function, writer, seconds)

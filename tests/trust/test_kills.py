@@ -9,8 +9,10 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +41,9 @@ class Work:
 
 def started(arguments: list[str], log: Path) -> int:
     """A fork of this process that runs the command, in a group of its own."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, where there are threads
+        child = os.fork()
     if child:
         return child
     with contextlib.suppress(BaseException):
@@ -218,7 +222,6 @@ def _one(work: Work, expected: dict[str, bytes], took: float, rng: random.Random
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_anything_is_loaded(number: int, repository: Path) -> None:
     """Ctrl-C right after the start: one line, no traceback of Python's own."""
-    import subprocess
 
     environment = os.environ | {"PYTHONPATH": str(repository)}
     for after in (0.0, 0.02, 0.05, 0.1, 0.3, 0.8):
@@ -232,3 +235,49 @@ def test_a_signal_before_anything_is_loaded(number: int, repository: Path) -> No
         if "Traceback" in error and "ner_elmo" not in error:
             continue  # Python itself had not come to our first line
         assert "Traceback" not in error, f"after {after} s: {error}"
+
+
+COUNTS = """
+import sys
+from pathlib import Path
+from ner_elmo.text import counting
+if __name__ == "__main__":
+    counting.LITTLE_TEXT = 0
+    counting.BLOCK_CHARACTERS = 1000
+    while True:
+        counting.count_text([Path(sys.argv[1])], "whitespace", processes=2)
+        print("counted", flush=True)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+def test_workers_do_not_outlive_a_killed_program(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("Ann sees Rome .\n" * 3000)
+    (tmp_path / "count.py").write_text(COUNTS)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "count.py"), str(tmp_path / "text")],
+        env=os.environ | {"PYTHONPATH": str(repository)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "counted\n"
+        task = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        workers: list[str] = []
+        end = time.monotonic() + 120
+        while len(workers) < 3 and time.monotonic() < end:  # two, and what tracks their resources
+            workers = task.read_text().split()
+    finally:
+        process.kill()
+    assert len(workers) >= 2
+    end = time.monotonic() + 120
+    while (left := [one for one in workers if _is_alive(one)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert left == []
+    process.wait()
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
