@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all soak lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/ner-elmo tag data/sample.txt
@@ -14,6 +14,12 @@ test: $(VENV)/installed-dev
 # Everything, with the real corpora and full counts.
 test-all: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
+
+# Faults, hostile files and texts with full counts (docs/reliability.md); what was found is printed at the end.
+soak: $(VENV)/installed-dev
+	rm -f soak.txt
+	OMP_NUM_THREADS=1 NER_ELMO_SOAK=$(CURDIR)/soak.txt $(BIN)/python -m pytest tests/trust; status=$$?; \
+	    cat soak.txt; exit $$status
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check ner_elmo tests benchmarks

@@ -7,10 +7,14 @@ import sys
 
 def run() -> None:
     """Run the command line and leave with its exit status."""
-    from ner_elmo.cli.main import main
-    from ner_elmo.runs.launch import is_launched
+    try:
+        from ner_elmo.cli.main import main
+        from ner_elmo.runs.launch import is_launched
 
-    status = main()
+        status = main()
+    except KeyboardInterrupt:  # while the program itself was being loaded
+        sys.stderr.write("ner-elmo: interrupted\n")
+        sys.exit(130)
     if is_launched():
         # Everything is written and closed, and the processes have parted. What is left is to tear down torch, whose
         # threads now and then abort one of several processes there, and its exit status with it.

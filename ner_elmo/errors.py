@@ -8,6 +8,7 @@ what would work.
 from __future__ import annotations
 
 import errno
+import re
 
 
 class NerElmoError(Exception):
@@ -40,6 +41,20 @@ class DataError(NerElmoError):
     """The data is at fault; the message begins with ``file:line:`` where there is a line to name."""
 
     exit_status = 3
+
+
+_QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")(?!\w)""")
+_excerpts: list[bool] = [True]
+
+
+def leave_out_excerpts(leave_out: bool = True) -> None:
+    """Let :func:`without_excerpts` work from now on: nothing of what is read stands in a message."""
+    _excerpts[:] = [not leave_out]
+
+
+def without_excerpts(message: str) -> str:
+    """A message with ``(9 characters)`` for whatever it quotes, if that was asked for; otherwise as it is."""
+    return message if _excerpts[0] else _QUOTED.sub(lambda quoted: f"({len(quoted[0]) - 2:,} characters)", message)
 
 
 _MOST_SHOWN = 80  # characters of a value in a message

@@ -61,6 +61,13 @@ STORIES = {
     "test_typing.py",
     "test_wheels.py",
     "text/test_fuzz.py",
+    "trust/test_faults.py",
+    "trust/test_hostile_models.py",
+    "trust/test_hostile_text.py",
+    "trust/test_kills.py",
+    "trust/test_numbers.py",
+    "trust/test_privacy.py",
+    "trust/test_source.py",
 }
 
 

@@ -21,12 +21,13 @@ from ner_elmo.bilm.data.running_text import one_row
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.predictions import Predictions, directions, running_directions
 from ner_elmo.bilm.softmax import Softmax
-from ner_elmo.errors import DataError
+from ner_elmo.errors import DataError, ModelError
 from ner_elmo.nn.cell import States
 from ner_elmo.text.batching import by_length, in_chunks
 from ner_elmo.text.vocabulary import Vocabulary
 
 DEFAULT_BATCH_TOKENS = 4096
+_MOST_LOSS = 700.0  # of a prediction; exp of more is no float64
 _READ_AHEAD = 8192  # sentences grouped by length at a time
 
 
@@ -65,6 +66,7 @@ def held_out_perplexity(
 
     Raises:
         DataError: there is no sentence.
+        ModelError: the weights make no numbers of it.
     """
     forward = backward = 0.0
     n_tokens = predictions = unknown = 0
@@ -86,6 +88,8 @@ def held_out_perplexity(
     n_tokens, predictions, unknown = map(int, counted)
     if not predictions:
         raise DataError("the text for perplexity holds no sentence")
+    if not max(forward, backward) / predictions < _MOST_LOSS:  # nor NaN
+        raise ModelError("the biLM gives no probabilities that can be counted; its weights are damaged or too large")
     return Perplexity(
         tokens=n_tokens,
         predictions=predictions,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ner_elmo.cli import flags, show
-from ner_elmo.errors import UsageError
+from ner_elmo.errors import UsageError, without_excerpts
 from ner_elmo.settings import Source, build
 from ner_elmo.text.formats.conll import Reading
 
@@ -52,7 +52,7 @@ def command(
         show.print_json({"files": [report.as_dict() for report in reports]})
     else:
         for report in reports:
-            print("\n".join(_lines(report)))
+            print(without_excerpts("\n".join(_lines(report))))
     n_errors = sum(report.errors.total for report in reports)
     if n_errors:
         unrepaired = f"; {fix} is not written, as these cannot be repaired without you" if fix is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,13 +16,14 @@ from ner_elmo import __version__
 from ner_elmo.cli import show
 from ner_elmo.cli.panels import PanelledCommand, Program
 from ner_elmo.cli.streams import flush_standard_output, give_up_standard_output, open_standard_streams
-from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory
+from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory, leave_out_excerpts
 from ner_elmo.runs.launch import is_first
 from ner_elmo.text.files import MOST_SHOWN, shown_name
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[1]
 
+NO_EXCERPTS = "--no-excerpts"
 _FIRST_HAS_SPOKEN = 10.0  # seconds, after which one of several processes no longer waits to be ended
 
 # In the order of --help. Each is a module of this folder, and is imported where it is asked for.
@@ -54,6 +56,9 @@ def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and stop")
     ] = False,
+    no_excerpts: Annotated[  # taken away before, wherever it stands
+        bool, typer.Option(NO_EXCERPTS, help="with any command: messages quote nothing of what is read")
+    ] = False,
 ) -> None:
     pass
 
@@ -77,7 +82,9 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status (see ``docs/design.md`` §5)."""
-    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    arguments = sys.argv[1:] if arguments is None else arguments
+    leave_out_excerpts(NO_EXCERPTS in arguments or bool(os.environ.get("NER_ELMO_NO_EXCERPTS")))
+    arguments = [argument for argument in arguments if argument != NO_EXCERPTS] or ["--help"]
     open_standard_streams()
     try:
         status = _program(arguments)(args=arguments, prog_name="ner-elmo", standalone_mode=False)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
+from ner_elmo.errors import without_excerpts
 from ner_elmo.runs import launch
 from ner_elmo.text.files import json_text
 
@@ -155,7 +156,8 @@ def note(message: str) -> None:
 def printable(message: str) -> str:
     """The message without anything that a terminal would obey; names of files and quoted data may hold that."""
     return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "surrogatepass").decode() for c in message
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in without_excerpts(message)
     )
 
 

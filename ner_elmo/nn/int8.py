@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +38,22 @@ class Int8Matrix:
             quantised = torch.quantize_per_channel(padded, scales, zeros, 0, torch.qint8)
             self._packed = torch.ops.quantized.linear_prepack(quantised, None)
         self._reduce_range = not _has_vnni()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain tensors: torch's own way to copy what is packed uses what it warns of."""
+        quantised, _ = torch.ops.quantized.linear_unpack(self._packed)
+        numbers, scales = quantised.int_repr(), quantised.q_per_channel_scales()
+        return self.__dict__ | {"_packed": (numbers, scales)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        numbers, scales = state["_packed"]
+        zeros = torch.zeros(len(scales), dtype=torch.long)
+        _choose_engine()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
+            quantised = torch._make_per_channel_quantized_tensor(numbers, scales, zeros, 0)
+            packed = torch.ops.quantized.linear_prepack(quantised, None)
+        self.__dict__.update(state | {"_packed": packed})
 
     def rows(self, n_rows: int) -> Tensor:
         """Room for ``n_rows`` rows of inputs ``(n_rows, n_inputs + 2)``; the last two columns are not to be changed."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ner_elmo.errors import without_excerpts
 from ner_elmo.runs.directory import CURVE, LOG
 from ner_elmo.runs.events import Report, warning
 from ner_elmo.text.files import json_text, write_text
@@ -71,6 +72,8 @@ class RunLog(AbstractContextManager["RunLog"]):
             self._losses.clear()
 
     def _write(self, event: Mapping[str, Any]) -> None:
+        if "message" in event:
+            event = {**event, "message": without_excerpts(str(event["message"]))}
         self._file.write(json_text(event) + "\n")
         self._file.flush()
 

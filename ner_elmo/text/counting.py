@@ -7,13 +7,15 @@ counter's keys, does not depend on how many processes took part.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -240,6 +242,14 @@ def _start_process(kind: str, split: Split) -> None:
     global _job
     _job = (kind, split)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the main process decides
+    threading.Thread(target=_end_with_the_main_process, daemon=True).start()
+
+
+def _end_with_the_main_process() -> None:
+    """One that is killed cannot tell its workers, which would wait for ever."""
+    if (main_process := parent_process()) is not None:
+        main_process.join()
+        os._exit(1)
 
 
 def _count_in_process(block: Block) -> BlockCount:

@@ -20,6 +20,7 @@ from ner_elmo.text.files import STANDARD_STREAM, encoding_problem, read_lines, s
 
 DATA = "Input"  # the panel of --help
 AUTO, TEXT, JSONL, CSV, TSV, PARQUET = "auto", "text", "jsonl", "csv", "tsv", "parquet"
+STRICT, REPLACE = "strict", "replace"
 LINE, PARAGRAPH, FILE = "line", "paragraph", "file"
 ENDINGS_OF = {TEXT: (".txt",), JSONL: (".jsonl", ".ndjson"), CSV: (".csv",), TSV: (".tsv",), PARQUET: (".parquet",)}
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -60,9 +61,23 @@ class TextReading:
         panel=DATA,
     )
     encoding: str = setting("utf-8", help="character encoding of the files", panel=DATA, problem=encoding_problem)
+    errors: str = setting(
+        STRICT,
+        help="bytes that are no text in that encoding: strict (the file is an error) or replace (each becomes U+FFFD)",
+        choices=(STRICT, REPLACE),
+        panel=DATA,
+    )
 
     def __post_init__(self) -> None:
         check(self)
+
+    def lines(self, path: str) -> Iterator[str]:
+        """The lines of a file, as :func:`~ner_elmo.text.files.read_lines` gives them."""
+        return read_lines(path, self.encoding, None if self.errors == STRICT else _passed_over)
+
+
+def _passed_over(number: int, found: str) -> None:
+    """What does not decode has become U+FFFD, as was asked for."""
 
 
 def kind_of(path: str, source: str = AUTO) -> str:
@@ -99,7 +114,7 @@ def _units(path: str, name: str, reading: TextReading) -> Iterator[Record]:
     """The units of a text file that are not blank: lines, paragraphs (lines up to a blank one), or the whole."""
     lines: list[str] = []
     first = 1
-    for number, line in enumerate(read_lines(path, reading.encoding), start=1):
+    for number, line in enumerate(reading.lines(path), start=1):
         ends = reading.unit == LINE or (reading.unit == PARAGRAPH and not line.strip())
         if reading.unit == LINE or not ends:
             if not lines:
@@ -167,7 +182,7 @@ def _require_fields(names: Iterable[str], reading: TextReading, place: str) -> N
 
 
 def _objects(path: str, name: str, reading: TextReading) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(path, reading.encoding), start=1):
+    for number, line in enumerate(reading.lines(path), start=1):
         if not line.strip():
             continue
         try:
@@ -189,7 +204,7 @@ def _reason(error: ValueError) -> str:
 def _rows(path: str, name: str, reading: TextReading) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_CELL)
     is_tsv = kind_of(path, reading.source) == TSV
-    lines = (line + "\n" for line in read_lines(path, reading.encoding))
+    lines = (line + "\n" for line in reading.lines(path))
     reader = csv.reader(lines, "excel-tab" if is_tsv else "excel", strict=True)
     header: list[str] = []
     line = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ner_elmo.errors import UsageError
 from ner_elmo.nn import int8
 from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
 from ner_elmo.nn.inference import run_one
+from ner_elmo.nn.int8 import Int8Matrix
 from tests.support.small_bilms import small_bilm
 
 needs_engine = pytest.mark.skipif(
@@ -75,3 +77,16 @@ def test_refused_without_an_engine_or_on_another_device(tmp_path: Path, monkeypa
     monkeypatch.setattr(int8, "_ENGINES", ())
     with pytest.raises(UsageError, match="no quantised products"):
         Elmo.load(tmp_path, precision="int8")
+
+
+@needs_engine
+def test_a_copy_computes_the_same_and_warns_of_nothing() -> None:
+    torch.manual_seed(0)
+    matrix = Int8Matrix(torch.randn(7, 5))
+    copied = pickle.loads(pickle.dumps(matrix))  # a warning is an error here
+    rows = [one.rows(3) for one in (matrix, copied)]
+    values = torch.randn(3, 7)
+    for one in rows:
+        one[:, :-2] = values
+    products = [one.product(row)[0] for one, row in zip((matrix, copied), rows, strict=True)]
+    assert torch.equal(*products)

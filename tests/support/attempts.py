@@ -12,8 +12,8 @@ import os
 import resource
 import signal
 import sys
-import time
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class Outcome:
         kind: ``answered``, ``refused`` (by an error of ours), ``traceback`` (any other exception), ``crash`` (a
             signal), ``hang`` (it took longer than it may).
         value: what was answered, or the error's message, or the traceback, or the signal's number.
-        seconds: how long it took.
+        seconds: how long it computed; a busy machine makes it no longer.
         megabytes: by how much its memory grew at most.
     """
 
@@ -41,31 +41,43 @@ class Outcome:
     megabytes: float
 
 
+WAITS = 120.0  # seconds in all, for one that waits and does not compute
+
+
 def attempt(function: Callable[[], Any], seconds: float = 5.0) -> Outcome:
     """Call ``function``, which returns plain data, in a fork of this process. Use torch with one thread: others do not
-    live through a fork."""
+    live through a fork.
+
+    Args:
+        seconds: of computing, that it may take.
+    """
     reader, writer = os.pipe()
-    begun = time.monotonic()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12 on, where there are threads
+        child = os.fork()
     if not child:
         os.close(reader)
         _answer(function, writer, seconds)
     os.close(writer)
     with open(reader, "rb") as stream:
         written = stream.read()
-    _, status = os.waitpid(child, 0)
-    took = time.monotonic() - begun
+    _, status, used = os.wait4(child, 0)
+    took = used.ru_utime + used.ru_stime
     if written:
         kind, value, megabytes = json.loads(written)
         return Outcome(kind, value, took, megabytes)
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else status
-    return Outcome(HANG if number == signal.SIGALRM else CRASH, number, took, 0.0)
+    return Outcome(HANG if number in (signal.SIGALRM, signal.SIGPROF) else CRASH, number, took, 0.0)
 
 
 def _answer(function: Callable[[], Any], writer: int, seconds: float) -> None:
     """Never returns."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # Python's own handler would wait for a call into C to end
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    for number, timer, most in (
+        (signal.SIGALRM, signal.ITIMER_REAL, WAITS),
+        (signal.SIGPROF, signal.ITIMER_PROF, seconds),
+    ):
+        signal.signal(number, signal.SIG_DFL)  # Python's own handlers would wait for a call into C to end
+        signal.setitimer(timer, most)
     before = _megabytes()
     try:
         found: tuple[str, Any] = (ANSWERED, function())
@@ -77,7 +89,6 @@ def _answer(function: Callable[[], Any], writer: int, seconds: float) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     data = json.dumps((*found, _megabytes() - before)).encode()
-    signal.setitimer(signal.ITIMER_REAL, 0)
     with open(writer, "wb") as stream:
         stream.write(data)
     os._exit(0)

@@ -18,7 +18,7 @@ from ner_elmo.bilm.lstm import FORGET_BIAS
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, CharCnnOptions, parse_options
 from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder
-from ner_elmo.errors import ModelError
+from ner_elmo.errors import ModelError, one_line, shown_value
 from ner_elmo.text.files import json_of, read_lines, require_file
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -27,6 +27,7 @@ TOKEN_EMBEDDER, ENCODER, CLASSIFIER = "token_embedder.pkl", "encoder.pkl", "clas
 BEGIN_SENTENCE, END_SENTENCE, UNKNOWN, PADDING = "<bos>", "<eos>", "<oov>", "<pad>"
 # Its code exchanges the two names: a row starts with <eow> and ends with <bow>.
 ROW_START, ROW_END = "<eow>", "<bow>"
+_MOST = 1 << 20  # numbers in a vector; what is above was never meant
 IDEOGRAPHIC_SPACE = "\u3000"
 
 
@@ -102,7 +103,12 @@ def read_many_langs(folder: Path) -> BiLm:
         _read_lexicon(folder / WORDS) if word_dim else {},
         options.max_characters,
     )
-    model = BiLm(options, token_encoder=ManyLangsEncoder(cnn, lexicons, word_dim, options.lstm.projection_dim))
+    try:
+        model = BiLm(options, token_encoder=ManyLangsEncoder(cnn, lexicons, word_dim, options.lstm.projection_dim))
+    except (MemoryError, RuntimeError) as error:  # the sizes are claims; nothing of the weights is read yet
+        raise ModelError(
+            f"{folder}: its configuration implies a network that has no room ({one_line(str(error))})"
+        ) from None
     _load_state(model, folder)
     return model
 
@@ -119,10 +125,13 @@ def read_many_langs_options(folder: Path) -> tuple[BilmOptions, int]:
         embedder, encoder = dict(values["token_embedder"]), dict(values["encoder"])
         word_dim, char_dim = int(embedder.get("word_dim", 0)), int(embedder.get("char_dim", 0))
         kinds = (encoder["name"], embedder["name"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: not a model configuration of ELMoForManyLangs ({error!r})") from None
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: not a model configuration of ELMoForManyLangs ({shown_value(error)})") from None
+    if not 0 <= word_dim <= _MOST or not 0 <= char_dim <= _MOST:
+        raise ModelError(f"{path}: found word_dim {word_dim} and char_dim {char_dim}, expected sizes of vectors")
     if kinds != ("elmo", "cnn"):
-        raise ModelError(f"{path}: found encoder {kinds[0]!r} and token embedder {kinds[1]!r}, expected elmo and cnn")
+        found = f"found encoder {shown_value(kinds[0])} and token embedder {shown_value(kinds[1])}"
+        raise ModelError(f"{path}: {found}, expected elmo and cnn")
     if not word_dim and not char_dim:
         raise ModelError(f"{path}: found word_dim 0 and char_dim 0, expected tokens to have words or characters")
     named_as_published = {
@@ -149,7 +158,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json_of(require_file(path, "model file"))
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not a JSON file ({error})") from None
+        raise ModelError(f"{path}: not a JSON file ({one_line(str(error))})") from None
     if not isinstance(values, dict):
         raise ModelError(f"{path}: found {type(values).__name__}, expected a JSON object")
     return values
@@ -165,6 +174,10 @@ def _read_lexicon(path: Path, *needed: str) -> dict[str, int]:
         if not fields[-1].isdecimal():
             raise ModelError(f"{path}:{number}: found {line!r}, expected a token, a tab and its number")
         ids[token] = int(fields[-1])
+    if max(ids.values(), default=0) >= len(ids):
+        raise ModelError(
+            f"{path}: found number {max(ids.values())} among {len(ids)} tokens, expected 0 to {len(ids) - 1}"
+        )
     missing = {UNKNOWN, BEGIN_SENTENCE, END_SENTENCE, *needed} - ids.keys()
     if missing:
         raise ModelError(f"{path}: found no line {sorted(missing)[0]}")
@@ -254,4 +267,6 @@ def _copy_state(model: BiLm, state: Mapping[str, Tensor], folder: Path) -> None:
             if parameters[name].shape != value.shape:
                 found, implied = tuple(value.shape), tuple(parameters[name].shape)
                 raise ModelError(f"{folder}: {name}: found shape {found}, but the configuration implies {implied}")
+            if not torch.isfinite(value).all():
+                raise ModelError(f"{folder}: {name}: found numbers that are NaN or infinite, expected none")
             parameters[name].copy_(value)
