@@ -13,7 +13,7 @@ import pytest
 from ner_elmo.bilm.pretraining import config as pretraining
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.cli.main import main
-from ner_elmo.cli.reference import settings_page
+from ner_elmo.cli.reference import commands_page, settings_page
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.settings import SettingError, Source, build, expected, read_values, refuse_changes, settings_of
 from ner_elmo.tagger.training import config as tagging
@@ -169,6 +169,11 @@ def test_no_setting_of_a_dataclass_is_written_into_a_command() -> None:
 def test_the_documentations_tables_are_the_settings(repository: Path) -> None:
     page = (repository / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == settings_page(), "run: python -m ner_elmo.cli.reference > docs/settings.md"
+
+
+def test_the_documentations_commands_are_the_commands(repository: Path) -> None:
+    page = (repository / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert page == commands_page(), "run: python -m ner_elmo.cli.reference commands > docs/commands.md"
 
 
 def test_every_optimizer_and_schedule_that_is_accepted_is_one() -> None:
