@@ -89,7 +89,8 @@ def _settings(values: dict[str, Any]) -> TaggerConfig:
     known = settings_of(TaggerConfig)
     kept = {name: value for name, value in values.items() if name in known}
     tuples = {name: tuple(kept[name]) for name in ("layers", "seeds") if name in kept}
-    return TaggerConfig(**(AS_BEFORE | kept | tuples | {"train": "-"}))
+    settings: dict[str, Any] = AS_BEFORE | kept | tuples | {"train": "-"}
+    return TaggerConfig(**settings)
 
 
 def settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
