@@ -76,11 +76,9 @@ def test_a_value_is_called_what_it_is() -> None:
 
 
 def test_every_flag_that_the_program_speaks_of_is_one(repository: Path) -> None:
-    known = (
-        {flag for command in commands().values() for flag in flags_of(command)}
-        | OTHERS
-        | {"--version", "--name", "--no-name"}
-    )  # the last two stand for any
+    program = typer.main.get_command(main._program(["--help"]))
+    known = {flag for command in (program, *commands().values()) for flag in flags_of(command)}
+    known |= OTHERS | {"--name", "--no-name"}  # the last two stand for any
     missing = []
     for file in sorted((repository / "ner_elmo").rglob("*.py")):
         if file.parent.name == "pages":
