@@ -52,10 +52,9 @@ def command(
         return
     torch_device = flags.set_up_torch(device, threads)
     gold = read_gold(files, reading_for(files, model, reading), display)
-    from ner_elmo.tagger.tagger import Tagger, find_model
+    from ner_elmo.tagger.tagger import Tagger
 
-    if model is None:
-        show.note(f"no -m: using the model that ships, {find_model(None).name}")
+    show.model_in_use(model)
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     _show(compare(gold, tagger, display), json)
 

@@ -51,7 +51,10 @@ def command(
     listening = listen(settings)
     torch_device = flags.set_up_torch(device, threads)
     figures = Figures()
-    models = load_models(model or [None], settings, torch_device, figures)
+    wanted: list[str | None] = list(model or [None])
+    for name in wanted:
+        show.model_in_use(name)
+    models = load_models(wanted, settings, torch_device, figures)
     exploring = None if settings.explore is None else open_exploring(settings.explore, models)
     names = ", ".join(one.name for one in models)
     if settings.host not in ("127.0.0.1", "localhost", "::1") and settings.api_key_file is None:

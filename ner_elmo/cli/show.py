@@ -153,6 +153,27 @@ def note(message: str) -> None:
         print(printable(message), file=sys.stderr, flush=True)
 
 
+def model_in_use(given: str | None) -> None:
+    """Say which model is read if none was given, and of one that ships, how far its terms allow its use.
+
+    Args:
+        given: the directory or name, or nothing.
+    """
+    from ner_elmo.bilm.files.directory import shipped_models
+    from ner_elmo.tagger.store import read_info
+    from ner_elmo.tagger.tagger import find_model
+
+    place = find_model(given)
+    if place not in shipped_models().values():
+        return
+    licence = str(read_info(place).get("licence") or "")
+    terms = f"for research use only; its terms: ner-elmo info {place.name}" if "research" in licence else ""
+    if given is None:
+        note(f"no -m: using the model that ships, {place.name}{f' ({terms})' if terms else ''}")
+    elif terms:
+        note(f"model {place.name}: {terms}")
+
+
 def printable(message: str) -> str:
     """The message without anything that a terminal would obey; names of files and quoted data may hold that."""
     return "".join(

@@ -83,9 +83,7 @@ def command(
     from ner_elmo.tagger.suggestion import suggest
     from ner_elmo.tagger.tagger import Tagger, find_model
 
-    folder = find_model(model)
-    if model is None:
-        show.note(f"no -m: using the model that ships, {folder.name}")
+    show.model_in_use(model)
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
     found = suggest(tagger, _looked_at(_texts(inputs, reading), inputs, reading, tagger), number, cast(Per, per))
     if not found:
@@ -94,7 +92,7 @@ def command(
         with output_stream(output) as stream:
             stream.writelines(f"{' '.join(one.document.text.split())}\n" for one in found)
         return
-    _write(found, output, format, folder.name)
+    _write(found, output, format, find_model(model).name)
 
 
 def _texts(inputs: Iterable[str], reading: TextReading) -> Iterator[str]:

@@ -131,8 +131,7 @@ def _run(
     from ner_elmo.text.files import shown_name
 
     place = find_model(model)
-    if model is None:
-        show.note(f"no -m: using the model that ships, {place.name}")
+    show.model_in_use(model)
     tagger = Tagger.load(
         model,
         device=torch_device,

@@ -72,3 +72,17 @@ def test_a_folder_for_brat_has_to_be_named(trained: Path, tmp_path: Path, capsys
     assert ner_elmo(capsys, "tag", tmp_path / "in", "-m", trained, "-f", "brat", "-o", tmp_path / "b")[0] == 0
     assert (tmp_path / "b" / "000001.txt").read_text() == "Ann sees Rome ."
     assert (tmp_path / "b" / "000001.ann").read_text().startswith("T1\tPER 0 3\tAnn\n")
+
+
+def test_the_terms_of_a_model_that_ships_are_said(
+    trained: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("Ann sees Rome .\n", encoding="utf-8")
+    said = "for research use only; its terms: ner-elmo info en"
+    _, _, error = ner_elmo(capsys, "tag", text)
+    assert f"no -m: using the model that ships, en ({said})" in error
+    _, _, error = ner_elmo(capsys, "tag", text, "-m", "en")
+    assert error.count(said) == 1
+    _, _, error = ner_elmo(capsys, "tag", text, "-m", trained)
+    assert "research" not in error
