@@ -51,7 +51,7 @@ def command(
     listening = listen(settings)
     torch_device = flags.set_up_torch(device, threads)
     figures = Figures()
-    wanted: list[str | None] = list(model or [None])
+    wanted: list[str | None] = [*model] if model else [None]
     for name in wanted:
         show.model_in_use(name)
     models = load_models(wanted, settings, torch_device, figures)
