@@ -17,6 +17,7 @@ MEASURED = {
     "tag": 4e3,
     "tag_small": 4e4,
     "write": 5e5,
+    "unpack": 1e6,
     "bytes_written_per_token": 10.0,
     "embed": 8e3,
     "dim": 256,
