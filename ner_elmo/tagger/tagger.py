@@ -19,7 +19,7 @@ from ner_elmo.bilm.files.directory import (
     shipped_models,
     text_of,
 )
-from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
 from ner_elmo.nn.thread_count import begin_as_usual, threads_for_now
 from ner_elmo.runs.devices import chosen_device
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
@@ -259,7 +259,7 @@ class Tagger:
         try:
             return self._documents([unit], tokenized, scores)[0]
         except (NerElmoError, MemoryError, RuntimeError, ValueError) as error:
-            message = str(error) or type(error).__name__
+            message = "out of memory" if is_out_of_memory(error) else str(error) or type(error).__name__
             if isinstance(unit, Record):
                 return Failure(unit.text, message, unit.origin)
             return Failure(unit if isinstance(unit, str) else " ".join(unit), message)

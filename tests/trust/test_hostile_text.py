@@ -143,7 +143,7 @@ def test_texts_through_every_command(
     counts: Counter[str] = Counter()
     text, out = tmp_path / "text", tmp_path / "out"
     with one_thread():
-        for _ in range(cases(80, 10_000)):
+        for _ in range(cases(40, 10_000)):
             text.write_bytes(nasty(rng))
             out.unlink(missing_ok=True)
             command = command_for(rng, text, trained, bilm, out)
@@ -182,7 +182,9 @@ def test_texts_through_every_command(
 def test_one_line_without_an_end(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     (tmp_path / "text").write_text(text, encoding="utf-8")
     with one_thread():
-        status = main(["tag", str(tmp_path / "text"), "-m", str(trained), "--threads", "1", "--device", "cpu"])
+        status = main(
+            ["tag", str(tmp_path / "text"), "-m", str(trained), "-f", "jsonl", "--threads", "1", "--device", "cpu"]
+        )
     written = capsys.readouterr()
     assert status in (0, 3)
     if status == 0:
@@ -234,7 +236,7 @@ def test_bytes_that_are_no_text_are_replaced_where_that_is_asked_for(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text").write_bytes(b"Ann Smith\nsees \xff\xfe Rome\n")
-    command = ["tag", str(tmp_path / "text"), "-m", str(trained), "--threads", "1", "--device", "cpu"]
+    command = ["tag", str(tmp_path / "text"), "-m", str(trained), "-f", "jsonl", "--threads", "1", "--device", "cpu"]
     assert main(command) == 3
     assert "text:2: found byte 0xff at byte 6 of the line" in capsys.readouterr().err
     assert main([*command, "--errors", "replace"]) == 0

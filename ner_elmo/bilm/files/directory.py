@@ -286,6 +286,9 @@ def _from_directory(folder: Path) -> BilmFiles:
     if (info := present(INFO)) is not None:
         files.info = _read_info(info)
         _verify(files)
+    elif own := files.softmax or files.vocabulary_vectors:
+        # A published model has neither. How its text is read would be guessed, and other vectors come out.
+        raise ModelError(f"{folder / INFO}: missing, though {own.name} is there, which this program writes beside it")
     return files
 
 
