@@ -4,6 +4,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 
 .PHONY: demo test test-all soak lint clean
+.PHONY: demo test test-all lint docs reference clean
 
 demo: $(VENV)/installed
 	$(BIN)/ner-elmo tag data/sample.txt
@@ -26,6 +27,15 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check ner_elmo tests benchmarks
 	$(BIN)/mypy
 
+# The documentation as a site, in site/. Needs no network once its packages are there; a link that leads nowhere ends it.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# The pages that are made from settings and commands.
+reference: $(VENV)/installed-dev
+	$(BIN)/python -m ner_elmo.cli.reference > docs/settings.md
+	$(BIN)/python -m ner_elmo.cli.reference commands > docs/commands.md
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -37,5 +47,9 @@ $(VENV)/installed-dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[dev]"
 	touch $@ $(VENV)/installed
 
+$(VENV)/installed-docs: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	touch $@ $(VENV)/installed
+
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist site

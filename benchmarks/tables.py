@@ -1,7 +1,7 @@
-"""The tables of the README and of docs/accuracy.md, made from the reports in ``results/``.
+"""The tables of the READMEs and of docs/accuracy.md, made from the reports in ``results/``.
 
-    python benchmarks/tables.py                                # print them
-    python benchmarks/tables.py README.md docs/accuracy.md     # put them in their places there
+    python benchmarks/tables.py                                                      # print them
+    python benchmarks/tables.py README.md README.zh-CN.md docs/accuracy.md           # put them in their places there
 
 A place is what lies between ``<!-- table NAME -->`` and ``<!-- end of table -->``. Needs Python 3.11.
 """
@@ -80,6 +80,33 @@ def accuracy() -> str:
     return table(["corpus", "seeds", *HEAD], lines)
 
 
+HEADLINE = {  # corpus of the READMEs, and what it is
+    "conll2003": ("news", "英文新闻"),
+    "wnut17": ("posts on the web", "英文网络帖子"),
+    "conll2002-es": ("news", "西班牙语新闻"),
+    "ncbi-disease": ("diseases in abstracts", "英文医学摘要，疾病"),
+    "resume": ("Chinese résumés", "中文简历"),
+    "weibo": ("Chinese posts", "中文微博"),
+}
+
+
+def headline(chinese: bool = False) -> str:
+    """Test F1 of some corpora without and with the biLM."""
+    titles = {corpus["name"]: corpus["title"] for corpus in recipe("accuracy")["corpus"]}
+    lines = []
+    for name, words in HEADLINE.items():
+        reports = [read(RESULTS / "accuracy" / f"{name}.{kind}.json") for kind in (WITHOUT, WITH)]
+        if any(reports):
+            what = f"{titles[name]}（{words[1]}）" if chinese else f"{titles[name]}, {words[0]}"
+            lines.append([what, *(shown(report and figure(report, "test"), n_seeds(report)) for report in reports)])
+    return table(["测试集 F1", "不用语言模型", "用语言模型"] if chinese else ["test F1", "without", "with"], lines)
+
+
+def headline_zh() -> str:
+    """The same in Chinese."""
+    return headline(chinese=True)
+
+
 def figures(reports: list[Report | None]) -> list[str]:
     """Dev and test of a pair of reports, and what the second saves."""
     cells = [shown(report and figure(report, part), n_seeds(report)) for part in ("dev", "test") for report in reports]
@@ -155,7 +182,15 @@ def recipe(name: str) -> dict[str, Any]:
     return tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-TABLES = {"accuracy": accuracy, "curve": curve, "ablations": ablations, "other": other, "calibration": calibration}
+TABLES = {
+    "headline": headline,
+    "headline-zh": headline_zh,
+    "accuracy": accuracy,
+    "curve": curve,
+    "ablations": ablations,
+    "other": other,
+    "calibration": calibration,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

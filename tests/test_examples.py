@@ -13,8 +13,17 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.walkthroughs import is_walkthrough
+
 REPOSITORY = Path(__file__).resolve().parent.parent
-FILES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+FILES = [
+    *sorted(REPOSITORY.glob("README*.md")),
+    *(
+        page
+        for page in sorted((REPOSITORY / "docs").rglob("*.md"))
+        if not is_walkthrough(page.read_text(encoding="utf-8"))  # tests/test_guides.py runs those
+    ),
+]
 _FENCED = re.compile(r"^(?:<!-- not run: (?P<why>.+?) -->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

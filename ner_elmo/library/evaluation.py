@@ -105,7 +105,9 @@ def evaluate(
         model: a tagger, its directory, or the name of a model that ships (None: ``en``).
         files: of any kind that ``ner-elmo check`` reads.
         reading: how they are read, such as ``Reading(column=3, scheme="iob1")``.
-        device, precision, batch_tokens: of a tagger that is loaded here; one that was handed in has its own.
+        device: where a tagger that is loaded here computes; one that was handed in has its own.
+        precision: how its biLM computes, ``fp32`` or ``int8``.
+        batch_tokens: tokens computed together.
         report: is told warnings, dictionaries with an ``event`` and a ``message``.
 
     Raises:
