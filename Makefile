@@ -3,8 +3,7 @@ PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all soak lint clean
-.PHONY: demo test test-all lint docs reference clean
+.PHONY: demo test test-all soak lint docs reference clean
 
 demo: $(VENV)/installed
 	$(BIN)/ner-elmo tag data/sample.txt
