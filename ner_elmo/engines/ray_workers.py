@@ -31,7 +31,7 @@ _ATTEMPTS = 2
 _LOST_RESULTS = 8  # how often a chunk is done whose result went with its machine
 _STILLBORN_MOST = 3  # workers in a row, beside as many as there are at once
 _LOOK_AGAIN = 0.02  # seconds, after which a source that had nothing is asked once more
-_TELL_AFTER = 20.0  # seconds without an actor
+_TELL_AFTER = 60.0  # seconds without an actor
 
 
 class RayCluster(AbstractContextManager["RayCluster"]):

@@ -55,6 +55,11 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
+def lasting(messages: str) -> list[str]:
+    """Without the lines that a busy machine adds: how far it is, and what is waited for."""
+    return [line for line in messages.splitlines() if not line.startswith(("tag: ", "waiting for the cluster"))]
+
+
 def written(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.jsonl") if path.name[0] != "."]
 
@@ -72,7 +77,7 @@ def test_the_bytes_of_plain_tag(
     to = ["tag", inputs, "-o", f"{tmp_path}/ray/", "--engine", "ray", "--address", cluster.address, *more]
     status, _, err = ner_elmo(capsys, *to)
     assert status == 1
-    assert err == plain_err
+    assert lasting(err) == lasting(plain_err)
     assert files(tmp_path / "ray") == files(tmp_path / "plain")
     assert len(files(tmp_path / "ray")) == 3
     assert '"error": "text: found nothing, expected text"' in (tmp_path / "ray/b/c.jsonl.jsonl").read_text()
