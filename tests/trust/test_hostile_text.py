@@ -143,7 +143,7 @@ def test_texts_through_every_command(
     counts: Counter[str] = Counter()
     text, out = tmp_path / "text", tmp_path / "out"
     with one_thread():
-        for _ in range(cases(40, 10_000)):
+        for _ in range(cases(1000, 10_000)):
             text.write_bytes(nasty(rng))
             out.unlink(missing_ok=True)
             command = command_for(rng, text, trained, bilm, out)

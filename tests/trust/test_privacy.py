@@ -27,8 +27,11 @@ def is_allowed(path):
     return place.startswith("/dev/") or any(place == one or place.startswith(one + "/") for one in allowed)
 
 def watch(event, arguments):
-    if event in CONNECTS or event in STARTS:
+    if event in CONNECTS:
         refuse(event, arguments)
+    elif event in STARTS:
+        if os.path.basename(os.fsdecode(arguments[0])) != "uname":  # Python's platform asks it for the processor
+            refuse(event, arguments)
     elif event == "open":
         path, mode, flags = arguments
         writes = (mode and set(mode) & set("wax+")) or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
