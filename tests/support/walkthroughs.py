@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ _BLOCK = re.compile(
     r"^(?:<!-- (?P<note>output|not run: .+?) -->\n)?```(?P<kind>sh|python|text)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+_PATIENCE = 600  # seconds that a block of a page may take
 _FOR_A_SHELL = re.compile(r"[|<>&;$`*]")
 
 
@@ -84,7 +86,7 @@ def run_commands(body: str, folder: Path, ner_elmo: Callable[[list[str]], tuple[
 def _run_shell(script: str, folder: Path, shim: Path) -> str:
     """Run lines by a shell, each of which has to succeed; what they leave in the background is ended."""
     prelude = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
-    ended = subprocess.run(
+    started = subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", prelude + script],
         cwd=folder,
         env=os.environ | {"PATH": f"{shim}{os.pathsep}{os.environ['PATH']}"},
@@ -92,11 +94,15 @@ def _run_shell(script: str, folder: Path, shim: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=600,
-        check=False,
+        start_new_session=True,
     )
-    assert ended.returncode == 0, f"{script}\n{ended.stdout}"
-    return ended.stdout
+    try:
+        printed, _ = started.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(started.pid, signal.SIGKILL)
+        raise
+    assert started.returncode == 0, f"{script}\n{printed}"
+    return printed
 
 
 def make_shim(folder: Path) -> Path:
