@@ -72,7 +72,9 @@ def run_commands(body: str, folder: Path, ner_elmo: Callable[[list[str]], tuple[
     """
     printed = ""
     lines = [line for line in body.replace("\\\n", " ").splitlines() if line.strip()]
-    for is_plain, several in groupby(lines, lambda line: line.startswith("ner-elmo ") and not _FOR_A_SHELL.search(line)):
+    for is_plain, several in groupby(
+        lines, lambda line: line.startswith("ner-elmo ") and not _FOR_A_SHELL.search(line)
+    ):
         if is_plain:
             for line in several:
                 status, output = ner_elmo(shlex.split(line)[1:])
