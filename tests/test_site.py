@@ -1,4 +1,4 @@
-"""The site of the documentation: it builds strictly, its pages load nothing from elsewhere, and fit a desktop and a phone."""
+"""The documentation's site: it builds strictly, its pages load nothing from elsewhere, and fit a desktop and a phone."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.support.browser import DESKTOP, PHONE, Opened, chromium
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
+LOOKED_AT = ("index", "getting-started", "guides/chinese", "commands", "cost", "zh/chinese", "api")
 # What a page fetches by itself; links that a reader follows are none of it.
 _FETCHED = re.compile(
     r"<(?:script|img|iframe|source|video|audio)\b[^>]*?\bsrc\s*=\s*[\"']?(?P<src>[^\"'\s>]+)"
@@ -89,9 +90,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize(
-    "name", ["index", "getting-started", "guides/chinese", "commands", "cost", "zh/chinese", "api"]
-)
+@pytest.mark.parametrize("name", LOOKED_AT)
 def test_pages_fit_the_screen_and_ask_nobody(address: str, browser: Any, size: dict[str, int], name: str) -> None:
     opened = Opened(browser, f"{address}{name}.html", viewport=size)
     with opened as page:

@@ -1,9 +1,9 @@
 """Pages of the documentation that are programs: commands, Python, and what they print, one after the other.
 
-A fenced block that says ``sh`` holds commands, one that says ``python`` a program; all of a page share a folder and, those
-of Python, their names. A block ``text`` with ``<!-- output -->`` on the line before it is what the block above printed:
-its lines stand in the output, in a row; ``…`` stands for anything within a line, and alone on a line for any lines. What is
-not run has ``<!-- not run: why -->`` on the line before it.
+A fenced block that says ``sh`` holds commands, one that says ``python`` a program; all of a page share a folder and,
+those of Python, their names. A block ``text`` with ``<!-- output -->`` on the line before it is what the block above
+printed: its lines stand in the output, in a row; ``…`` stands for anything within a line, and alone on a line for any
+lines. What is not run has ``<!-- not run: why -->`` on the line before it.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def run_commands(body: str, folder: Path, ner_elmo: Callable[[list[str]], tuple[
     """
     printed = ""
     lines = [line for line in body.replace("\\\n", " ").splitlines() if line.strip()]
-    for is_plain, several in groupby(
-        lines, lambda line: line.startswith("ner-elmo ") and not _FOR_A_SHELL.search(line)
-    ):
+    for is_plain, several in groupby(lines, _is_plain):
         if is_plain:
             for line in several:
                 status, output = ner_elmo(shlex.split(line)[1:])
@@ -83,6 +81,10 @@ def run_commands(body: str, folder: Path, ner_elmo: Callable[[list[str]], tuple[
         else:
             printed += _run_shell("\n".join(several), folder, shim)
     return printed
+
+
+def _is_plain(line: str) -> bool:
+    return line.startswith("ner-elmo ") and not _FOR_A_SHELL.search(line)
 
 
 def _run_shell(script: str, folder: Path, shim: Path) -> str:
