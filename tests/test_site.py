@@ -1,4 +1,4 @@
-"""The documentation's site: it builds strictly, its pages load nothing from elsewhere, and fit a desktop and a phone."""
+"""The documentation's site: it builds strictly, its pages load nothing from elsewhere, and fit desktop and phone."""
 
 from __future__ import annotations
 
