@@ -15,7 +15,7 @@ from tests.support.walkthroughs import Block, blocks_of, is_walkthrough, make_sh
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / "docs"
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if is_walkthrough(page.read_text(encoding="utf-8"))]
-NEEDS = {"chinese.md": ("jieba",), "many-documents.md": ("fastapi", "uvicorn")}
+NEEDS = {"many-documents.md": ("fastapi", "uvicorn")}
 GUIDES = {"own-language.md", "annotation.md", "chinese.md", "biomedical.md", "many-documents.md", "other-tasks.md"}
 
 
@@ -48,7 +48,8 @@ def test_a_page_does_what_it_says(
 
     def ner_elmo(arguments: list[str]) -> tuple[int, str]:
         status = main(arguments)
-        return status, "".join(capfd.readouterr())
+        out, err = capfd.readouterr()
+        return status, err + out  # progress comes first, results last
 
     names: dict[str, object] = {"__name__": "guide"}
     printed = ""

@@ -1,4 +1,4 @@
-"""The site of the documentation: it builds strictly, its pages load nothing from elsewhere, and fit a desktop and a phone."""
+"""The documentation's site: it builds strictly, its pages load nothing from elsewhere, and fit desktop and phone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from tests.support.browser import DESKTOP, PHONE, Opened, chromium
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
+LOOKED_AT = ("index", "getting-started", "guides/chinese", "commands", "cost", "zh/chinese", "api")
 # What a page fetches by itself; links that a reader follows are none of it.
 _FETCHED = re.compile(
     r"<(?:script|img|iframe|source|video|audio)\b[^>]*?\bsrc\s*=\s*[\"']?(?P<src>[^\"'\s>]+)"
@@ -65,6 +69,20 @@ def test_the_python_interface_has_what_the_package_has(site: Path) -> None:
     assert set(names) - settings <= described
 
 
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """The site behind HTTP, as readers have it: searching does not work in files."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium() as found:
@@ -72,18 +90,27 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("name", ["index", "getting-started", "guides/chinese", "commands", "cost", "zh/chinese", "api"])
-def test_pages_fit_the_screen_and_ask_nobody(site: Path, browser: Any, size: dict[str, int], name: str) -> None:
-    opened = Opened(browser, (site / f"{name}.html").as_uri(), viewport=size)
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_pages_fit_the_screen_and_ask_nobody(address: str, browser: Any, size: dict[str, int], name: str) -> None:
+    opened = Opened(browser, f"{address}{name}.html", viewport=size)
     with opened as page:
-        page.wait_for_timeout(300)
-        assert [address for address in opened.requests if not address.startswith(("file:", "data:", "blob:"))] == []
+        page.wait_for_load_state("networkidle")
+        assert [asked for asked in opened.requests if not asked.startswith((address, "data:", "blob:"))] == []
+        assert opened.complaints == []
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         assert page.evaluate("document.querySelectorAll('.md-content h1').length") == 1
 
 
-def test_the_calculator_computes(site: Path, browser: Any) -> None:
-    with Opened(browser, (site / "cost.html").as_uri()) as page:
+def test_the_search_finds(address: str, browser: Any) -> None:
+    with Opened(browser, f"{address}index.html") as page:
+        page.click(".md-search__input")
+        page.keyboard.type("pseudonyms")
+        page.wait_for_selector(".md-search-result__item", timeout=20_000)
+        assert "pseudonyms" in page.inner_text(".md-search-result__list").lower()
+
+
+def test_the_calculator_computes(address: str, browser: Any) -> None:
+    with Opened(browser, f"{address}cost.html") as page:
         page.fill("#words", "36")
         page.fill("#rate", "10000")
         page.fill("#epochs", "2")

@@ -88,7 +88,8 @@ def _command_part(name: str, command: Any) -> str:
             *(f"\n{_one_line(note)}\n" for note in notes),
             _table("argument", [(_argument_name(argument), argument.help) for argument in arguments]),
             *(
-                f"\n**{title}**\n{_table('option', [(_option_name(one), _option_help(one)) for one in options])}"
+                f"\n**{title}**\n"
+                + _table("option", [(_option_name(option), _option_help(option)) for option in options])
                 for title, options in sections.items()
                 if options
             ),

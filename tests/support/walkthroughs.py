@@ -1,9 +1,9 @@
 """Pages of the documentation that are programs: commands, Python, and what they print, one after the other.
 
-A fenced block that says ``sh`` holds commands, one that says ``python`` a program; all of a page share a folder and, those
-of Python, their names. A block ``text`` with ``<!-- output -->`` on the line before it is what the block above printed:
-its lines stand in the output, in a row; ``…`` stands for anything within a line, and alone on a line for any lines. What is
-not run has ``<!-- not run: why -->`` on the line before it.
+A fenced block that says ``sh`` holds commands, one that says ``python`` a program; all of a page share a folder and,
+those of Python, their names. A block ``text`` with ``<!-- output -->`` on the line before it is what the block above
+printed: its lines stand in the output, in a row; ``…`` stands for anything within a line, and alone on a line for any
+lines. What is not run has ``<!-- not run: why -->`` on the line before it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ _BLOCK = re.compile(
     r"^(?:<!-- (?P<note>output|not run: .+?) -->\n)?```(?P<kind>sh|python|text)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+_PATIENCE = 600  # seconds that a block of a page may take
 _FOR_A_SHELL = re.compile(r"[|<>&;$`*]")
 
 
@@ -70,7 +72,7 @@ def run_commands(body: str, folder: Path, ner_elmo: Callable[[list[str]], tuple[
     """
     printed = ""
     lines = [line for line in body.replace("\\\n", " ").splitlines() if line.strip()]
-    for is_plain, several in groupby(lines, lambda line: line.startswith("ner-elmo ") and not _FOR_A_SHELL.search(line)):
+    for is_plain, several in groupby(lines, _is_plain):
         if is_plain:
             for line in several:
                 status, output = ner_elmo(shlex.split(line)[1:])
@@ -81,10 +83,14 @@ def run_commands(body: str, folder: Path, ner_elmo: Callable[[list[str]], tuple[
     return printed
 
 
+def _is_plain(line: str) -> bool:
+    return line.startswith("ner-elmo ") and not _FOR_A_SHELL.search(line)
+
+
 def _run_shell(script: str, folder: Path, shim: Path) -> str:
     """Run lines by a shell, each of which has to succeed; what they leave in the background is ended."""
     prelude = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
-    ended = subprocess.run(
+    started = subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", prelude + script],
         cwd=folder,
         env=os.environ | {"PATH": f"{shim}{os.pathsep}{os.environ['PATH']}"},
@@ -92,11 +98,15 @@ def _run_shell(script: str, folder: Path, shim: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=600,
-        check=False,
+        start_new_session=True,
     )
-    assert ended.returncode == 0, f"{script}\n{ended.stdout}"
-    return ended.stdout
+    try:
+        printed, _ = started.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(started.pid, signal.SIGKILL)
+        raise
+    assert started.returncode == 0, f"{script}\n{printed}"
+    return printed
 
 
 def make_shim(folder: Path) -> Path:
