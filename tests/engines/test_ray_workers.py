@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from ner_elmo.engines.ray_workers import AHEAD, RayCluster
-from ner_elmo.errors import NerElmoError
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.tagging.inputs import find_inputs
 from ner_elmo.tagger.tagging.run import Job
@@ -233,31 +232,6 @@ def test_no_cluster_at_an_address_is_one_line(
     status, out, err = ner_elmo(capsys, "tag", "-m", trained, tmp_path / "in.txt", *flags)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("ner-elmo: --address auto: found no Ray cluster (")
-
-
-class Stillborn(Tagger):
-    """Cannot be had by another process."""
-
-    def __setstate__(self, state: Any) -> None:
-        raise ImportError("no such thing here", name="thing")
-
-
-def test_workers_that_cannot_begin_are_one_error(trained: Path) -> None:
-    tagger = Stillborn.load(trained)
-    chunks = iter([["Ann sees Rome ."]])
-
-    class Source:
-        def has_any(self) -> bool:
-            return True
-
-        def take(self) -> Any:
-            return next(chunks, [])
-
-    with (
-        RayCluster(n_workers=1) as here,
-        pytest.raises(NerElmoError, match=r"end before they begin \(.*no such thing here.*\); is ner-elmo installed"),
-    ):
-        list(here.tag_chunks(tagger, Source(), lambda: None))
 
 
 def test_no_more_is_read_than_the_workers_need(trained: Path) -> None:
