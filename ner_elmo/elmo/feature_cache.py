@@ -65,7 +65,9 @@ def compute_features(
 ) -> Iterator[np.ndarray]:
     """The features of each sentence, in order: ``(len(layers), time, dim)``, or ``(1, time, dim)``, their mean."""
     for vectors in elmo.embed(sentences, layers=list(layers)):
-        yield (vectors.mean(axis=0, keepdims=True) if average else vectors).astype(dtype)
+        with np.errstate(over="ignore"):  # what half precision cannot hold is infinite, and told where it is read
+            features = (vectors.mean(axis=0, keepdims=True) if average else vectors).astype(dtype)
+        yield features
 
 
 class StoredFeatures:
