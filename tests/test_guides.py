@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ner_elmo.cli import flags
 from ner_elmo.cli.main import main
 from tests.support.walkthroughs import Block, blocks_of, is_walkthrough, make_shim, pattern_of, run_commands
 
@@ -44,6 +45,7 @@ def test_a_page_does_what_it_says(
     for name, value in {"NER_ELMO_CACHE": str(tmp_path / "cache"), "COLUMNS": "120", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(flags, "available_cores", lambda: 1)  # networks as small as these wait for other threads
     shim = make_shim(tmp_path / "bin")
 
     def ner_elmo(arguments: list[str]) -> tuple[int, str]:
