@@ -172,10 +172,10 @@ def test_texts_through_every_command(
     [
         "x" * 10_000_000,
         "\u0301" * 300_000,
-        "😀" * 300_000,
+        pytest.param("😀" * 300_000, marks=pytest.mark.slow),
         "\x00" * 100_000 + "a",
-        "a " * 100_000,
-        "<b>" * 300_000,
+        pytest.param("a " * 100_000, marks=pytest.mark.slow),
+        pytest.param("<b>" * 300_000, marks=pytest.mark.slow),
     ],
     ids=["ten million letters", "combining marks", "emoji", "NULs", "blanks", "markup"],
 )

@@ -273,6 +273,7 @@ def test_workers_do_not_outlive_a_killed_program(repository: Path, tmp_path: Pat
     while (left := [one for one in workers if _is_alive(one)]) and time.monotonic() < end:
         time.sleep(0.1)
     assert left == []
+    process.stdout.close()
     process.wait()
 
 

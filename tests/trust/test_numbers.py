@@ -136,7 +136,8 @@ def test_few_labels_and_many(n_labels: int, tmp_path: Path, capsys: pytest.Captu
     """Of each label two mentions; 500 are trained in less than 1 GB, with a warning."""
     lines = [f"Ann B-L{n % n_labels}\nsees O\n\n" for n in range(cases(1, 2) * n_labels)]
     (tmp_path / "train").write_text("".join(lines))
-    flags = [*SMALL, "--epochs", "1", "--no-cache", "--tag-scheme", "iob2"]
+    (tmp_path / "settings.json").write_text('{"tag_scheme": "iob2"}')
+    flags = [*SMALL, "--epochs", "1", "--no-cache", "--config", tmp_path / "settings.json"]
     with one_thread():
         status, _, err = ner_elmo(
             capsys,

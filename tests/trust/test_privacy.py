@@ -144,7 +144,7 @@ def test_no_log_holds_the_text(room: Room) -> None:
     (room.place / "train").write_text(
         "".join(f"{first} B-PER\nsees O\n{last} B-LOC\n\n" for first, last in [SECRET.split()] * 30)
     )
-    command = "train-tagger --train {p}/train --bilm {bilm} -o {p}/out/run " + f"{SMALL} {ONE}"
+    command = "train-tagger --train {p}/train --dev {p}/train --bilm {bilm} -o {p}/out/run " + f"{SMALL} {ONE}"
     done = room.run(command)
     assert done.returncode == 0, done.stderr
     first, last = SECRET.split()

@@ -38,6 +38,12 @@ WITH_REASON = {
     ("__init__.py", "import_module"): "a public name's home, out of a list of ours",
     ("cli/main.py", "import_module"): "a command's module, by a name out of a list of ours",
     ("cli/flags.py", "importlib.import_module"): "torch, by its name",
+    ("cli/reference.py", "import_module"): "a command's module, by a name out of a list of ours",
+    ("engines/packages.py", "importlib.import_module"): "ray or pyspark, by its name",
+    ("engines/ray_workers.py", "pickle"): "--engine ray: our own chunks and answers between our own workers",
+    ("engines/ray_workers.py", "pickle.loads"): "the same",
+    ("library/hub.py", "huggingface_hub"): "push and pull: what they are for",
+    ("tagger/training/side_by_side.py", "multiprocessing"): "train-tagger --jobs: our own seeds in our own processes",
     ("service/server.py", "socket"): "serve listens; it connects to nothing",
 }
 
