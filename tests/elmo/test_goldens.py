@@ -20,6 +20,7 @@ from ner_elmo.elmo.dump import write_embeddings
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.scalar_mix import ScalarMix
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE, char_ids
+from ner_elmo.text.files import sha256_of_file
 
 CASES = [
     "clip_asym", "clip_bind", "clip_none", "layers1", "layers3", "small_shape", "tf_maxchars12", "tf_nohighway",
@@ -238,6 +239,9 @@ def test_cached_vocabulary(goldens: Path, tmp_path: Path) -> None:
         shutil.copyfile(file, tmp_path / name)
     shutil.copyfile(folder / "vocab.txt", tmp_path / "vocab.txt")
     shutil.copyfile(folder / "token_embeddings.hdf5", tmp_path / "vocab_embedding.hdf5")
+    digests = {file.name: sha256_of_file(file) for file in tmp_path.iterdir()}
+    info = {"format_version": 1, "text": {"tokens": "whitespace"}, "sha256": digests}
+    (tmp_path / "bilm.json").write_text(json.dumps(info))
     known = [[token if token in tokens else "<UNK>" for token in sentence] for sentence in case["sentences"]]
     for place in (tmp_path, weights):
         for row, layers in enumerate(Elmo.load(place).embed(known)):

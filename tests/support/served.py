@@ -54,6 +54,8 @@ def running(trained: Path, repository: Path, *arguments: str) -> Iterator[Runnin
         assert process.stderr is not None
         try:
             line = process.stderr.readline()
+            while line.startswith("model "):  # of one that ships: its terms
+                line = process.stderr.readline()
             assert "serving" in line, line
             yield Running(process, line.split(" at ")[1].strip())
         finally:
