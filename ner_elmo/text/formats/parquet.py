@@ -86,10 +86,31 @@ def _opened(path: str | Path) -> Iterator[Any]:
 def _rows_of(file: Any) -> Iterator[dict[str, Any]]:
     for batch in file.iter_batches(_ROWS):
         try:
-            rows = batch.to_pylist()
+            rows = _in_microseconds(batch).to_pylist()
         except ValueError:  # times to the nanosecond, which Python's have not
             rows = _times_as_text(batch)
         yield from rows
+
+
+def _in_microseconds(batch: Any) -> Any:
+    """The batch with times that Python has; where pandas is installed, pyarrow would make its own of nanoseconds.
+
+    Raises:
+        ValueError: a time is not a whole microsecond.
+    """
+    pyarrow = _pyarrow()
+    columns = []
+    for column in batch.columns:
+        kind = column.type
+        if not pyarrow.types.is_temporal(kind) or getattr(kind, "unit", "") != "ns":
+            columns.append(column)
+        elif pyarrow.types.is_timestamp(kind):
+            columns.append(column.cast(pyarrow.timestamp("us", kind.tz)))
+        else:
+            columns.append(
+                column.cast(pyarrow.duration("us") if pyarrow.types.is_duration(kind) else pyarrow.time64("us"))
+            )
+    return pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _times_as_text(batch: Any) -> list[dict[str, Any]]:
