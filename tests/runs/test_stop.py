@@ -48,6 +48,7 @@ def test_one_of_several_processes_leaves_a_second_signal_to_its_launcher(monkeyp
 
 
 def test_an_interrupt_that_something_swallows_still_ends_the_block() -> None:
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell began us in background
     before = signal.getsignal(signal.SIGINT)
     ends = []
     with pytest.raises(KeyboardInterrupt), unswallowed_interrupts():  # noqa: PT012 - what swallows it is part of it
@@ -58,3 +59,4 @@ def test_an_interrupt_that_something_swallows_still_ends_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is before
     with unswallowed_interrupts():
         pass
+    signal.signal(signal.SIGINT, outside)
