@@ -59,7 +59,7 @@ ner-elmo pretrain "$lm/en.train.txt.xz" "$lm/en.extra.txt.xz" --heldout "$lm/en.
     "$lm/en.news.train.txt.xz" --words 60000 --epochs 5 --threads 4 -o "$runs/en.vectors.txt"
 
 # The tagger. Seeds 1 and 2 with a context dropout of 0.3 and seed 2 with 0.5 were compared, by dev of CoNLL-2003 and of three
-# corpora of other kinds (docs/accuracy.md); the last ships.
+# corpora of other kinds, after test had been seen (docs/accuracy.md); the last ships.
 ner-elmo train-tagger --train "$ner/conll2003/eng.train" --dev "$ner/conll2003/eng.testa" --test "$ner/conll2003/eng.testb" \
     --scheme iob1 --bilm "$runs/en-bilm-mean" --word-vectors "$runs/en.vectors.txt" --context document \
     --context-dropout 0.5 --seeds 2 --epochs 18 --patience 6 --average 2 --batch-sentences 64 --batch-tokens 4096 \
