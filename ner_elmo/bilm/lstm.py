@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.nn.cell import Arranged, Clips, State, Types, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
-from ner_elmo.nn.inference import run_one
-from ner_elmo.nn.int8 import Int8Weights, run_int8
 from ner_elmo.nn.precision import as_it_is, is_mixed, lstm_type
+from ner_elmo.nn.prepared import Prepared
 from ner_elmo.nn.recurrence import Recurrence, last_outputs
 
 FORGET_BIAS = 1.0
@@ -52,8 +51,7 @@ class LstmLayer(nn.Module):
         forget_bias[options.dim : 2 * options.dim] = FORGET_BIAS
         self.lstm.bias_hh_l0 = nn.Parameter(forget_bias, requires_grad=False)
         self.width = options.projection_dim
-        self._arranged: Arranged | None = None
-        self._int8: Int8Weights | None = None
+        self._prepared: Prepared | None = None
 
     def reset_parameters(self) -> None:
         """Glorot-uniform kernels (over inputs and state together, as TensorFlow has them) and zero biases."""
@@ -79,15 +77,13 @@ class LstmLayer(nn.Module):
             return self._fused(x, batch_sizes, state)
         if is_mixed(x.device.type):
             return self._mixed(x, batch_sizes, state)
-        if torch.is_grad_enabled() and self._int8 is None and self._arranged is None:
+        if torch.is_grad_enabled() and self._prepared is None:
             h, c = state if state is not None else (None, None)
             y, c = Recurrence.apply(x, *self.weights(), h, c, batch_sizes, self.clips)
         else:
             h, c = self._start(x, batch_sizes, state)
-            if self._int8 is not None:
-                y = run_int8(x, batch_sizes, self._int8, self.clips, (h, c))
-            else:
-                y = run_one(x, batch_sizes, self._arranged or arrange(self.weights()), self.clips, (h, c), types)
+            prepared = self._prepared or Prepared(arrange(self.weights()))
+            y = prepared.run(x, batch_sizes, self.clips, (h, c), types)
         return y, (last_outputs(y, batch_sizes), c)
 
     def _start(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> State:
@@ -118,22 +114,13 @@ class LstmLayer(nn.Module):
             y, h, c = torch.lstm(x.to(dtype), sizes, (h, c), weights, True, 1, 0.0, self.training, False)
         return y, (h.squeeze(0).float(), c.squeeze(0).float())
 
-    def quantise(self) -> None:
-        """Compute in 8-bit integers from now on; the float32 weights are let go.
+    def use(self, weights: Arranged, precision: str) -> None:
+        """Compute with these from now on, which hold this layer's values; its own are let go.
 
         Raises:
-            UsageError: torch cannot do so on this processor.
+            UsageError: torch has no such products on this processor.
         """
-        with torch.no_grad():
-            self._int8 = Int8Weights(arrange(self.weights()))
-        self._let_go()
-
-    def use(self, weights: Arranged) -> None:
-        """Compute with these from now on, which hold this layer's values; its own are let go."""
-        self._arranged = weights
-        self._let_go()
-
-    def _let_go(self) -> None:
+        self._prepared = Prepared(weights, precision)
         for parameter in self.lstm.parameters():
             parameter.data = parameter.data.new_empty(0)
 
@@ -163,16 +150,6 @@ class LstmStack(nn.Module):
             assert isinstance(layer, LstmLayer)
             layer.reset_parameters()
 
-    def quantise(self) -> None:
-        """Compute in 8-bit integers from now on.
-
-        Raises:
-            UsageError: torch cannot do so on this processor.
-        """
-        for layer in self.layers:
-            assert isinstance(layer, LstmLayer)
-            layer.quantise()
-
     def forward(
         self,
         x: Tensor,
@@ -200,16 +177,20 @@ class LstmStack(nn.Module):
         return outputs, last_states
 
 
-def join(forward: LstmStack, backward: LstmStack) -> list[Arranged]:
+def join(forward: LstmStack, backward: LstmStack, precision: str) -> list[Arranged]:
     """The weights of both directions, layer by layer, for :func:`~ner_elmo.nn.inference.run_both`; from now on the
-    stacks read theirs from there."""
+    stacks read theirs from there, and compute in ``precision``.
+
+    Raises:
+        UsageError: torch has no such products on this processor.
+    """
     joined = []
     with torch.no_grad():
         for pair in zip(forward.layers, backward.layers, strict=True):
             layers = [layer for layer in pair if isinstance(layer, LstmLayer)]
             weights = arrange(_stacked([layer.weights() for layer in layers]))
             for direction, layer in enumerate(layers):
-                layer.use(weights.of(direction))
+                layer.use(weights.of(direction), precision)
             joined.append(weights)
     return joined
 

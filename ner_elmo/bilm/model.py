@@ -60,18 +60,16 @@ class BiLm(nn.Module):
         self.backward_lstm.reset_parameters()
 
     def prepare_for_inference(self, precision: str = "fp32") -> None:
-        """Arrange the recurrent weights as inference reads them. For ``int8`` they are quantised, once and for all.
+        """Arrange the recurrent weights as inference reads them, in ``fp32``, ``bf16`` or ``int8``, once and for all.
 
         Raises:
             UsageError: torch has no 8-bit products on this processor.
         """
-        if next(self.parameters()).device.type == "cpu":
-            self.token_encoder.prepare_for_inference()
-        if precision == "int8":
-            for stack in (self.forward_lstm, self.backward_lstm):
-                stack.quantise()
-        elif next(self.parameters()).device.type == "cpu":  # cuDNN wants the weights as they are
-            self._joined = join(self.forward_lstm, self.backward_lstm)
+        if next(self.parameters()).device.type != "cpu":  # cuDNN wants the weights as they are
+            return
+        self.token_encoder.prepare_for_inference()
+        joined = join(self.forward_lstm, self.backward_lstm, precision)
+        self._joined = joined if precision != "int8" else None
 
     @property
     def n_words(self) -> int | None:

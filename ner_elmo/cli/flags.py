@@ -22,6 +22,7 @@ import typer
 
 from ner_elmo.cli import show
 from ner_elmo.errors import UsageError
+from ner_elmo.nn import precisions
 from ner_elmo.runs import launch
 from ner_elmo.runs.devices import chosen_device
 from ner_elmo.runs.directory import has_run, require_run_directory
@@ -51,7 +52,7 @@ BatchTokens = Annotated[
     int | None, typer.Option("--batch-tokens", min=1, help="tokens computed together", rich_help_panel="Machine")
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", help="how the biLM computes: fp32, or int8 (CPU; faster, not exact)")
+    str, typer.Option("--precision", help=precisions.INFERENCE_HELP, metavar="|".join(precisions.INFERENCE))
 ]
 Encoding = Annotated[str, typer.Option("--encoding", help="character encoding of the input files")]
 Text = Annotated[

@@ -20,6 +20,7 @@ from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
 from ner_elmo.nn.forking import Lock
+from ner_elmo.nn.precision import inference_precision
 from ner_elmo.nn.thread_count import begin_as_usual
 from ner_elmo.runs.devices import chosen_device
 from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks
@@ -30,7 +31,6 @@ from ner_elmo.text.vocabulary import Vocabulary
 
 Layers = Literal["all", "mean", "top"] | Sequence[int]
 
-ENCODING_PRECISIONS = ("fp32", "int8")
 BATCH_TOKENS = 8192  # positions computed together on a CPU
 BATCH_TOKENS_GPU = 65_536
 # Sentences are grouped by length within so many tokens, but no more than have vectors of this size.
@@ -128,7 +128,7 @@ class Elmo:
         n_layers: token layer and LSTM layers together.
         dim: width of a vector, 2 · projection_dim.
         text: the name of the tokenizer that the biLM's text went through.
-        precision: how it computes, one of ``ENCODING_PRECISIONS``.
+        precision: how it computes: ``fp32``, ``bf16`` or ``int8``.
         batch_tokens: positions that are computed together.
         read_ahead_tokens: so many tokens are read before their vectors are given out, in order to be grouped by length.
     """
@@ -162,17 +162,19 @@ class Elmo:
     ) -> Elmo:
         """Load a biLM from any place that :func:`ner_elmo.bilm.files.directory.find_bilm` knows, or an opened one.
 
+        Args:
+            precision: one of :data:`~ner_elmo.nn.precisions.INFERENCE`.
+
         Raises:
             UsageError: nothing is there, or the device or precision is unknown.
             ModelError: its files are damaged or do not fit one another.
         """
-        if precision not in ENCODING_PRECISIONS:
-            raise UsageError(f"--precision {precision}: not available; expected {', '.join(ENCODING_PRECISIONS)}")
         batch_tokens = checked_count(batch_tokens, "batch_tokens")
-        # A GPU is refused for int8 before it is looked for: this machine may have none.
-        if precision == "int8" and (str(device).startswith("cuda") or chosen_device(device).type != "cpu"):
-            raise UsageError(f"--precision int8: for CPUs only, found device {device}; expected fp32 there")
+        # What a GPU has not is said before one is looked for: this machine may have none.
+        if str(device).startswith("cuda"):
+            inference_precision(precision, torch.device(device))
         device = chosen_device(device)
+        precision = inference_precision(precision, device)
         files = find_bilm(place)
         model = load_bilm(files).to(device)
         model.prepare_for_inference(precision)

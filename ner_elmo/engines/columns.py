@@ -39,7 +39,7 @@ class TaggerOf:
 
     model: str | Path | Tagger = "en"
     device: str = "cpu"
-    precision: str = "fp32"
+    precision: str = "auto"
     batch_tokens: int | None = None
     text: str | None = None
     tokenized: bool = False

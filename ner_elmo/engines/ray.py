@@ -43,7 +43,7 @@ def tag_dataset(
     tokenized: bool = False,
     scores: bool = True,
     text: str | None = None,
-    precision: str = "fp32",
+    precision: str = "auto",
     batch_tokens: int | None = None,
     device: str | None = None,
     concurrency: int | tuple[int, int] = 1,

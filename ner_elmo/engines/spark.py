@@ -44,7 +44,7 @@ def tag_column(
     tokenized: bool = False,
     scores: bool = True,
     text: str | None = None,
-    precision: str = "fp32",
+    precision: str = "auto",
     batch_tokens: int | None = None,
 ) -> Any:
     """A pandas UDF over iterators: a column of texts in, a column of what is found out.
@@ -92,7 +92,7 @@ def tag_frame(
     tokenized: bool = False,
     scores: bool = True,
     text: str | None = None,
-    precision: str = "fp32",
+    precision: str = "auto",
     batch_tokens: int | None = None,
 ) -> DataFrame:
     """A DataFrame's rows with two columns more, ``entities`` and ``error``, as :func:`tag_column` has them.

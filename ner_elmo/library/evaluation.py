@@ -106,7 +106,7 @@ def evaluate(
         files: of any kind that ``ner-elmo check`` reads.
         reading: how they are read, such as ``Reading(column=3, scheme="iob1")``.
         device: where a tagger that is loaded here computes; one that was handed in has its own.
-        precision: how its biLM computes, ``fp32`` or ``int8``.
+        precision: how its LSTMs compute: ``fp32``, ``bf16``, ``int8`` or ``auto`` (:meth:`ner_elmo.Tagger.load`).
         batch_tokens: tokens computed together.
         report: is told warnings, dictionaries with an ``event`` and a ``message``.
 

@@ -31,11 +31,11 @@ class Types(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The weights of one layer; ``width`` is the projection's dimension, or ``dim`` where there is none.
+    """The weights of one layer; ``width`` is that of its outputs: the projection's, or ``dim`` where there is none.
 
     Attributes:
-        kernel: ``(2 · width + 1, 4 dim)``: the rows that meet the input, those that meet the state, and the bias (the
-            forget bias included). Columns stand in torch's order: input gate, forget gate, candidate, output gate.
+        kernel: ``(inputs + width + 1, 4 dim)``: the rows that meet the input, those that meet the state, and the bias
+            (the forget bias included). Columns stand in torch's order: input gate, forget gate, candidate, output gate.
         projection: ``(dim, width)``, or ``None``.
     """
 
@@ -44,7 +44,7 @@ class Weights(NamedTuple):
 
     @property
     def width(self) -> int:
-        return self.kernel.shape[-2] // 2
+        return self.dim if self.projection is None else self.projection.shape[-1]
 
     @property
     def dim(self) -> int:
@@ -59,19 +59,21 @@ class Arranged(NamedTuple):
     doubled, and the cell that goes from step to step is twice the cell (:func:`update_cell`).
 
     Attributes:
-        kernel: ``(2 · width + 1, 4 dim)``: its columns stand in blocks of units, and in each block gate by gate.
+        kernel: ``(inputs + width + 1, 4 dim)``: its columns stand in blocks of units, and in each block gate by gate.
             ``dim`` is a multiple of ``LANES``: units that are added for that have weights of 0, and stay 0.
         projection: ``(dim, width)``, or ``None``.
         block: units of a block.
+        width: numbers of an output.
     """
 
     kernel: Tensor
     projection: Tensor | None
     block: int
+    width: int
 
     @property
-    def width(self) -> int:
-        return self.kernel.shape[-2] // 2
+    def n_inputs(self) -> int:
+        return self.kernel.shape[-2] - self.width - 1
 
     @property
     def dim(self) -> int:
@@ -80,7 +82,7 @@ class Arranged(NamedTuple):
     def of(self, direction: int) -> Arranged:
         """One direction of both."""
         projection = None if self.projection is None else self.projection[direction]
-        return Arranged(self.kernel[direction], projection, self.block)
+        return Arranged(self.kernel[direction], projection, self.block, self.width)
 
 
 def arrange(weights: Weights) -> Arranged:
@@ -93,7 +95,7 @@ def arrange(weights: Weights) -> Arranged:
     kernel = blocks.clone(memory_format=torch.contiguous_format)
     kernel[..., 2, :] *= 2
     projection = None if weights.projection is None else functional.pad(2 * weights.projection, (0, 0, 0, added))
-    return Arranged(kernel.flatten(-3), projection, block)
+    return Arranged(kernel.flatten(-3), projection, block, weights.width)
 
 
 def doubled(c: Tensor, dim: int) -> Tensor:

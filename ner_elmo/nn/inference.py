@@ -71,7 +71,7 @@ def run_one(
     sees fit, and that depends on the number of rows.
 
     Args:
-        x: packed inputs ``(positions, width)``.
+        x: packed inputs ``(positions, inputs)``.
         state: where each row starts; zeros by default. Its ``c`` is overwritten with each row's last cell.
         types: which inputs are the same, if that is known.
 
@@ -83,16 +83,16 @@ def run_one(
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, weights.dim))
     cells_twice = doubled(c, weights.dim)
     scratch = _Scratch(weights, most, x)
+    scratch.used = [number for number, part in enumerate(x.split(LONGEST_SUM, dim=1)) if part.any()]
     if types is not None:
         scratch.add_types(types, weights)
-    alone, many_rows = None, MANY_ROWS if x.device.type == "cpu" else 1
+    many_rows = MANY_ROWS if x.device.type == "cpu" else 1
     for stretch in stretches(batch_sizes):
         part = slice(stretch.start, stretch.end)
-        steps, rows = (stretch.n_steps, stretch.n_rows, width), slice(stretch.n_rows)
+        steps, rows = (stretch.n_steps, stretch.n_rows, -1), slice(stretch.n_rows)
         inputs, outputs = x[part].view(steps), y[part].view(steps)
         if stretch.n_rows < many_rows:
-            alone = alone or Arranged(weights.kernel[None], _first(weights.projection), weights.block)
-            outputs.copy_(run_few(inputs[None], alone, clips, h[None, rows], cells_twice[None, rows])[0])
+            outputs.copy_(run_alone(inputs, weights, clips, h[rows], cells_twice[rows]))
         else:
             with in_order(stretch.n_rows):
                 _run_stretch(inputs, outputs, part, weights, clips, h[rows], cells_twice[rows], scratch)
@@ -101,8 +101,20 @@ def run_one(
     return y
 
 
-def _first(projection: Tensor | None) -> Tensor | None:
-    return None if projection is None else projection[None]
+def run_alone(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: Tensor) -> Tensor:
+    """Steps of a few rows of one direction (:func:`~ner_elmo.nn.inference_few_rows.run_few`).
+
+    Args:
+        x: ``(steps, rows, inputs)``.
+        h: where the rows start, ``(rows, width)``.
+        cells_twice: likewise twice the cells ``(rows, dim)``; overwritten.
+
+    Returns:
+        ``(steps, rows, width)``.
+    """
+    projection = None if weights.projection is None else weights.projection[None]
+    alone = Arranged(weights.kernel[None], projection, weights.block, weights.width)
+    return run_few(x[None], alone, clips, h[None], cells_twice[None])[0]
 
 
 class _Scratch:
@@ -116,6 +128,7 @@ class _Scratch:
         self.hidden_half = like.new_empty(most, weights.dim)
         self.of_types: list[Tensor] = []  # for each of the parts of :func:`_parts_of`, (types, 4 units)
         self.which = like.new_empty(0)
+        self.used: list[int] = []  # which parts of the sums over inputs are not of zeros alone, that change nothing
 
     def add_types(self, types: Types, weights: Arranged) -> None:
         """Compute what the types give the gates, unless that takes more room than it is worth."""
@@ -126,14 +139,14 @@ class _Scratch:
         for start in range(0, weights.dim, self.n_units):
             kernel = weights.kernel[:, 4 * start : 4 * (start + self.n_units)]
             of_type = kernel.new_empty(n_types, kernel.shape[1])
-            add_up(kernel[-1], in_parts(types.vectors, kernel[: weights.width]), of_type)
+            add_up(kernel[-1], in_parts(types.vectors, kernel[: weights.n_inputs]), of_type)
             self.of_types.append(of_type)
 
 
 class _Part(NamedTuple):
     """Some blocks of units during the steps of one stretch: weights and views."""
 
-    of_input: tuple[Tensor, ...]  # (width, 4 units), cut where the sums are
+    of_input: tuple[Tensor, ...]  # (inputs, 4 units), cut where the sums are
     of_state: tuple[Tensor, ...]
     bias: Tensor  # (4 units,)
     z: Tensor  # (rows, 4 units)
@@ -153,7 +166,7 @@ def _run_stretch(
     cells_twice: Tensor,
     scratch: _Scratch,
 ) -> None:
-    """Steps of the same rows, ``x`` (steps, rows, width) to ``y``, which have this place among all positions."""
+    """Steps of the same rows, ``x`` (steps, rows, inputs) to ``y``, which have this place among all positions."""
     n_steps, n_rows, _ = x.shape
     hidden_half = scratch.hidden_half[:n_rows]
     parts = list(_parts_of(weights, scratch, cells_twice, hidden_half))
@@ -162,7 +175,7 @@ def _run_stretch(
         input_parts, state_parts = inputs.split(LONGEST_SUM, dim=1), h.split(LONGEST_SUM, dim=1)
         for part in parts:
             if part.of_types is None:
-                add_up(part.bias, list(zip(input_parts, part.of_input, strict=True)), part.z)
+                add_up(part.bias, [(input_parts[n], part.of_input[n]) for n in scratch.used], part.z)
             else:
                 torch.index_select(part.of_types, 0, index, out=part.z)
             for rows, matrix in zip(state_parts, part.of_state, strict=True):
@@ -173,11 +186,11 @@ def _run_stretch(
 
 
 def _parts_of(weights: Arranged, scratch: _Scratch, cells_twice: Tensor, hidden_half: Tensor) -> Iterator[_Part]:
-    width, block = weights.width, weights.block
+    n_inputs, block = weights.n_inputs, weights.block
     for number, start in enumerate(range(0, weights.dim, scratch.n_units)):
         end = min(start + scratch.n_units, weights.dim)
         kernel = weights.kernel[:, 4 * start : 4 * end]
-        of_input, of_state = (of.split(LONGEST_SUM) for of in (kernel[:width], kernel[width:-1]))
+        of_input, of_state = (of.split(LONGEST_SUM) for of in (kernel[:n_inputs], kernel[n_inputs:-1]))
         z = scratch.z[: len(hidden_half) * kernel.shape[1]].view(len(hidden_half), -1)
         cells, hidden = (in_blocks(of[:, start:end], block) for of in (cells_twice, hidden_half))
         of_types = scratch.of_types[number] if scratch.of_types else None
@@ -190,7 +203,7 @@ def run_both(
     """:func:`run_one` for both directions of a layer at once, for a few rows (:mod:`~ner_elmo.nn.inference_few_rows`).
 
     Args:
-        x: packed inputs ``(2, positions, width)``, of each direction in its own order.
+        x: packed inputs ``(2, positions, inputs)``, of each direction in its own order.
         weights: as of one layer, with a first dimension of 2.
         state: where each row starts, with a first dimension of 2; zeros by default. Its ``c`` is overwritten.
 
@@ -198,11 +211,11 @@ def run_both(
         ``(2, positions, width)``, to the bit what :func:`run_one` gives for each (seen with MKL).
     """
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
-    y = x.new_empty(x.shape)
+    y = x.new_empty(*x.shape[:2], width)
     h, c = state if state is not None else (x.new_zeros(2, most, width), x.new_zeros(2, most, dim))
     cells_twice = doubled(c, dim)
     for stretch in stretches(batch_sizes, max(most, FEW_GATE_BYTES // (32 * dim))):
-        steps, rows = (2, stretch.n_steps, stretch.n_rows, width), slice(stretch.n_rows)
+        steps, rows = (2, stretch.n_steps, stretch.n_rows, -1), slice(stretch.n_rows)
         inputs, outputs = (part[:, stretch.start : stretch.end].view(steps) for part in (x, y))
         outputs.copy_(run_few(inputs, weights, clips, h[:, rows], cells_twice[:, rows]))
         h = outputs[:, -1]

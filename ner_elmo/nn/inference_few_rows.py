@@ -25,7 +25,7 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: 
     """Steps of the same few rows in one or both directions, which come first in all shapes.
 
     Args:
-        x: inputs ``(directions, steps, rows, width)``.
+        x: inputs ``(directions, steps, rows, inputs)``.
         weights: of one layer, with a first dimension of ``directions``.
         h: where the rows start, ``(directions, rows, width)``.
         cells_twice: likewise twice the cells ``(directions, rows, dim)``; overwritten with twice the last cells.
@@ -33,9 +33,9 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: 
     Returns:
         ``(directions, steps, rows, width)``.
     """
-    n_rows, width = x.shape[2:]
+    n_rows, n_inputs = x.shape[2:]
     of_input = _of_inputs(x.flatten(1, 2), weights).view(*x.shape[:3], -1)
-    of_state = _parts_of(weights.kernel, width, 2 * width, n_rows)
+    of_state = _parts_of(weights.kernel, n_inputs, n_inputs + weights.width, n_rows)
     nothing = weights.kernel.new_empty(0)
     projection = (nothing,) * 3 if weights.projection is None else _parts_of(weights.projection, 0, weights.dim, n_rows)
     all_parts, first_parts = _places_of_parts(len(x) * n_rows, projection[2].shape[0])
@@ -48,13 +48,13 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: 
 
 
 def _of_inputs(x: Tensor, weights: Arranged) -> Tensor:
-    """What bias and inputs ``(directions, positions, width)`` give the gates, ``(directions, positions, 4 dim)``."""
+    """What bias and inputs ``(directions, positions, inputs)`` give the gates, ``(directions, positions, 4 dim)``."""
     n_positions = x.shape[1]
     x = functional.pad(x, (0, 0, 0, max(0, MANY_ROWS - n_positions)))
     of_input = x.new_empty(*x.shape[:2], 4 * weights.dim)
     with in_order(n_positions):
         for inputs, kernel, out in zip(x, weights.kernel, of_input, strict=True):
-            add_up(kernel[-1], in_parts(inputs, kernel[: weights.width]), out)
+            add_up(kernel[-1], in_parts(inputs, kernel[: weights.n_inputs]), out)
     return of_input[:, :n_positions]
 
 

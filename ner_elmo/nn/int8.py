@@ -79,7 +79,8 @@ class Int8Weights:
 
     def __init__(self, weights: Arranged) -> None:
         _choose_engine()
-        self.width, self.dim, self.block = weights.width, weights.dim, weights.block
+        self.n_inputs, self.width, self.dim = weights.n_inputs, weights.width, weights.dim
+        self.block = weights.block
         self.kernel = Int8Matrix(weights.kernel[:-1])
         self.bias = weights.kernel[-1].clone()
         self.projection = None if weights.projection is None else Int8Matrix(weights.projection)
@@ -92,18 +93,19 @@ def run_int8(
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
     cells_twice = doubled(c, weights.dim)
+    n_inputs = weights.n_inputs
     y = x.new_empty(x.shape[0], width)
     joined = weights.kernel.rows(most)
     hidden = x.new_empty(most, dim) if weights.projection is None else weights.projection.rows(most)
     for stretch in stretches(batch_sizes):
         n_rows = stretch.n_rows
-        shape = stretch.n_steps, n_rows, width
+        shape = stretch.n_steps, n_rows, -1
         inputs, outputs = (part[stretch.start : stretch.end].view(shape).unbind(0) for part in (x, y))
         both, rows, h = joined[:n_rows], hidden[:n_rows], h[:n_rows]
         cell = in_blocks(cells_twice[:n_rows], weights.block)
         for step, out in zip(inputs, outputs, strict=True):
-            both[:, :width] = step
-            both[:, width:-2] = h
+            both[:, :n_inputs] = step
+            both[:, n_inputs:-2] = h
             product, factors = weights.kernel.product(both)
             torch.addcmul(weights.bias, product, factors, out=product)
             gates = gates_in_blocks(product, weights.block)

@@ -41,7 +41,10 @@ def in_parts(rows: Tensor, matrix: Tensor) -> Products:
 
 
 def add_up(bias: Tensor | None, products: Products, out: Tensor) -> None:
-    """The sum of the bias and all products, one after the other."""
+    """The sum of the bias and all products, one after the other; of the bias alone where there are none."""
+    if not products:
+        out.copy_(torch.zeros_like(out) if bias is None else bias.expand_as(out))
+        return
     rows, matrix = products[0]
     if bias is None:
         torch.mm(rows, matrix, out=out)

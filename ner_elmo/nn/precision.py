@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ner_elmo.errors import UsageError
+from ner_elmo.nn.precisions import INFERENCE
 
 TRAINING_PRECISIONS = ("fp32", "bf16")
 CUDNN_WITH_BF16_LSTMS = 91300
@@ -43,6 +44,24 @@ def chosen_precision(asked: str, device_type: str) -> str:
         raise UsageError(f"--precision {asked}: unknown; expected auto, fp32 or bf16")
     # On a GPU nothing but float32 has been tried.
     best = best_precision(device_type) if device_type == "cpu" else "fp32"
+    if asked == "bf16" != best:
+        raise UsageError("--precision bf16: needs a processor that multiplies bfloat16; try --precision fp32")
+    return best if asked == "auto" else asked
+
+
+def inference_precision(asked: str, device: torch.device) -> str:
+    """What one of :data:`ner_elmo.nn.precisions.INFERENCE` means on this machine: ``fp32``, ``bf16`` or ``int8``.
+
+    Raises:
+        UsageError: there is no such precision, or not here.
+    """
+    if asked not in INFERENCE:
+        raise UsageError(f"--precision {asked}: not available; expected {', '.join(INFERENCE)}")
+    if device.type != "cpu":
+        if asked not in ("auto", "fp32"):
+            raise UsageError(f"--precision {asked}: for CPUs only, found device {device}; expected fp32 there")
+        return "fp32"
+    best = best_precision(device.type)
     if asked == "bf16" != best:
         raise UsageError("--precision bf16: needs a processor that multiplies bfloat16; try --precision fp32")
     return best if asked == "auto" else asked

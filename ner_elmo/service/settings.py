@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ner_elmo.nn import precisions
 from ner_elmo.settings import SettingError, check, setting
 
 SERVER, LIMITS, MACHINE = "Server", "Limits", "Machine"
@@ -56,8 +57,8 @@ class ServeSettings:
     )
     precision: str = setting(
         "fp32",
-        help="how the biLM computes: fp32, or int8 (CPU; faster, not exact)",
-        choices=("fp32", "int8"),
+        help=precisions.INFERENCE_HELP,
+        choices=precisions.INFERENCE,
         panel=MACHINE,
     )
     batch_tokens: int = setting(

@@ -72,7 +72,7 @@ def test_refused_without_an_engine_or_on_another_device(tmp_path: Path, monkeypa
     assert Elmo.load(tmp_path, precision="int8", device="cpu:0").device.type == "cpu"
     with pytest.raises(UsageError, match="for CPUs only"):
         Elmo.load(tmp_path, precision="int8", device="cuda")
-    with pytest.raises(UsageError, match="expected fp32, int8"):
+    with pytest.raises(UsageError, match="expected auto, fp32, bf16, int8"):
         Elmo.load(tmp_path, precision="int4")
     monkeypatch.setattr(int8, "_ENGINES", ())
     with pytest.raises(UsageError, match="no quantised products"):

@@ -1,8 +1,9 @@
 """Stacked bidirectional LSTMs (Graves and Schmidhuber 2005) over padded sentences, which never see the padding.
 
-In float32 each direction is torch's own LSTM. Training may take :class:`~ner_elmo.nn.recurrence.BiRecurrence` with
+In training each direction is torch's own LSTM in float32, or :class:`~ner_elmo.nn.recurrence.BiRecurrence` with
 products in bfloat16, most of them before and after the steps instead of within: up to twice as fast where a processor
-multiplies bfloat16 (:mod:`ner_elmo.nn.precision`).
+multiplies bfloat16 (:mod:`ner_elmo.nn.precision`). A tagger that only tags prepares its weights once, and computes as a
+biLM does (:mod:`ner_elmo.nn.prepared`): without padding, in the precision that was asked for.
 
 Letters in shapes: ``batch`` sentences, ``time`` tokens, ``units`` LSTM units in each direction.
 """
@@ -14,11 +15,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ner_elmo.nn.cell import Clips, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.packing import packed
+from ner_elmo.nn.prepared import Prepared
 from ner_elmo.nn.recurrence import BiRecurrence
+from ner_elmo.nn.two_threads import at_once
 
 Layer = Callable[[Tensor, nn.LSTM, nn.LSTM], Tensor]
+
+_UNCLIPPED = Clips(None, None)
 
 
 class BiLstm(nn.Module):
@@ -34,15 +40,44 @@ class BiLstm(nn.Module):
         self.forwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
         self.backwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
         self.dropout = Dropout(dropout)
+        self._prepared: list[tuple[Prepared, Prepared]] | None = None  # forward and backward, for inference
+
+    def prepare_for_inference(self, precision: str = "fp32") -> None:
+        """Arrange the weights as inference on a CPU reads them, in ``fp32``, ``bf16`` or ``int8``, once and for all.
+
+        Raises:
+            UsageError: torch has no 8-bit products on this processor.
+        """
+        with torch.no_grad():
+            ahead, back = (
+                [Prepared(arrange(_weights(lstm)), precision) for lstm in stack if isinstance(lstm, nn.LSTM)]
+                for stack in (self.forwards, self.backwards)
+            )
+        self._prepared = list(zip(ahead, back, strict=True))
 
     def forward(self, x: Tensor, mask: Tensor, in_bfloat16: bool = False) -> Tensor:
         """``(batch, time, dim)`` → ``(batch, time, 2 · units)``; mask ``(batch, time)`` bool, True = real."""
+        if self._prepared is not None and not torch.is_grad_enabled():
+            return self._inferred(x, mask, self._prepared)
         layer = self._in_bfloat16(mask) if in_bfloat16 else self._in_float32(mask)
         for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             assert isinstance(ahead, nn.LSTM)
             assert isinstance(back, nn.LSTM)
             x = layer(self.dropout(x) if number else x, ahead, back)
         return x
+
+    def _inferred(self, x: Tensor, mask: Tensor, layers: list[tuple[Prepared, Prepared]]) -> Tensor:
+        packing = packed(mask)
+        # (positions, dim), each direction in its own order
+        forward, backward = (x.flatten(0, 1).index_select(0, order) for order in (packing.ahead, packing.back))
+        outputs = forward
+        for number, (ahead, back) in enumerate(layers):
+            if number:
+                forward, backward = outputs, outputs.index_select(0, packing.turn)
+            both = at_once(_run(ahead, forward, packing.sizes), _run(back, backward, packing.sizes))
+            outputs = torch.cat([both[0], both[1].index_select(0, packing.turn)], dim=1)
+        padded = outputs.new_zeros(mask.numel(), outputs.shape[1]).index_copy_(0, packing.ahead, outputs)
+        return padded.view(*mask.shape, -1)
 
     def _in_float32(self, mask: Tensor) -> Layer:
         lengths, steps = mask.sum(dim=1, keepdim=True), torch.arange(mask.shape[1], device=mask.device)
@@ -62,6 +97,15 @@ class BiLstm(nn.Module):
             return BiRecurrence.apply(x, packing, torch.bfloat16, *weights)  # type: ignore[no-any-return]
 
         return layer
+
+
+def _run(layer: Prepared, x: Tensor, sizes: list[int]) -> Callable[[], Tensor]:
+    return lambda: layer.run(x, sizes, _UNCLIPPED)
+
+
+def _weights(lstm: nn.LSTM) -> Weights:
+    of_input, of_state, bias = joined_weights(lstm)
+    return Weights(torch.cat([of_input.T, of_state.T, bias.unsqueeze(0)]), None)
 
 
 def joined_weights(lstm: nn.LSTM) -> tuple[Tensor, Tensor, Tensor]:

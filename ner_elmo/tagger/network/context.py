@@ -118,5 +118,9 @@ def document_contexts(
     """
     found: list[np.ndarray] = []
     for part in documents_in(documents, list(map(len, tokens))):
-        found += contexts_of(tokens[part], [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]])
+        if part.stop - part.start == 1:  # nothing stands elsewhere
+            n_tokens, dim = layers[part.start].shape[1:]
+            found.append(np.zeros((n_tokens, dim), dtype=np.float16))
+        else:
+            found += contexts_of(tokens[part], [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]])
     return found

@@ -56,6 +56,11 @@ class TaggerModel(nn.Module):
                 if name.startswith("bias_ih"):
                     parameter.data.chunk(4)[1].fill_(1.0)  # torch's gate order is input, forget, cell, output
 
+    def prepare_for_inference(self, precision: str = "fp32") -> None:
+        """Arrange the weights as inference on a CPU reads them, once and for all
+        (:meth:`~ner_elmo.tagger.network.bilstm.BiLstm.prepare_for_inference`)."""
+        self.lstm.prepare_for_inference(precision)
+
     def forward(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:
         """Emissions ``(batch, time, tags)``; what stands at padding means nothing.
 

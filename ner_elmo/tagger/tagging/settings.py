@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from ner_elmo import __version__
+from ner_elmo.nn import precisions
 from ner_elmo.settings import SettingError, check, setting
 from ner_elmo.text.formats.conll import resolved_text
 from ner_elmo.text.formats.targets import TARGETS
@@ -57,9 +58,7 @@ class TagSettings(Writing, TextReading):
         flag="--scores/--no-scores",
         panel="Output",
     )
-    precision: str = setting(
-        "fp32", help="how the biLM computes: fp32, or int8 (CPU; faster, not exact)", choices=("fp32", "int8")
-    )
+    precision: str = setting("auto", help=precisions.INFERENCE_HELP, choices=precisions.INFERENCE, panel=_MACHINE)
     processes: int = setting(
         1, help="worker processes with one thread each, in place of threads", at_least=1, at_most=1024, panel=_MACHINE
     )

@@ -100,3 +100,38 @@ def test_packing_finds_every_element(lengths: list[int]) -> None:
     n_first = packing.sizes[0] if packing.sizes else 0
     later = packing.ahead[n_first:]
     assert torch.equal(packing.ahead[packing.previous()], later - 1)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-6), ("bf16", 0.01), ("int8", 0.03)])
+def test_prepared_weights_compute_the_same(n_layers: int, precision: str, bound: float) -> None:
+    torch.manual_seed(3)
+    lengths = [7, 2, 0, 9, 7, 1, 5]
+    lstm = BiLstm(130, 40, n_layers, 0.0).eval()
+    mask = mask_of(lengths)
+    x = torch.randn(*mask.shape, 130)
+    x[..., :128] = 0  # zeros alone, which are left out
+    slow = one_by_one(lstm, x, lengths)
+    lstm.prepare_for_inference(precision)
+    with torch.inference_mode():
+        fast = lstm(x.masked_fill(~mask.unsqueeze(2), torch.nan), mask)
+        assert (fast - slow).abs().max() < bound
+        assert not fast[~mask].any()
+        assert torch.equal(fast, slow) is False
+    x.requires_grad_()
+    assert lstm(x, mask).requires_grad  # with a gradient, torch's own
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_prepared_weights_do_not_feel_the_company(precision: str) -> None:
+    torch.manual_seed(3)
+    lengths = [7, 2, 9, 7, 1, 5, 30, 30, 4, 4]
+    lstm = BiLstm(300, 200, 1, 0.0).eval()
+    lstm.prepare_for_inference(precision)
+    mask = mask_of(lengths)
+    x = torch.randn(*mask.shape, 300)
+    with torch.inference_mode():
+        together = lstm(x, mask)
+        for row, length in enumerate(lengths):
+            alone = lstm(x[row : row + 1, :length], mask[row : row + 1, :length])
+            assert torch.equal(alone[0], together[row, :length])

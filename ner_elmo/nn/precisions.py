@@ -1,0 +1,7 @@
+"""In what numbers an LSTM may compute: the names, and what ``--help`` says of them. Nothing here needs torch."""
+
+INFERENCE = ("auto", "fp32", "bf16", "int8")
+INFERENCE_HELP = (
+    "how the LSTMs compute: fp32; bf16, faster on CPUs that have it; int8, on any CPU, less exact; "
+    "auto: bf16, or else fp32"
+)

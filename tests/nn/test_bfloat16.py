@@ -1,0 +1,90 @@
+"""Products in bfloat16 for inference: close to float32, exact for a few rows, and refused where they would be slow."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from ner_elmo.errors import UsageError
+from ner_elmo.nn import precision
+from ner_elmo.nn.bfloat16 import ROWS, Bf16Weights, enough_rows, run_bf16
+from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
+from ner_elmo.nn.inference import run_one
+from ner_elmo.nn.precision import inference_precision
+from ner_elmo.nn.prepared import Prepared
+
+
+def make_weights(n_inputs: int, width: int, dim: int, projection: bool) -> Arranged:
+    torch.manual_seed(4)
+    kernel = torch.randn(n_inputs + width + 1, 4 * dim) / (n_inputs + width) ** 0.5
+    return arrange(Weights(kernel, torch.randn(dim, width) / dim**0.5 if projection else None))
+
+
+@pytest.mark.parametrize(
+    ("n_inputs", "width", "dim", "projection"), [(16, 16, 48, True), (40, 24, 24, False), (13, 300, 300, False)]
+)
+@pytest.mark.parametrize("clips", [Clips(None, None), Clips(0.5, 0.2)])
+def test_close_to_float32_and_clipped_alike(
+    n_inputs: int, width: int, dim: int, projection: bool, clips: Clips
+) -> None:
+    weights, sizes = make_weights(n_inputs, width, dim, projection), [21, 21, 20, 5, 2]
+    x = torch.randn(sum(sizes), n_inputs)
+    state = torch.randn(21, width) / 4, torch.randn(21, dim) / 4
+    cells = [state[1].clone(), state[1].clone()]
+    exact = run_one(x, sizes, weights, clips, (state[0], cells[0]))
+    found = run_bf16(x, sizes, Bf16Weights(weights), weights, clips, (state[0], cells[1]))
+    assert (found - exact).abs().max() < 0.01
+    assert not torch.equal(found, exact)  # else nothing was rounded
+    torch.testing.assert_close(cells[1], cells[0], atol=0.02, rtol=0.02)
+    if clips.projection is not None and projection:
+        assert found.abs().max() <= clips.projection
+
+
+def test_a_few_rows_are_float32() -> None:
+    weights = make_weights(16, 16, 48, True)
+    x = torch.randn(9, 16)
+    sizes, clips = [3, 3, 2, 1], Clips(3.0, 3.0)
+    assert torch.equal(run_bf16(x, sizes, Bf16Weights(weights), weights, clips), run_one(x, sizes, weights, clips))
+
+
+def test_the_bias_is_not_rounded() -> None:
+    """With nothing else, gates are what the bias says to 16 binary digits: it meets the product as two numbers."""
+    weights = make_weights(16, 16, 48, True)
+    weights.kernel[:-1].zero_()
+    x, clips = torch.zeros(8, 16), Clips(None, None)
+    found, exact = run_bf16(x, [8], Bf16Weights(weights), weights, clips), run_one(x, [8], weights, clips)
+    # The gates' one rounding, to bfloat16, is still there: 2 ** -9 of a gate.
+    assert (found - exact).abs().max() < 0.004
+    kernel = Bf16Weights(weights).kernel.float()
+    torch.testing.assert_close(kernel[:, 32] + kernel[:, 33], weights.kernel[-1], atol=0, rtol=2**-16)
+
+
+def test_few_numbers_of_rows() -> None:
+    numbers = [enough_rows(n) for n in range(1, 5000)]
+    for n, rows in enumerate(numbers, start=1):
+        assert n <= rows <= max(n + ROWS, 1.13 * n)
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) < 60
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16", "int8"])
+def test_a_copy_computes_the_same(name: str) -> None:
+    weights = make_weights(16, 16, 48, True)
+    prepared = Prepared(weights, name)
+    x, clips = torch.randn(12, 16), Clips(None, None)
+    assert torch.equal(prepared.run(x, [6, 6], clips), pickle.loads(pickle.dumps(prepared)).run(x, [6, 6], clips))
+
+
+def test_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(precision, "_has", lambda capability: False)
+    assert inference_precision("auto", cpu) == "fp32"
+    with pytest.raises(UsageError, match="needs a processor that multiplies bfloat16"):
+        inference_precision("bf16", cpu)
+    monkeypatch.setattr(precision, "_has", lambda capability: True)
+    assert inference_precision("auto", cpu) == "bf16"
+    assert inference_precision("auto", torch.device("cuda")) == "fp32"
+    with pytest.raises(UsageError, match="for CPUs only"):
+        inference_precision("bf16", torch.device("cuda"))
