@@ -15,11 +15,12 @@ from ner_elmo.bilm.lstm import LstmStack, join
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder, WordTable
 from ner_elmo.nn.cell import Arranged, Clips, State, States, Types
+from ner_elmo.nn.in_threads import at_once
 from ner_elmo.nn.inference import run_both
 from ner_elmo.nn.ordered_sums import MANY_ROWS
 from ner_elmo.nn.packing import packing, reversal, reverse
-from ner_elmo.nn.two_threads import at_once
 
+TWO_THREADS_DIM = 2048
 # The states that the layers of each direction begin with, forward and backward.
 Starts = tuple[list[State], list[State]]
 
@@ -106,7 +107,9 @@ class BiLm(nn.Module):
         layers[0, :, :dim] = vectors
         layers[0, :, dim:] = vectors
         orders = there.to(vectors.device), back.to(vectors.device)
-        if self._joined is not None and batch_sizes[0] < MANY_ROWS:
+        # Weights so large are read by two threads in half the time.
+        alone = self.options.lstm.dim >= TWO_THREADS_DIM and torch.get_num_threads() > 1
+        if self._joined is not None and batch_sizes[0] < MANY_ROWS and not alone:
             outputs = self._few_rows(vectors, batch_sizes, orders, n_layers, starts)
         else:
             outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts, types)

@@ -6,6 +6,7 @@ No state passes from one sentence to another: a sentence has the same vectors wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,10 +21,11 @@ from ner_elmo.bilm.model import BiLm, Starts
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
 from ner_elmo.nn.forking import Lock
+from ner_elmo.nn.in_threads import all_at_once
 from ner_elmo.nn.precision import inference_precision
-from ner_elmo.nn.thread_count import begin_as_usual
+from ner_elmo.nn.thread_count import begin_as_usual, threads_for_now
 from ner_elmo.runs.devices import chosen_device
-from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks
+from ner_elmo.text.batching import BOUNDARIES, by_length, in_chunks, shared
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
 from ner_elmo.text.hdf5 import open_hdf5, read_array
 from ner_elmo.text.python_inputs import UntilError, checked_count, checked_iterable, checked_sentence
@@ -38,6 +40,7 @@ READ_AHEAD_TOKENS = 16 * BATCH_TOKENS
 READ_AHEAD_BYTES = 256 << 20
 TYPE_CACHE_BYTES = 256 << 20
 CNN_ROWS = 1024  # tokens through the character CNN at a time
+ONE_THREAD_SIZE = 1 << 18  # tokens times units below which a second thread would be waited for, rather than help
 
 
 class _Table:
@@ -220,29 +223,45 @@ class Elmo:
         return list(layers)
 
     def _embed_chunk(self, chunk: Sequence[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
+        begin_as_usual()
         results: list[np.ndarray | None] = [None] * len(chunk)
-        for group in by_length(chunk, self.batch_tokens):
-            group.reverse()  # the longest first
-            begin_as_usual()
-            with torch.inference_mode():
-                encoded = self._encode([chunk[i] for i in group], max(wanted))
-                if layers == "mean":
-                    encoded = encoded.mean(0)
-                elif layers == "top":
-                    encoded = encoded[-1]
-                elif wanted != list(range(len(encoded))):
-                    encoded = encoded[wanted]
-                array = encoded.cpu().numpy()
-            if not np.isfinite(array).all():
-                raise ModelError(
-                    f"{self.path}: the biLM computes NaN or infinity; its weights are damaged or too large"
-                )
+
+        def compute(group: list[int]) -> None:
+            array = self._encoded([chunk[i] for i in group], wanted, layers)
             start = 0
             for i in group:
                 end = start + len(chunk[i])
                 results[i] = array[..., start:end, :].copy()  # a view would keep the whole batch alive
                 start = end
+
+        n_tokens = sum(len(sentence) + BOUNDARIES for sentence in chunk)
+        n_threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        groups = list(by_length(chunk, shared(n_tokens, self.batch_tokens, n_threads)))
+        jobs = [partial(compute, group[::-1]) for group in groups]  # the longest first
+        if n_threads > 1 and len(jobs) == 1 and n_tokens * self.options.lstm.dim < ONE_THREAD_SIZE:
+            with threads_for_now(1):
+                jobs[0]()
+        elif self.device.type == "cpu":
+            all_at_once(jobs)
+        else:
+            for job in jobs:
+                job()
         return results  # type: ignore[return-value]
+
+    def _encoded(self, sentences: list[Sequence[str]], wanted: list[int], layers: Layers) -> np.ndarray:
+        """Sentences of falling lengths, one after the other."""
+        with torch.inference_mode():
+            encoded = self._encode(sentences, max(wanted))
+            if layers == "mean":
+                encoded = encoded.mean(0)
+            elif layers == "top":
+                encoded = encoded[-1]
+            elif wanted != list(range(len(encoded))):
+                encoded = encoded[wanted]
+            array = encoded.cpu().numpy()
+        if not np.isfinite(array).all():
+            raise ModelError(f"{self.path}: the biLM computes NaN or infinity; its weights are damaged or too large")
+        return array
 
     def _states_behind_the_boundaries(self) -> Starts:
         """With which every sentence begins. They are never changed."""

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ner_elmo.errors import ModelError
+from ner_elmo.nn.in_threads import all_at_once
+from ner_elmo.nn.thread_count import threads_for_now
 from ner_elmo.tagger.network.inputs import Example, collate
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.text.batching import batches_by_length
+from ner_elmo.text.batching import batches_by_length, shared
 from ner_elmo.text.tag_scheme import Span, read_tags
 
 BATCH_TOKENS = 4096
 
+R = TypeVar("R")
 ScoredSpan = tuple[Span, float]
 Reading = tuple[list[Span], float]  # all entities of a sentence, and the log probability of just these
 
@@ -27,11 +33,7 @@ def predict(
     batch_tokens: int = BATCH_TOKENS,
 ) -> list[list[Span]]:
     """The most probable entities of each sentence."""
-    results: list[list[Span]] = [[] for _ in examples]
-    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
-        for index, spans in zip(indices, decode(model, emissions, mask), strict=True):
-            results[index] = spans
-    return results
+    return _in_batches(model, examples, device, batch_tokens, lambda emissions, mask: decode(model, emissions, mask))
 
 
 def predict_scored(
@@ -42,13 +44,16 @@ def predict_scored(
     temperature: float = 1.0,
 ) -> list[list[ScoredSpan]]:
     """The most probable entities of each sentence, each with its probability P(span, label | sentence) in 0..1."""
-    results: list[list[ScoredSpan]] = [[] for _ in examples]
-    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
+
+    def scored(emissions: Tensor, mask: Tensor) -> list[list[ScoredSpan]]:
         decoded = decode(model, emissions, mask)
         log_scores = model.crf.span_log_probabilities(emissions, mask, decoded, temperature)
-        for index, spans, scores in zip(indices, decoded, log_scores, strict=True):
-            results[index] = [(span, math.exp(score)) for span, score in zip(spans, scores, strict=True)]
-    return results
+        return [
+            [(span, math.exp(score)) for span, score in zip(spans, scores, strict=True)]
+            for spans, scores in zip(decoded, log_scores, strict=True)
+        ]
+
+    return _in_batches(model, examples, device, batch_tokens, scored)
 
 
 def predict_readings(
@@ -58,18 +63,54 @@ def predict_readings(
     batch_tokens: int = BATCH_TOKENS,
 ) -> list[Reading]:
     """The most probable tag sequence of each sentence, as its entities, with its log probability among all of them."""
-    results: list[Reading] = [([], 0.0) for _ in examples]
     tags, scheme = model.options.tags, model.options.scheme
-    for indices, emissions, mask in emission_batches(model, examples, device, batch_tokens):
+
+    def readings(emissions: Tensor, mask: Tensor) -> list[Reading]:
         with torch.inference_mode():
             sequences = model.crf.decode(emissions, mask)
             padded = torch.zeros(mask.shape, dtype=torch.long, device=emissions.device)
             for row, sequence in enumerate(sequences):
                 padded[row, : len(sequence)] = torch.tensor(sequence, device=emissions.device)
             costs = model.crf.neg_log_likelihood(emissions, padded, mask).clamp(min=0.0).tolist()
-        for index, sequence, cost in zip(indices, sequences, costs, strict=True):
-            results[index] = read_tags([tags[tag] for tag in sequence], scheme), -cost
-    return results
+        return [
+            (read_tags([tags[tag] for tag in sequence], scheme), -cost)
+            for sequence, cost in zip(sequences, costs, strict=True)
+        ]
+
+    return _in_batches(model, examples, device, batch_tokens, readings)
+
+
+def _in_batches(
+    model: TaggerModel,
+    examples: Sequence[Example],
+    device: torch.device | str,
+    batch_tokens: int,
+    compute: Callable[[Tensor, Tensor], list[R]],
+) -> list[R]:
+    """What ``compute`` finds in each sentence from emissions and mask of a batch; batches beside one another, where
+    torch has several threads."""
+    if not examples:
+        return []
+    results: dict[int, R] = {}
+    lengths = [len(example.tokens) for example in examples]
+    on_cpu = torch.device(device).type == "cpu"
+    n_threads = torch.get_num_threads() if on_cpu else 1
+    batches = batches_by_length(lengths, shared(sum(lengths), batch_tokens, n_threads))
+
+    def run(indices: list[int]) -> None:
+        emissions, mask = _emissions(model, [examples[index] for index in indices], device)
+        results.update(zip(indices, compute(emissions, mask), strict=True))
+
+    with _evaluating(model):
+        if on_cpu and len(batches) == 1:  # so little that another thread would be waited for, rather than help
+            with threads_for_now(1):
+                run(batches[0])
+        elif on_cpu:
+            all_at_once([partial(run, indices) for indices in batches])
+        else:
+            for indices in batches:
+                run(indices)
+    return [results[index] for index in range(len(examples))]
 
 
 def emission_batches(
@@ -81,17 +122,28 @@ def emission_batches(
     Raises:
         ModelError: the network computes what are no numbers.
     """
+    with _evaluating(model):
+        for indices in batches_by_length([len(example.tokens) for example in examples], batch_tokens):
+            yield indices, *_emissions(model, [examples[index] for index in indices], device)
+
+
+def _emissions(model: TaggerModel, examples: list[Example], device: torch.device | str) -> tuple[Tensor, Tensor]:
+    batch = collate(examples).to(device)
+    with torch.inference_mode():
+        emissions = model(batch)
+    if not torch.isfinite(emissions).all():  # of all sequences none would then be the best
+        raise ModelError("the tagger computes NaN or infinity; its weights are damaged, or far too large")
+    return emissions, batch.mask
+
+
+@contextmanager
+def _evaluating(model: TaggerModel) -> Iterator[None]:
+    """Within the block there is no dropout."""
     was_training = model.training
     if was_training:  # one that is not is left alone: other threads may be using it
         model.eval()
     try:
-        for indices in batches_by_length([len(example.tokens) for example in examples], batch_tokens):
-            batch = collate([examples[index] for index in indices]).to(device)
-            with torch.inference_mode():
-                emissions = model(batch)
-            if not torch.isfinite(emissions).all():  # of all sequences none would then be the best
-                raise ModelError("the tagger computes NaN or infinity; its weights are damaged, or far too large")
-            yield indices, emissions, batch.mask
+        yield
     finally:
         if was_training:
             model.train()

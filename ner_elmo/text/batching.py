@@ -15,6 +15,7 @@ import numpy as np
 BOUNDARIES = 2  # positions that a biLM reads beside a sentence's tokens: its begin and its end
 # Sentences of similar length are found within a pool of so many batches, so that batches still differ every epoch.
 POOL_BATCHES = 50
+LEAST_SHARE = 256  # tokens that a thread has to itself: fewer are not worth another one
 _POOL_SENTENCES = 32  # of a batch, where their number is not limited
 
 Item = TypeVar("Item", bound=Sized)
@@ -48,6 +49,12 @@ def by_length(sentences: Sequence[Sized], batch_tokens: int) -> Iterator[list[in
     """
     widths = [len(sentence) + BOUNDARIES for sentence in sentences]
     return _cut(sorted(range(len(widths)), key=widths.__getitem__), widths, batch_tokens)
+
+
+def shared(n_tokens: int, batch_tokens: int, n_threads: int) -> int:
+    """Tokens of a batch, no more than ``batch_tokens``, such that each thread has a batch of its own to compute, if
+    there are enough."""
+    return min(batch_tokens, max(LEAST_SHARE, -(-n_tokens // n_threads)))
 
 
 def batches_by_length(

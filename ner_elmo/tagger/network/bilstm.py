@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ner_elmo.nn.cell import Clips, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
+from ner_elmo.nn.in_threads import at_once
 from ner_elmo.nn.packing import packed
 from ner_elmo.nn.prepared import Prepared
 from ner_elmo.nn.recurrence import BiRecurrence
-from ner_elmo.nn.two_threads import at_once
 
 Layer = Callable[[Tensor, nn.LSTM, nn.LSTM], Tensor]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
 
-from ner_elmo.nn.two_threads import at_once
+from ner_elmo.nn.in_threads import all_at_once, at_once
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +57,30 @@ def test_what_one_raises_is_raised(fails: int, threads: int) -> None:
         at_once(*((bad, good) if fails == 0 else (good, bad)))
     assert torch.get_num_threads() == threads
     assert done == ["good"] or (threads == 1 and fails == 0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_all_at_once_keep_their_order_and_have_a_thread_each(threads: int) -> None:
+    torch.set_num_threads(threads)
+    with torch.inference_mode():
+        found = all_at_once([lambda n=n: (n, *state_of_torch()) for n in range(7)])  # type: ignore[misc]
+    assert found == [(n, 1, False, True) for n in range(7)]
+    assert torch.get_num_threads() == threads
+    assert all_at_once([state_of_torch]) == [(threads, True, False)]  # a single one has them all
+    assert all_at_once([]) == []
+
+
+def test_the_first_error_is_raised_and_the_rest_does_not_begin() -> None:
+    torch.set_num_threads(2)
+    begun: list[int] = []
+
+    def job(n: int) -> None:
+        begun.append(n)
+        if n == 0:
+            raise ValueError("no")
+        time.sleep(0.05)
+
+    with pytest.raises(ValueError, match="no"):
+        all_at_once([partial(job, n) for n in range(50)])
+    assert len(begun) < 10
+    assert torch.get_num_threads() == 2
