@@ -70,7 +70,7 @@ class BiLm(nn.Module):
             return
         self.token_encoder.prepare_for_inference()
         joined = join(self.forward_lstm, self.backward_lstm, precision)
-        self._joined = joined if precision != "int8" else None
+        self._joined = joined if precision == "fp32" else None
 
     @property
     def n_words(self) -> int | None:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ner_elmo.bilm.options import CharCnnOptions
 from ner_elmo.nn.cell import LANES
-from ner_elmo.nn.ordered_sums import MANY_ROWS, add_up, in_order, in_parts
+from ner_elmo.nn.ordered_sums import MANY_ROWS, product_in_order
 from ner_elmo.nn.thread_count import threads_for_now
 from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID, char_ids
 from ner_elmo.text.vocabulary import Vocabulary
@@ -149,7 +149,7 @@ class CharacterCnn(TokenEncoder):
     def _encode_in_order(self, rows: Tensor, longest: int, arranged: _Arranged) -> Tensor:
         """The same, by sums that have one order however many rows there are."""
         windows = self._windows(rows, longest)
-        sums = _product(None, windows, arranged.kernel).view(len(rows), longest + 1, -1)
+        sums = product_in_order(None, windows, arranged.kernel).view(len(rows), longest + 1, -1)
         beyond = self._beyond(rows.shape[1], longest + 1, sums.device)
         if beyond is not None:
             sums[:, :, : beyond.shape[1]].masked_fill_(beyond, -torch.inf)
@@ -159,14 +159,14 @@ class CharacterCnn(TokenEncoder):
             activation(vectors)
         for carry, transform in arranged.highways:
             gate, changed = (
-                _product(carry.bias, vectors, carry.matrix),
-                _product(transform.bias, vectors, transform.matrix),
+                product_in_order(carry.bias, vectors, carry.matrix),
+                product_in_order(transform.bias, vectors, transform.matrix),
             )
             with threads_for_now(1):
                 vectors = torch.lerp(vectors, changed.relu_(), gate.sigmoid_())
         if arranged.projection is None:
             return vectors[:, : self.options.n_filters]
-        return _product(arranged.projection.bias, vectors, arranged.projection.matrix)
+        return product_in_order(arranged.projection.bias, vectors, arranged.projection.matrix)
 
     def _features(self, rows: Tensor, longest: int) -> Tensor:
         """The maximum of each filter over its windows ``(n, n_filters)``, by one matrix product for all filters."""
@@ -245,14 +245,6 @@ def _arrange(encoder: CharacterCnn) -> _Arranged:
         [(linear(highway.carry, added), linear(highway.transform, added)) for highway in highways],
         linear(projection, 0) if isinstance(projection, nn.Linear) else None,
     )
-
-
-def _product(bias: Tensor | None, rows: Tensor, matrix: Tensor) -> Tensor:
-    """``bias + rows @ matrix``, each sum added up in one order."""
-    out = rows.new_empty(len(rows), matrix.shape[1])
-    with in_order(len(rows)):
-        add_up(bias, in_parts(rows, matrix), out)
-    return out
 
 
 def _maximum(windows: Tensor) -> Tensor:

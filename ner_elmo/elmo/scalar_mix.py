@@ -43,8 +43,18 @@ class ScalarMix(nn.Module):
         if self.layer_norm:
             normalise = normalise_sentences if self.layer_norm == "sentence" else normalise_layer
             layers = torch.stack([normalise(layer, mask) for layer in layers])
-        mixed: Tensor = torch.tensordot(self.normalised_weights(), layers, dims=1)
+        mixed = self._mixed(layers)
         return mixed if self.gamma is None else self.gamma * mixed
+
+    def _mixed(self, layers: Tensor) -> Tensor:
+        weights = self.normalised_weights()
+        if torch.is_grad_enabled():
+            return torch.tensordot(weights, layers, dims=1)  # type: ignore[no-any-return]
+        # Number by number, so that the size of the batch does not change how they are added up
+        mixed: Tensor = layers[0] * weights[0]
+        for layer, weight in zip(layers[1:], weights[1:], strict=True):
+            mixed += layer * weight
+        return mixed
 
 
 def normalise_layer(layer: Tensor, mask: Tensor | None) -> Tensor:

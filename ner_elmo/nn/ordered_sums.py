@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ner_elmo.nn.thread_count import threads_for_now
 
@@ -52,3 +53,14 @@ def add_up(bias: Tensor | None, products: Products, out: Tensor) -> None:
         torch.addmm(bias, rows, matrix, out=out)
     for rows, matrix in products[1:]:
         out.addmm_(rows, matrix)
+
+
+def product_in_order(bias: Tensor | None, rows: Tensor, matrix: Tensor) -> Tensor:
+    """``bias + rows @ matrix`` of any number of rows, each sum added up in one order."""
+    n_rows = len(rows)
+    if n_rows < MANY_ROWS:
+        rows = functional.pad(rows, (0, 0, 0, MANY_ROWS - n_rows))
+    out = rows.new_empty(len(rows), matrix.shape[1])
+    with in_order(len(rows)):
+        add_up(bias, in_parts(rows, matrix), out)
+    return out[:n_rows]

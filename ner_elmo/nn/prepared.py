@@ -25,8 +25,7 @@ class Prepared:
     def __init__(self, weights: Arranged, precision: str = "fp32") -> None:
         self._int8 = Int8Weights(weights) if precision == "int8" else None
         self._bf16 = Bf16Weights(weights) if precision == "bf16" else None
-        # In bf16 a few rows are computed in float32, which is as fast for them.
-        self._arranged = None if precision == "int8" else weights
+        self._arranged = weights if precision == "fp32" else None
 
     def run(
         self,
@@ -40,7 +39,7 @@ class Prepared:
         (:func:`~ner_elmo.nn.inference.run_one`)."""
         if self._int8 is not None:
             return run_int8(x, batch_sizes, self._int8, clips, state)
-        assert self._arranged is not None
         if self._bf16 is not None:
-            return run_bf16(x, batch_sizes, self._bf16, self._arranged, clips, state)
+            return run_bf16(x, batch_sizes, self._bf16, clips, state)
+        assert self._arranged is not None
         return run_one(x, batch_sizes, self._arranged, clips, state, types)

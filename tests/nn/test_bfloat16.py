@@ -1,4 +1,4 @@
-"""Products in bfloat16 for inference: close to float32, exact for a few rows, and refused where they would be slow."""
+"""Products in bfloat16 for inference: close to float32, the same in any batch, and refused where they would be slow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_close_to_float32_and_clipped_alike(
     state = torch.randn(21, width) / 4, torch.randn(21, dim) / 4
     cells = [state[1].clone(), state[1].clone()]
     exact = run_one(x, sizes, weights, clips, (state[0], cells[0]))
-    found = run_bf16(x, sizes, Bf16Weights(weights), weights, clips, (state[0], cells[1]))
+    found = run_bf16(x, sizes, Bf16Weights(weights), clips, (state[0], cells[1]))
     assert (found - exact).abs().max() < 0.01
     assert not torch.equal(found, exact)  # else nothing was rounded
     torch.testing.assert_close(cells[1], cells[0], atol=0.02, rtol=0.02)
@@ -42,11 +42,19 @@ def test_close_to_float32_and_clipped_alike(
         assert found.abs().max() <= clips.projection
 
 
-def test_a_few_rows_are_float32() -> None:
-    weights = make_weights(16, 16, 48, True)
-    x = torch.randn(9, 16)
-    sizes, clips = [3, 3, 2, 1], Clips(3.0, 3.0)
-    assert torch.equal(run_bf16(x, sizes, Bf16Weights(weights), weights, clips), run_one(x, sizes, weights, clips))
+@pytest.mark.skipif(precision.best_precision("cpu") != "bf16", reason="this processor does not multiply bfloat16")
+@pytest.mark.parametrize(
+    ("n_inputs", "width", "dim", "projection"),
+    [(128, 128, 512, True), (740, 256, 256, False), (300, 200, 200, False), (512, 512, 4096, True)],
+)
+def test_a_row_does_not_feel_the_others(n_inputs: int, width: int, dim: int, projection: bool) -> None:
+    weights = Bf16Weights(make_weights(n_inputs, width, dim, projection))
+    x, clips = torch.randn(3, 700, n_inputs), Clips(3.0, 3.0)
+    together = run_bf16(x.flatten(0, 1), [700] * 3, weights, clips).view(3, 700, -1)
+    for rows in (slice(0, 1), slice(5, 8), slice(11, 28), slice(100, 148), slice(90, 290), slice(30, 690)):
+        some = x[:, rows]
+        alone = run_bf16(some.flatten(0, 1), [some.shape[1]] * 3, weights, clips).view(*some.shape[:2], -1)
+        assert torch.equal(alone, together[:, rows])
 
 
 def test_the_bias_is_not_rounded() -> None:
@@ -54,11 +62,11 @@ def test_the_bias_is_not_rounded() -> None:
     weights = make_weights(16, 16, 48, True)
     weights.kernel[:-1].zero_()
     x, clips = torch.zeros(8, 16), Clips(None, None)
-    found, exact = run_bf16(x, [8], Bf16Weights(weights), weights, clips), run_one(x, [8], weights, clips)
+    found, exact = run_bf16(x, [8], Bf16Weights(weights), clips), run_one(x, [8], weights, clips)
     # The gates' one rounding, to bfloat16, is still there: 2 ** -9 of a gate.
     assert (found - exact).abs().max() < 0.004
-    kernel = Bf16Weights(weights).kernel.float()
-    torch.testing.assert_close(kernel[:, 32] + kernel[:, 33], weights.kernel[-1], atol=0, rtol=2**-16)
+    (kernel,) = Bf16Weights(weights).kernel.parts
+    torch.testing.assert_close(kernel[:, 32].float() + kernel[:, 33].float(), weights.kernel[-1], atol=0, rtol=2**-16)
 
 
 def test_few_numbers_of_rows() -> None:

@@ -9,9 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ner_elmo.elmo.scalar_mix import ScalarMix
+from ner_elmo.nn.cell import LANES
 from ner_elmo.nn.dropout import Dropout
+from ner_elmo.nn.ordered_sums import product_in_order
 from ner_elmo.tagger.network.bilstm import BiLstm
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
@@ -41,6 +44,7 @@ class TaggerModel(nn.Module):
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
         self.output = nn.Linear(options.output_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
+        self._prepared_output: tuple[Tensor, Tensor] | None = None  # weights and biases, for inference
 
     def reset_parameters(self) -> None:
         """Draw the BiLSTM's initial values. It takes a while, so a network that is read from a file goes without."""
@@ -58,8 +62,13 @@ class TaggerModel(nn.Module):
 
     def prepare_for_inference(self, precision: str = "fp32") -> None:
         """Arrange the weights as inference on a CPU reads them, once and for all
-        (:meth:`~ner_elmo.tagger.network.bilstm.BiLstm.prepare_for_inference`)."""
+        (:meth:`~ner_elmo.tagger.network.bilstm.BiLstm.prepare_for_inference`). A sentence then has the same emissions
+        to the bit alone and in any batch."""
         self.lstm.prepare_for_inference(precision)
+        added = -self.output.out_features % LANES
+        with torch.no_grad():
+            matrix = functional.pad(self.output.weight.T, (0, added)).contiguous()
+            self._prepared_output = matrix, functional.pad(self.output.bias, (0, added))
 
     def forward(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:
         """Emissions ``(batch, time, tags)``; what stands at padding means nothing.
@@ -72,7 +81,12 @@ class TaggerModel(nn.Module):
         outputs = self.lstm(self.dropout(inputs), batch.mask, in_bfloat16)
         if self.options.elmo_dim and self.options.elmo_at != INPUT:
             outputs = torch.cat([outputs, self._mixed(batch, self.output_mix)], dim=2)
-        return self.output(self.dropout(outputs))  # type: ignore[no-any-return]
+        outputs = self.dropout(outputs)
+        if self._prepared_output is None or torch.is_grad_enabled():
+            return self.output(outputs)  # type: ignore[no-any-return]
+        matrix, bias = self._prepared_output
+        emissions = product_in_order(bias, outputs.flatten(0, 1), matrix)[:, : self.output.out_features]
+        return emissions.view(*outputs.shape[:2], -1)
 
     def _mixed(self, batch: TaggerBatch, mix: ScalarMix | None) -> Tensor:
         """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
