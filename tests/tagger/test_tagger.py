@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,7 +47,8 @@ def test_scores_are_the_share_of_tag_sequences_that_hold_the_span(tagger: Tagger
     assert tagger.elmo is not None
     (layers,) = elmo_layers(tagger.elmo, [tokens], [0, 1, 2], average=False)
     batch = collate([Example(tuple(tokens), tagger.words.indices(tokens), layers)])
-    marginals = token_marginals(tagger.model.crf, tagger.model(batch), batch.mask)[0]
+    with torch.inference_mode():  # as the tagger computes
+        marginals = token_marginals(tagger.model.crf, tagger.model(batch), batch.mask)[0]
     assert [span for span, _ in found] == [(0, 1, "PER"), (2, 3, "LOC")]
     for span, score in found:
         assert score == pytest.approx(
