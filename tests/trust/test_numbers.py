@@ -15,6 +15,7 @@ import torch
 
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.nn.precision import best_precision
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import TaggerOptions, weight_shapes
@@ -86,23 +87,37 @@ def test_another_process(trained: Path, repository: Path, tmp_path: Path) -> Non
         for more in ([], [], ["--processes", "2"])
     ]
     assert [run.returncode for run in runs] == [0, 0, 0]
-    assert runs[0].stdout == runs[1].stdout
-    entities = [
-        [(e["start"], e["end"], e["label"], round(e["score"], 3)) for line in run.stdout.splitlines()
-         for e in json.loads(line)["entities"]]
-        for run in runs
-    ]  # fmt: skip
-    assert entities[0] == entities[2]
+    assert runs[0].stdout == runs[1].stdout == runs[2].stdout
 
 
-def test_two_threads_and_one(bilm: Path) -> None:
-    """Not to the bit, but near."""
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_several_threads_and_one(bilm: Path, trained: Path, precision: str) -> None:
+    """To the bit: a thread has whole batches, or a direction, to itself."""
+    if precision == "bf16" and best_precision("cpu") != "bf16":
+        pytest.skip("this processor does not multiply bfloat16")
     those = sentences(20, "threads")
-    torch.set_num_threads(2)
-    two = [np.frombuffer(data, np.float32) for data in vectors_of(bilm, those)]
+    encoder, tagger = Elmo.load(bilm, precision=precision), Tagger.load(trained, precision=precision)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        vectors = [one.tobytes() for one in encoder.embed(those)]
+        found.append((vectors, list(tagger.tag_tokens(those)), list(tagger.tag_tokens(those[:1]))))
     torch.set_num_threads(1)
-    one = [np.frombuffer(data, np.float32) for data in vectors_of(bilm, those)]
-    assert max(np.abs(a - b).max() for a, b in zip(one, two, strict=True)) <= 1e-5
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_entities_and_scores_alone_and_in_company(trained: Path, precision: str) -> None:
+    """Entities are the same, and scores but for the rounding of float64."""
+    if precision == "bf16" and best_precision("cpu") != "bf16":
+        pytest.skip("this processor does not multiply bfloat16")
+    those = [one for one in sentences(40, "company") if one]
+    tagger = Tagger.load(trained, precision=precision)
+    together = list(tagger.tag_tokens(those))
+    for sentence, found in zip(those, together, strict=True):
+        (alone,) = tagger.tag_tokens([sentence])
+        assert [span for span, _ in alone] == [span for span, _ in found]
+        assert [score for _, score in alone] == pytest.approx([score for _, score in found], abs=1e-11)
 
 
 def test_a_sentence_of_many_tokens() -> None:
