@@ -176,7 +176,7 @@ def test_a_pipeline_may_hold_a_reference_alone(trained: Path, tmp_path: Path) ->
     ("config", "message"),
     [
         ({"model": "no-such"}, "no-such: no such tagger directory; the models that ship are en, zh"),
-        ({"precision": "half"}, "half: not available; expected fp32, int8"),
+        ({"precision": "half"}, "half: not available; expected auto, fp32, bf16, int8"),
         ({"device": "tpu"}, "tpu: unknown; expected auto, cpu, cuda or cuda:N"),
     ],
 )
