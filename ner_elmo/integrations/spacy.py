@@ -70,7 +70,7 @@ Source = Path | Files  # where the model came from: its folder, or the bytes of 
     default_config={
         "model": "en",
         "device": "cpu",
-        "precision": "auto",
+        "precision": "fp32",
         "batch_tokens": None,
         "scores": True,
         "overwrite": False,

@@ -122,15 +122,16 @@ class Tagger:
         cls,
         path_or_name: str | Path | None = None,
         device: torch.device | str = "cpu",
-        precision: str = "auto",
+        precision: str = "fp32",
         batch_tokens: int | None = None,
         text: str | None = None,
     ) -> Tagger:
         """Load a tagger directory, or a model that ships by its name (``en`` without any).
 
         Args:
-            precision: how the LSTMs compute: ``fp32``, ``bf16`` (twice as fast where a processor has it), ``int8``
-                (CPU; not exact), or ``auto``: bf16 on a CPU that has it, else fp32.
+            precision: how the LSTMs compute: ``fp32``; ``bf16``, for many texts faster on a CPU that has it, for one
+                short text slower; ``int8`` (any CPU, less exact); or ``auto``: bf16 on a CPU that has it, else fp32,
+                which is what ``ner-elmo tag`` does.
             batch_tokens: tokens computed together, padding included.
             text: how raw text is read, in place of the model's own kind: a kind of text or a language's code.
 
