@@ -65,6 +65,7 @@ STORIES = {
     "test_typing.py",
     "test_wheels.py",
     "text/test_fuzz.py",
+    "trust/test_bounds.py",
     "trust/test_faults.py",
     "trust/test_hostile_models.py",
     "trust/test_hostile_text.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from ner_elmo.service.figures import Figures
 from ner_elmo.service.models import ServedModel
 from ner_elmo.service.requests import faults_of
 from ner_elmo.service.settings import ServeSettings
+from ner_elmo.settings import unique_keys
 from ner_elmo.tagger.tagger import Unit
 from ner_elmo.text.documents import Document
 
@@ -128,7 +130,22 @@ async def json_body(request: Request, kind: type[Any]) -> Any:
     said = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if said != "application/json":
         raise AnswerError(415, "expected Content-Type: application/json")
+    body = await request.body()
     try:
-        return kind.model_validate_json(await request.body())
+        found = kind.model_validate_json(body)
     except ValidationError as error:
         raise AnswerError(422, faults_of(error, kind)) from None
+    _require_unique_keys(body)
+    return found
+
+
+def _require_unique_keys(body: bytes) -> None:
+    """Pydantic keeps the last of two keys of one name; whoever sent both meant something else.
+
+    Raises:
+        AnswerError: an object of valid JSON has a key twice.
+    """
+    try:
+        json.loads(body, object_pairs_hook=unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise AnswerError(422, f"found an object in which {error}; expected every key once") from None

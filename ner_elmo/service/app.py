@@ -99,7 +99,8 @@ def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 405:  # of all that stand at this path, not of the first alone
         here = [route for route in request.app.routes if getattr(route, "path", None) == request.url.path]
-        headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
+        allowed = {method for route in here for method in route.methods}
+        headers["allow"] = ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
     return JSONResponse({"error": said.get(error.status_code, str(error.detail))}, error.status_code, headers)
 
 

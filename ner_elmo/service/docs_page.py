@@ -47,7 +47,8 @@ def _keys(schema: dict[str, Any]) -> str:
         if "enum" in facts:
             kind = ", ".join(map(str, facts["enum"]))
         default = json.dumps(facts.get("default")) if facts.get("default") is not None else ""
-        cells = (f"<code>{html.escape(name)}</code>", kind, default, html.escape(facts.get("description", "")))
+        words = (kind, default, facts.get("description", ""))  # names of models are among them
+        cells = (f"<code>{html.escape(name)}</code>", *map(html.escape, words))
         rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
     return f"<div class=table><table><tr><th>key</th><th>type</th><th>default</th><th></th></tr>{rows}</table></div>"
 

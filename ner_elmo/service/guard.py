@@ -96,6 +96,8 @@ class Guard:
                 {"connection": "close"},
             )
             return
+        if scope["method"] == "HEAD":  # what GET answers, without its body
+            scope, send = {**scope, "method": "GET"}, _headers_alone(send)
         await self._app(scope, _replay(body, receive), send)
 
     def _has_key(self, scope: Scope) -> bool:
@@ -160,6 +162,15 @@ class _Watched:
             headers += [(k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items() if k.encode() not in present]
             message = {**message, "headers": headers}
         await self._send(message)
+
+
+def _headers_alone(send: Send) -> Send:
+    """Sends an answer on without its body."""
+
+    async def without_body(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return without_body
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

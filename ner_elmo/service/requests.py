@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ner_elmo.text.files import whole_name
+
 _MOST_PLACES = 5  # faults that are named
 
 
@@ -60,7 +62,7 @@ def faults_of(error: ValidationError, kind: type[BaseModel] = TagRequest) -> str
 
 
 def _fault(one: Any, kind: type[BaseModel]) -> str:
-    place = ".".join(str(part)[:40] for part in one["loc"])
+    place = ".".join(whole_name(str(part)[:40]) for part in one["loc"])
     if one["type"] == "extra_forbidden":
         known = ", ".join(kind.model_fields)
         return f"{place}: found an unknown key, expected some of {known}"

@@ -41,6 +41,7 @@ from ner_elmo.text.python_inputs import (
     checked_path,
     checked_sentence,
     checked_unit,
+    require_lines_of_length,
 )
 from ner_elmo.text.repair import repaired_sentences
 from ner_elmo.text.suitability import Known, complaint, complaint_of_words, look_of_units
@@ -172,6 +173,14 @@ class Tagger:
             forms = [[t.form for t in sentence] for unit in units for sentence in self._read(unit, False).sentences]
             found = complaint_of_words(forms, self._seen())
         return [] if found is None else [found]
+
+    def longest_sentence(self, text: str, tokenized: bool = False) -> int:
+        """Tokens of the longest sentence in a text.
+
+        Raises:
+            DataError: a line is too long to be looked at.
+        """
+        return max(map(len, self._read(text, tokenized).sentences), default=0)
 
     def _seen(self) -> Known:
         """The words of the tagger and its biLM."""
@@ -339,6 +348,7 @@ class Tagger:
         if isinstance(unit, str | Record):
             text, origin = (unit, None) if isinstance(unit, str) else (unit.text, unit.origin)
             kind = "whitespace" if tokenized else self.text
+            require_lines_of_length(text)
             sentences = repaired_sentences(text, kind, self.dehyphenate, self.fold_long_s)
             return Document(text, sentences, scheme=self._scheme, origin=origin)
         tokens, start = [], 0

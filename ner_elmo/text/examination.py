@@ -303,6 +303,16 @@ def tokenization_problem(sample: Sample, text: str) -> str | None:
     return None
 
 
+def split_tokens(tokens: Sequence[str], kind: str) -> list[str]:
+    """Those of some tokens that ``kind`` would split, as punctuation stands on them; none where they are few.
+
+    Args:
+        kind: a kind of text.
+    """
+    found = [token for token in tokens if _PUNCTUATED.search(token) and len([*chain(*sentence_forms(token, kind))]) > 1]
+    return found if len(tokens) >= _TOKENS_LEAST and len(found) > PUNCTUATED_MOST * len(tokens) else []
+
+
 def _unspaced_text(sample: Sample) -> str:
     language = look_at(sample.lines).language
     return "characters" if language in (None, "zh", "en") else f"characters or --text {language}"

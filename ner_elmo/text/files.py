@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple, TypeVar
 
 from ner_elmo.errors import CannotWriteError, DataError, NerElmoError, UsageError
 from ner_elmo.settings import unique_keys
@@ -222,11 +222,21 @@ def _open_zip(path: Path) -> BinaryIO:
         archive = zipfile.ZipFile(path)
         names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
         names = [name for name in names if not name.startswith("__MACOSX/")]
+        if is_locked(archive):
+            raise DataError(f"{path}:1: found a zip with a password, expected one text without; unpack it")
         if len(names) != 1:
             raise DataError(f"{path}:1: found a zip of {len(names):,} files, expected one text in it; unpack it")
         return io.BufferedReader(archive.open(names[0]))  # type: ignore[type-var]
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise DataError(f"{path}:1: found a damaged or locked zip ({error}), expected one text in it") from None
+        raise DataError(f"{path}:1: found a damaged zip ({error}), expected one text in it") from None
+
+
+_ENCRYPTED = 1  # of the flags of a zip's entry
+
+
+def is_locked(archive: zipfile.ZipFile) -> bool:
+    """Whether a zip, or a part of it, is encrypted."""
+    return any(entry.flag_bits & _ENCRYPTED for entry in archive.infolist())
 
 
 class _Blocks(io.RawIOBase):
@@ -235,7 +245,7 @@ class _Blocks(io.RawIOBase):
     def __init__(self, path: str | Path, blocks: Iterator[bytes]) -> None:
         self.name = str(path)
         self._blocks = blocks
-        self._left = b""
+        self._left = memoryview(b"")  # what is cut off from it is not copied
 
     def readable(self) -> bool:
         return True
@@ -245,7 +255,7 @@ class _Blocks(io.RawIOBase):
             block = next(self._blocks, None)
             if block is None:
                 return 0
-            self._left = block
+            self._left = memoryview(block)
         n_bytes = min(len(buffer), len(self._left))
         buffer[:n_bytes] = self._left[:n_bytes]
         self._left = self._left[n_bytes:]
@@ -519,6 +529,9 @@ class LineWriter:
         self._stream.write(line + "\n")
 
 
+MOST_OF_A_LINE = 128 << 20  # bytes: a small compressed file may hold a line of any length
+
+
 def read_lines(
     path: str | Path,
     encoding: str = "utf-8",
@@ -526,7 +539,7 @@ def read_lines(
     open_stream: Callable[[str | Path], BinaryIO] = open_bytes,
     is_looked_at: bool = False,
 ) -> Iterator[str]:
-    """Yield the lines of a text file without their line ends, one at a time, in constant memory.
+    """Yield the lines of a text file without their line ends, one at a time, in memory for one line.
 
     A byte-order mark at the start is dropped. ``encoding`` is any codec that extends ASCII line ends (UTF-8,
     ISO-8859-1, GB18030 ...), or UTF-16/32, which are decoded as a stream. With ``on_undecodable``, a line that does
@@ -536,8 +549,8 @@ def read_lines(
 
     Raises:
         UsageError: the file cannot be opened or the encoding is unknown.
-        DataError: bytes that do not decode (``file:line``), a file whose lines all end at carriage returns alone, or a
-            damaged compressed file.
+        DataError: bytes that do not decode (``file:line``), a file whose lines all end at carriage returns alone, a
+            line of more than ``MOST_OF_A_LINE``, or a damaged compressed file.
     """
     try:
         codec = codecs.lookup(encoding)
@@ -556,7 +569,8 @@ def read_lines(
         if not is_looked_at and not codec.name.startswith(("utf-16", "utf-32")):
             _refuse_binary(beginning, name, encoding)
         if codec.name.startswith(("utf-16", "utf-32")):
-            lines: Iterable[str] = io.TextIOWrapper(stream, encoding=codec.name, newline="\n")
+            wide = io.TextIOWrapper(stream, encoding=codec.name, newline="\n")
+            lines: Iterable[str] = _bounded(lambda: wide.readline(MOST_OF_A_LINE // 2 + 1), MOST_OF_A_LINE // 2, name)
         else:
             lines = _decode_lines(stream, codec.name, name, on_undecodable)
         for number, line in enumerate(lines, start=1):
@@ -592,10 +606,30 @@ def _damage() -> tuple[type[Exception], ...]:
     return errors
 
 
+Line = TypeVar("Line", str, bytes)
+
+
+def _bounded(read_line: Callable[[], Line], most: int, name: str) -> Iterator[Line]:
+    """The lines that ``read_line`` gives, until it gives nothing.
+
+    Raises:
+        DataError: one is longer than ``most``.
+    """
+    number = 0
+    while line := read_line():
+        number += 1
+        if len(line) > most:
+            raise DataError(
+                f"{name}:{number}: found a line of more than {MOST_OF_A_LINE >> 20} MB, expected lines, such as a "
+                "sentence or a paragraph each; break it"
+            )
+        yield line
+
+
 def _decode_lines(
     stream: BinaryIO, encoding: str, name: str, on_undecodable: Callable[[int, str], None] | None
 ) -> Iterator[str]:
-    for number, raw in enumerate(stream, start=1):
+    for number, raw in enumerate(_bounded(lambda: stream.readline(MOST_OF_A_LINE + 1), MOST_OF_A_LINE, name), start=1):
         try:
             line = raw.decode(encoding)
         except UnicodeDecodeError as error:

@@ -99,6 +99,16 @@ def _find_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     return node
 
 
+def has_group(file: h5py.File, name: str) -> bool:
+    """Whether a group of this path is there.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    with _damage_named(file, name):
+        return name in file
+
+
 def names_of_datasets(file: h5py.File) -> set[str]:
     """The paths of all datasets, of those behind links none.
 

@@ -7,7 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ner_elmo.errors import UsageError, WrongTypeError
+from ner_elmo.errors import DataError, UsageError, WrongTypeError
 from ner_elmo.text.documents import Record
 
 T = TypeVar("T")
@@ -101,13 +101,40 @@ def checked_unit(unit: Any, number: int) -> str | list[str] | Record:
     return _tokens(unit, f"text {number}", "a str or a list of tokens")
 
 
+MOST_OF_A_SENTENCE = 1_000_000  # tokens, whose vectors are held at once
+MOST_OF_A_TEXT_LINE = 32_000_000  # characters, which may be half as many tokens before anything is known of sentences
+
+
+def require_lines_of_length(text: str) -> None:
+    """Hold the lines of a text to what can be tokenised in some gigabytes.
+
+    Raises:
+        DataError: one is longer than ``MOST_OF_A_TEXT_LINE``.
+    """
+    if len(text) > MOST_OF_A_TEXT_LINE and (longest := longest_line(text)) > MOST_OF_A_TEXT_LINE:
+        raise DataError(
+            f"found a line of {longest:,} characters, expected at most {MOST_OF_A_TEXT_LINE:,}; break it into sentences"
+        )
+
+
+def longest_line(text: str) -> int:
+    """Characters of the longest line."""
+    return max(map(len, text.split("\n")))
+
+
 def checked_sentence(sentence: Any, number: int) -> list[str]:
     """A list of tokens.
 
     Raises:
         WrongTypeError: it is none.
+        DataError: it is longer than ``MOST_OF_A_SENTENCE``.
     """
-    return _tokens(sentence, f"sentence {number}", "a list of tokens")
+    tokens = _tokens(sentence, f"sentence {number}", "a list of tokens")
+    if len(tokens) > MOST_OF_A_SENTENCE:
+        raise DataError(
+            f"sentence {number}: found {len(tokens):,} tokens, expected at most {MOST_OF_A_SENTENCE:,}; break its line"
+        )
+    return tokens
 
 
 def _tokens(value: Any, where: str, expected: str) -> list[str]:

@@ -23,6 +23,8 @@ _LINES_THAT_VOTE = 100
 _HEAD_BYTES = 1 << 17  # that say what kind of file it is
 _BLOCK_BYTES = 1 << 20
 _LONGEST_WORD = 1 << 16  # bytes; what is longer is no word, but a file of another kind
+_MOST_NUMBERS = 100_000  # of a word's vector: memory for one is taken before it is read
+_DIGITS = len(str(_MOST_NUMBERS))
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?([0-9]{1,12})[ \t]+([0-9]{1,6})[ \t]*\r?\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")  # what text does not hold
 
@@ -167,6 +169,8 @@ def _text_entries(path: str | Path, name: str) -> tuple[int, Iterator[tuple[str,
         dim = _usual_dim(first)
     if not first or dim < 1:
         raise DataError(f"{name}:1: found no word vectors, expected lines of a word and its numbers")
+    if dim > _MOST_NUMBERS:
+        raise DataError(f"{name}:1: found more than {_MOST_NUMBERS:,} numbers for each word, expected some hundreds")
     every = ((f"{name}:{number}", line) for number, line in chain(first, lines) if line)
     return dim, ((where, *_split_line(line, dim, where)) for where, line in every)
 
@@ -174,7 +178,9 @@ def _text_entries(path: str | Path, name: str) -> tuple[int, Iterator[tuple[str,
 def _header_dim(lines: list[tuple[int, str]]) -> int:
     """The D of a first line ``N D``, or 0."""
     fields = lines[0][1].split() if lines else []
-    return int(fields[1]) if len(fields) == 2 and all(f.isascii() and f.isdigit() for f in fields) else 0
+    if len(fields) != 2 or not all(f.isascii() and f.isdigit() for f in fields):
+        return 0
+    return int(fields[1]) if len(fields[1]) <= _DIGITS else _MOST_NUMBERS + 1
 
 
 def _usual_dim(lines: list[tuple[int, str]]) -> int:

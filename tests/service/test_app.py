@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,58 @@ def test_what_is_no_json(server: Server, body: bytes) -> None:
     answer = server.post("/tag", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tag", b'{"text": "Ann", "text": "Bob"}'),
+        ("/doccano", b'{"text": "Ann", "text": "Ann"}'),
+        ("/label-studio/predict", b'{"tasks": [{"data": {"text": "Ann", "a": 1, "text": "Bob"}}]}'),
+    ],
+)
+def test_a_key_that_stands_twice(server: Server, path: str, body: bytes) -> None:
+    """As in files: one of the two would be lost."""
+    answer = server.post(path, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()) == (
+        422, {"error": "found an object in which 'text' stands twice; expected every key once"},
+    )  # fmt: skip
+
+
+def test_keys_by_the_hundred_thousand_are_looked_at_once(trained: Path) -> None:
+    """Not each beside all others, which would take minutes."""
+    server = Server([trained])
+    body = ", ".join(f'"{number}": 1' for number in [*range(60_000), 59_999])
+    tasks = '{"tasks": [{' + body + "}]}"
+    answer = server.post("/label-studio/predict", content=tasks, headers={"content-type": "application/json"})
+    assert (answer.status_code, "'59999' stands twice" in answer.text) == (422, True)
+    server.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/models", "/health", "/metrics", "/page.css", "/nothing", "/tag"])
+def test_head_is_get_without_the_body(server: Server, path: str) -> None:
+    get, head = server.get(path), server.talk(lambda client: client.head(path))
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    if path != "/metrics":  # which counts what was asked before
+        assert head.headers == get.headers
+    allow = server.talk(lambda client: client.delete("/health")).headers["allow"]
+    assert allow == "GET, HEAD"
+
+
+def test_models_of_any_name(trained: Path, tmp_path: Path) -> None:
+    """The name of a folder comes from whoever made the model."""
+    for name in (b"<script>alert(1)<br>", b"caf\xe9 \x1b[31m\n"):
+        folder = tmp_path / os.fsdecode(name)
+        shutil.copytree(trained, folder)
+        server = Server([folder])
+        docs, models = server.get("/docs"), server.get("/models")
+        assert (docs.status_code, models.status_code) == (200, 200)
+        assert "<script>alert(1)" not in docs.text
+        (shown,) = (model["name"] for model in models.json()["models"])
+        assert shown.isprintable()
+        assert server.post("/tag", {"text": TEXT, "model": shown}).status_code == 200
+        assert server.get("/metrics").status_code == 200
+        server.close()
 
 
 def test_limits(server: Server) -> None:

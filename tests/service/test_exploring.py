@@ -41,7 +41,7 @@ def test_a_question(server: Server) -> None:
 
 
 def test_all_ways_to_ask_are_named_and_a_whole_number_is_one(server: Server) -> None:
-    assert server.talk(lambda client: client.delete("/explore")).headers["allow"] == "GET, POST"
+    assert server.talk(lambda client: client.delete("/explore")).headers["allow"] == "GET, HEAD, POST"
     assert server.post("/explore", {"text": "Ann [sees] Rome .", "neighbours": 4.0}).status_code == 200
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 
-from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import FeatureCache, default_folder
 from ner_elmo.errors import NerElmoError, UsageError
@@ -23,25 +22,12 @@ from ner_elmo.runs.directory import held
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.tagger import Tagger
 from tests.support.attempts import ANSWERED, attempt
-from tests.support.command_line import SMALL, ner_elmo
+from tests.support.command_line import SMALL, ner_elmo, silent
 from tests.support.devices import one_thread
 from tests.support.disks import Disk
 from tests.support.soak import cases, generator, tell
 
 ONE = ["--threads", "1", "--device", "cpu"]
-
-
-def silent(arguments: list[str], log: Path) -> list[Any]:
-    """Exit status of the command, and what it said."""
-    with log.open("w+") as stream:
-        for number in (1, 2):
-            os.dup2(stream.fileno(), number)
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-        status = main(arguments)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    return [status, log.read_text()]
 
 
 def writers(place: Path, toy: Path, bilm: Path, trained: Path, text: Path) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import tarfile
 import zipfile
@@ -120,6 +121,22 @@ def test_files_that_are_cut_off_and_bytes_that_are_flipped(target: Target) -> No
             counts["refused" if found.kind == REFUSED else "the same" if is_same else "another model"] += 1
     tell(f"{target.use.__name__}: {sum(counts.values()):,} damaged files: {dict(counts)}")
     assert counts["refused"] > counts["another model"]
+
+
+def test_groups_whose_signature_is_damaged(target: Target) -> None:
+    """Random bytes seldom meet them, and h5py has an error of another kind at each."""
+    places = []
+    for name in files_of(target.clean):
+        if name.endswith(".hdf5"):
+            data = (target.clean / name).read_bytes()
+            places += [(name, match.start()) for match in re.finditer(b"HEAP|TREE|SNOD", data)]
+    rng = generator(f"groups/{target.use.__name__}")
+    for name, place in rng.sample(places, min(len(places), cases(15, len(places)))):
+        data = bytearray((target.clean / name).read_bytes())
+        data[place] ^= 1
+        found = target.tried_with(name, bytes(data), fit=True)
+        require_sound(found, f"{name}, byte {place}", target)
+    tell(f"{target.use.__name__}: {len(places):,} groups of HDF5 with a damaged signature")
 
 
 def test_files_that_are_missing(target: Target) -> None:

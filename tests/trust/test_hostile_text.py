@@ -8,12 +8,20 @@ import json
 import random
 import re
 from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
 
 from ner_elmo.cli.main import main
+from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.tagger.tagger import Tagger
 from tests.support.devices import one_thread
+from tests.support.explored import write_index
+from tests.support.hostile_requests import ask
+from tests.support.service import Server
 from tests.support.soak import cases, generator, tell
 
 PIECES = [
@@ -135,16 +143,63 @@ def require_output(format_: str, out: str, command: list[str]) -> None:
             assert not line or line.startswith("#") or "\t" in line or " " in line, f"{command}: {line!r:.80}"
 
 
+fresh_tagger = Tagger.load
+
+
+@pytest.fixture
+def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands share a loaded model: loading one took two thirds of a case, and the same bytes are read each time."""
+    for kind in (Tagger, Elmo):
+        monkeypatch.setattr(kind, "load", cache(kind.load))
+
+
+@pytest.fixture
+def server(trained: Path, tmp_path: Path) -> Iterator[Server]:
+    """With all its paths; what it logs is looked at, too."""
+    explored = write_index(trained, tmp_path / "explored").directory
+    server = Server([trained], explore=str(explored), access_log=True, timeout=600.0, max_bytes=40_000)
+    yield server
+    server.close()
+
+
+PAGES = ["/", "/docs", "/explore", "/page.js", "/openapi.json", "/models"]
+
+
+def require_answer(answer: httpx.Response, case: str) -> None:
+    """JSON, by which nothing is run, and no fault of the server's own."""
+    assert answer.status_code == 200 or 400 <= answer.status_code < 500, f"{case}: {answer.status_code}"
+    assert answer.headers["content-type"] == "application/json", case
+    assert answer.headers["x-content-type-options"] == "nosniff", case
+    value = json.loads(answer.content.decode("utf-8"))
+    assert answer.status_code == 200 or (list(value) == ["error"] and "\n" not in value["error"]), f"{case}: {value}"
+    if "error" in value:
+        require_clean(value["error"], case)
+
+
+@pytest.mark.usefixtures("loaded_once")
 def test_texts_through_every_command(
-    trained: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, bilm: Path, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An answer, or a line that says what is wrong; never a traceback, and nothing raw in what people read."""
+    """An answer, or a line that says what is wrong; never a traceback, and nothing raw in what people read. Every
+    fifth text goes to a server."""
     rng = generator("texts")
     counts: Counter[str] = Counter()
     text, out = tmp_path / "text", tmp_path / "out"
+    pages = {path: server.get(path).content for path in PAGES}
+    capsys.readouterr()
     with one_thread():
         for _ in range(cases(1000, 10_000)):
             text.write_bytes(nasty(rng))
+            if rng.random() < 0.2:
+                kind, answer = ask(rng, server, text.read_bytes())
+                case = f"{kind} of {text.read_bytes()!r:.300}"
+                require_answer(answer, case)
+                written = capsys.readouterr()
+                assert json.loads(written.err)["status"] == answer.status_code, case  # a line of the access log
+                assert written.out == "", case
+                require_clean(written.err, case)
+                counts[f"serve: {answer.status_code}"] += 1
+                continue
             out.unlink(missing_ok=True)
             command = command_for(rng, text, trained, bilm, out)
             status = main(command)  # an exception of any kind is a failure
@@ -162,9 +217,15 @@ def test_texts_through_every_command(
                 assert not out.exists(), f"{case}: something was written"
             assert not list(tmp_path.glob(".*.tmp")), case
             counts[f"{command[0]}: {'answered' if status == 0 else 'refused'}"] += 1
+        assert {path: server.get(path).content for path in PAGES} == pages
+        require_clean(server.get("/metrics").text, "figures")
+        (after,), (before,) = (
+            tagger.tag(["Ann sees Rome ."]) for tagger in (Tagger.load(trained), fresh_tagger(trained))
+        )
+        assert after.to_dict() == before.to_dict()
     tell(f"{sum(counts.values()):,} texts: {dict(sorted(counts.items()))}")
     assert all(counts[f"{name}: answered"] for name in ("tag", "embed", "perplexity"))
-    assert counts["tag: refused"]
+    assert all(counts[one] for one in ("tag: refused", "serve: 200", "serve: 422"))
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,41 @@ def test_a_dev_file_without_entities(toy: Path, tmp_path: Path, capsys: pytest.C
     assert report["scores"]["dev"]["f1"] in (0, 0.0, None)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("joint", [" ", ""])
+def test_the_same_scores_on_columns_and_on_raw_text(
+    joint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labelled characters, with the blanks between words among them or none between (C29)."""
+    people, places = ["안나", "보보", "이브이", "에밀"], ["로마에", "서울로", "부산에서", "대구까지"]
+    sentences = [[(a, "PER"), (b, "LOC"), ("간다", "")] for a in people for b in places]
+    rows, raw = [], []
+    for number, sentence in enumerate(sentences * 4):
+        text, entities, lines = "", [], []
+        for word, label in sentence:
+            if text and joint:
+                text, lines = text + joint, [*lines, f"{joint}\tO"]
+            if label:
+                entities.append({"start": len(text), "end": len(text) + len(word), "label": label})
+            text += word
+            lines += [f"{c}\t{'O' if not label else ('I-' if n else 'B-') + label}" for n, c in enumerate(word)]
+        rows.append("\n".join(lines))
+        raw.append(json.dumps({"text": text, "entities": entities, "id": number}))
+    (tmp_path / "train.tsv").write_text("\n\n".join(rows) + "\n")
+    (tmp_path / "raw.jsonl").write_text("\n".join(raw[: len(sentences)]) + "\n")
+    train, run = tmp_path / "train.tsv", tmp_path / "run"
+    with one_thread():
+        status, _, err = ner_elmo(
+            capsys, "train-tagger", "--train", train, "--dev", train, "-o", run, "--epochs", "6", "--no-cache", *SMALL
+        )
+        assert status == 0, err
+        status, out, err = ner_elmo(capsys, "evaluate", tmp_path / "raw.jsonl", "-m", run, "--json", "--threads", "1")
+    assert status == 0, err
+    columns = json.loads((run / "report.json").read_text())["scores"]["dev"]["f1"]
+    assert columns > 0.9
+    assert json.loads(out)["f1"] > columns - 0.01
+
+
 @pytest.mark.parametrize("scheme", [*(name for name in SCHEMES if name != "iob1"), TOKEN])
 def test_penalties_are_those_of_every_step(scheme: str) -> None:
     """The slow, obvious twin of what is computed from prefixes and labels."""

@@ -25,7 +25,7 @@ from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import BilmOptions, options_to_json, read_options
 from ner_elmo.bilm.softmax import Softmax
 from ner_elmo.errors import ModelError, NerElmoError, UsageError, one_line, shown_value
-from ner_elmo.text.files import is_there, json_of, json_text, replace_directory, sha256_of_file, shown_name
+from ner_elmo.text.files import is_locked, is_there, json_of, json_text, replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.hdf5 import Hdf5Writer, open_hdf5, read_array, write_array
 from ner_elmo.text.python_inputs import checked_path
 from ner_elmo.text.suitability import Known
@@ -220,6 +220,8 @@ def unpack(archive: Path) -> Path:
     folder.mkdir()
     try:
         with zipfile.ZipFile(archive) as file:
+            if is_locked(file):
+                raise ModelError(f"{archive}: found a zip with a password, expected one without; unpack it")
             _require_honest(archive, file)
             for member in file.infolist():
                 name = PurePosixPath(member.filename)

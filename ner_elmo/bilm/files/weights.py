@@ -23,6 +23,7 @@ from ner_elmo.text.hdf5 import (
     Hdf5Writer,
     check_shape,
     find_dataset,
+    has_group,
     names_of_datasets,
     open_hdf5,
     read_array,
@@ -149,7 +150,7 @@ def read_weights(path: str | Path, options: BilmOptions) -> BiLm:
 
 def _as_laid_out(file: h5py.File, table: Iterator[WeightEntry]) -> Iterator[WeightEntry]:
     """The table with the names of this file: bilm-tf leaves a group out of the path in models of one layer."""
-    one_layer = "RNN_0/RNN/LSTMCell" in file
+    one_layer = has_group(file, "RNN_0/RNN/LSTMCell")
     for entry in table:
         yield entry._replace(dataset=entry.dataset.replace("MultiRNNCell/Cell0/", "")) if one_layer else entry
 

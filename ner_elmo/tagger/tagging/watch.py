@@ -17,6 +17,7 @@ from ner_elmo.text.examination import doubts_of
 from ner_elmo.text.files import characters_in_file, shown_name
 from ner_elmo.text.formats.jsonl import finite
 from ner_elmo.text.formats.targets import TARGETS
+from ner_elmo.text.python_inputs import longest_line
 from ner_elmo.text.records import LINE, PARQUET, TEXT, Item, kind_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ LOOKED_AT = 200  # units
 _LOOKED_AT_CHARACTERS = 20_000
 _WRAPPED_LINES_LEAST = 20
 _WRAPPED_MOST = 0.5  # of the lines
-_MOST_TOLD = 20  # failures that are named
+_MOST_TOLD = 20  # failures, and sentences that are too long, that are named
+LONG_SENTENCE = 10_000  # tokens that are hardly one
 _NOT_OF_JSON = "found NaN or Infinity, which JSON does not have; null is passed through for all such"
 _EVERY = 0.2  # seconds between two events of progress
 
@@ -49,6 +51,7 @@ class Watch:
         self._all_characters = _characters(inputs, settings)
         self._characters = self._tokens = 0
         self._last = 0.0
+        self._n_long = 0
 
     def looked_at(self, items: Iterable[Item]) -> Iterator[Item]:
         """The same items; what speaks against tagging them so is said once enough of them have passed."""
@@ -60,14 +63,27 @@ class Watch:
                 has_said = True
                 note(self._report, f"{_place(item.origin)}{_NOT_OF_JSON}")
             if first is not None and isinstance(item, Record):
-                first.append(item.text)
+                first.append(item.text[:_LOOKED_AT_CHARACTERS])
                 size += len(item)
             if first and (len(first) >= LOOKED_AT or size >= _LOOKED_AT_CHARACTERS):
                 self._complain(first)
                 first = None
+            if isinstance(item, Record):
+                self._tell_long(item)
             yield item
         if first:
             self._complain(first)
+
+    def _tell_long(self, record: Record) -> None:
+        """Say beforehand that a sentence will take long, and more memory than all others."""
+        if self._n_long >= _MOST_TOLD or longest_line(record.text) < LONG_SENTENCE:  # in characters, to begin with
+            return
+        with suppress(NerElmoError):  # who tags it says what is wrong with it
+            n_tokens = self._tagger.longest_sentence(record.text, self._settings.tokenized)
+            if n_tokens > LONG_SENTENCE:
+                self._n_long += 1
+                found = f"found a sentence of {n_tokens:,} tokens, which takes long and much memory"
+                note(self._report, f"{_place(record.origin)}{found}; expected lines or full stops between sentences")
 
     def _complain(self, first: Sequence[str]) -> None:
         for line in doubts_about(first, self._is_of_lines, self._tagger):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX, NetworkSettings, TaggerOptions
 from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, require_files
 from ner_elmo.tagger.training.protocol import protocol_of
+from ner_elmo.text.examination import split_tokens
 from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
 from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, load_corpus, look_of_file
@@ -48,6 +50,7 @@ from ner_elmo.text.tokenizer import text_kind
 from ner_elmo.text.word_vectors import read_word_vectors
 
 HELDOUT_SHARE = 0.1
+_LOOKED_AT = 20_000  # tokens
 
 Parts = dict[str, list[LabelledSentence]]
 
@@ -129,6 +132,7 @@ def prepare(
     text = choose_text(read_as or config.text, None if elmo is None else elmo.text, tokens["train"])
     text_kind(text)
     _warn_about_blanks(text, tokens["train"], report)
+    _warn_about_punctuation(text, tokens["train"], report)
     _warn_about_text(bilm, tokens["train"], report)
     protocol = protocol_of(config, corpora, parts, elmo)
     if config.train_with_dev:
@@ -328,6 +332,18 @@ def _warn_about_text(bilm: BilmFiles | None, sentences: Sequence[Sequence[str]],
         line = complaint_of_words(looked_at, seen_words(bilm.vocabulary, bilm.info))
     if line:
         warning(report, line.replace("this model", "the biLM"))
+
+
+def _warn_about_punctuation(kind: str, sentences: Sequence[Sequence[str]], report: Report) -> None:
+    """Say it where punctuation stands on training tokens, which the tokenizer of raw text takes off."""
+    sample = list(islice(chain.from_iterable(sentences), _LOOKED_AT))
+    if split := split_tokens(sample, kind):
+        warning(
+            report,
+            f"{len(split) / len(sample):.0%} of the training tokens end in punctuation, of which {kind}, the tokenizer "
+            "for raw text, makes tokens of its own: the tagger would find little in such text; try --text whitespace, "
+            "which splits at blanks alone, or split the training tokens",
+        )
 
 
 def _warn_about_blanks(kind: str, sentences: Sequence[Sequence[str]], report: Report) -> None:

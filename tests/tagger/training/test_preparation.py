@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,18 @@ def test_the_tokenizer_for_raw_text() -> None:
     assert choose_text("whitespace", "en-1", []) == "whitespace"
     assert choose_text(None, "characters-words", [["在", "GDP"], ["日"]]) == "characters-words"
     assert choose_text(None, "characters-words", [["在", "G", "D", "P"], ["日"]]) == "characters"
+
+
+def test_tokens_with_punctuation_on_them_are_told_of(toy: Path, tmp_path: Path) -> None:
+    """Split at blanks alone, as nothing splits raw text unless that is asked for."""
+    attached = re.sub(r"(?=\s+\S*LOC$)", ",", (toy / "train").read_text(), flags=re.MULTILINE)
+    (tmp_path / "train").write_text(attached)
+
+    def said(**changes: str) -> str:
+        events = Events()
+        prepare(toy_config(toy, **changes), CPU, events)
+        return events.text()
+
+    assert "of the training tokens end in punctuation, of which en-1" in said(train=str(tmp_path / "train"))
+    assert "end in punctuation" not in said(train=str(tmp_path / "train"), text="whitespace")
+    assert "end in punctuation" not in said()
