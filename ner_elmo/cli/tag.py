@@ -144,7 +144,8 @@ def _run(
     is_shared = output in (None, "-") and sys.stdout.isatty() and sys.stderr.isatty()
     with ExitStack() as stack:
         display = stack.enter_context(show.Display(bars=not is_shared))
-        job = Job(tagger, settings, Path(model).name if model else name_of_model(place), digest_of_tagger(place), display)
+        name = Path(model).name if model else name_of_model(place)
+        job = Job(tagger, settings, name, digest_of_tagger(place), display)
         if settings.engine != HERE:
             from ner_elmo.engines.ray_workers import RayCluster
 
