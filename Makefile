@@ -35,8 +35,10 @@ reference: $(VENV)/installed-dev
 	$(BIN)/python -m ner_elmo.cli.reference > docs/settings.md
 	$(BIN)/python -m ner_elmo.cli.reference commands > docs/commands.md
 
+# Python 3.10 comes with a pip that cannot install seqeval beside a new setuptools; a newer one stays as it is.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "pip>=23.1"
 
 $(VENV)/installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e .

@@ -60,6 +60,15 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
         assert not re.search(r"(?:url\(|@import\s*)[\"']?(?:https?:)?//", style.read_text(encoding="utf-8")), style
 
 
+def test_lists_are_lists(site: Path) -> None:
+    """Markdown on the site is stricter than elsewhere: what belongs to an item stands four blanks in."""
+    for page in site.rglob("*.html"):
+        for paragraph in re.findall(r"<p>(.*?)</p>", page.read_text(encoding="utf-8"), re.DOTALL):
+            assert not re.search(r"^\* ", paragraph, re.MULTILINE), f"{page.name}: {paragraph[:300]}"
+    for page in (REPOSITORY / "docs").rglob("*.md"):
+        assert not re.search(r"^ {1,3}\* ", page.read_text(encoding="utf-8"), re.MULTILINE), page
+
+
 def test_the_python_interface_has_what_the_package_has(site: Path) -> None:
     from ner_elmo import __all__ as names
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NAME = "pretrain"
 EXAMPLE = """\
 ner-elmo pretrain my-text/ -o my-bilm
-ner-elmo pretrain my-text/ -o my-bilm --init models/en     # go on from a model
+ner-elmo pretrain my-text/ -o my-bilm --init en     # go on from a model
 ner-elmo pretrain -o my-bilm --resume                      # after an interruption
 """
 

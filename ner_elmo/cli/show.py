@@ -161,17 +161,18 @@ def model_in_use(given: str | None) -> None:
     """
     from ner_elmo.bilm.files.directory import shipped_models
     from ner_elmo.tagger.store import read_info
-    from ner_elmo.tagger.tagger import find_model
+    from ner_elmo.tagger.tagger import find_model, name_of_model
 
     place = find_model(given)
+    name = name_of_model(place)
     if place not in shipped_models().values():
         return
     licence = str(read_info(place).get("licence") or "")
-    terms = f"for research use only; its terms: ner-elmo info {place.name}" if "research" in licence else ""
+    terms = f"for research use only; its terms: ner-elmo info {name}" if "research" in licence else ""
     if given is None:
-        note(f"no -m: using the model that ships, {place.name}{f' ({terms})' if terms else ''}")
+        note(f"no -m: using the model that ships, {name}{f' ({terms})' if terms else ''}")
     elif terms:
-        note(f"model {place.name}: {terms}")
+        note(f"model {name}: {terms}")
 
 
 def printable(message: str) -> str:

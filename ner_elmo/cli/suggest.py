@@ -81,7 +81,7 @@ def command(
         flags.refuse_existing(output, force)
     torch_device = flags.set_up_torch(device, threads)
     from ner_elmo.tagger.suggestion import suggest
-    from ner_elmo.tagger.tagger import Tagger, find_model
+    from ner_elmo.tagger.tagger import Tagger, find_model, name_of_model
 
     show.model_in_use(model)
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
@@ -92,7 +92,7 @@ def command(
         with output_stream(output) as stream:
             stream.writelines(f"{' '.join(one.document.text.split())}\n" for one in found)
         return
-    _write(found, output, format, find_model(model).name)
+    _write(found, output, format, name_of_model(find_model(model)))
 
 
 def _texts(inputs: Iterable[str], reading: TextReading) -> Iterator[str]:

@@ -126,7 +126,7 @@ def _run(
             )
         torch_device = flags.set_up_torch("cpu", threads)
     from ner_elmo.tagger.store import digest_of_tagger
-    from ner_elmo.tagger.tagger import Tagger, find_model
+    from ner_elmo.tagger.tagger import Tagger, find_model, name_of_model
     from ner_elmo.tagger.tagging.run import Job
     from ner_elmo.text.files import shown_name
 
@@ -144,7 +144,8 @@ def _run(
     is_shared = output in (None, "-") and sys.stdout.isatty() and sys.stderr.isatty()
     with ExitStack() as stack:
         display = stack.enter_context(show.Display(bars=not is_shared))
-        job = Job(tagger, settings, Path(model or place).name, digest_of_tagger(place), display)
+        name = Path(model).name if model else name_of_model(place)
+        job = Job(tagger, settings, name, digest_of_tagger(place), display)
         if settings.engine != HERE:
             from ner_elmo.engines.ray_workers import RayCluster
 

@@ -12,7 +12,7 @@ from ner_elmo.pages.label_colours import LabelColours
 from ner_elmo.service.batching import Batcher, Job, Results
 from ner_elmo.service.figures import Figures
 from ner_elmo.service.settings import ServeSettings
-from ner_elmo.tagger.tagger import Tagger, Unit, find_model
+from ner_elmo.tagger.tagger import Tagger, Unit, find_model, name_of_model
 from ner_elmo.text.files import whole_name
 
 _LONG = 4  # batches' worth of tokens, from which on a request has a queue of its own and delays no others
@@ -76,7 +76,7 @@ def load_models(
     found: list[ServedModel] = []
     for name in names:
         place = find_model(name)
-        short = whole_name(Path(name).name if name else place.name)
+        short = whole_name(Path(name).name if name else name_of_model(place))
         if any(model.name == short for model in found):
             raise UsageError(f"-m: two models are called {short}; expected folders of different names")
         tagger = Tagger.load(place, device=device, precision=settings.precision, batch_tokens=settings.batch_tokens)

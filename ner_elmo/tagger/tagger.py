@@ -86,6 +86,12 @@ def find_model(path_or_name: str | Path | None = None) -> Path:
     raise UsageError(f"{shown_name(wanted)}: no such tagger directory; {known}")
 
 
+def name_of_model(place: Path) -> str:
+    """What people call the model in a folder: by the folder's name, but one that ships by the name that finds it (the
+    folder of an installed one is called after its package)."""
+    return next((name for name, folder in shipped_models().items() if folder == place), place.name)
+
+
 class Tagger:
     """A trained tagger. It keeps no state between sentences: a sentence's entities depend on nothing beside it.
 

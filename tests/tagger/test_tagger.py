@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ner_elmo.bilm.files import directory
 from ner_elmo.errors import UsageError, WrongTypeError
-from ner_elmo.tagger.tagger import Failure, Tagger, find_model
+from ner_elmo.tagger.tagger import Failure, Tagger, find_model, name_of_model
 from ner_elmo.text.documents import Document
 from tests.support.marginals import token_marginals
 
@@ -162,6 +162,19 @@ def test_finding_a_model(trained: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert find_model("xx") == home / "models" / "xx"
     with pytest.raises(UsageError, match="that ship are xx"):
         find_model("yy")
+
+
+def test_an_installed_model_is_called_by_the_name_that_finds_it(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "ner_elmo_model_xx"
+    package.mkdir()
+    (package / "tagger.json").write_text("{}")
+    monkeypatch.setattr(directory, "installed_models", lambda: {"xx": package})
+    monkeypatch.setattr(directory.shipped_models, "__defaults__", (tmp_path / "nowhere" / "ner_elmo",))
+    assert find_model("xx") == package
+    assert name_of_model(package) == "xx"
+    assert name_of_model(trained) == trained.name
 
 
 def test_pipe_answers_each_text_when_it_comes(trained: Path) -> None:

@@ -187,7 +187,8 @@ def find_bilm(place: BilmPlace) -> BilmFiles:
         if str(place) not in shipped:
             names = f", or a model that ships: {', '.join(sorted(shipped))}" if shipped else ""
             raise UsageError(
-                f"{shown_name(path)}: no such file or directory; expected a biLM (see docs/design.md §4){names}"
+                f"{shown_name(path)}: no such file or directory; expected a biLM: the folder that pretrain wrote, a "
+                f"weights file with its options beside it, or a zip of these{names}"
             )
         path = shipped[str(place)]
     if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
