@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
@@ -26,6 +27,23 @@ def test_vectors_do_not_depend_on_company(elmo: Elmo, monkeypatch: pytest.Monkey
         np.testing.assert_allclose(alone, together[i], atol=1e-6)
     for found, wanted in zip(elmo.embed(reversed(SENTENCES)), reversed(together), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("places", ["ner_elmo.bilm.model.TWO_THREADS_DIM", "ner_elmo.elmo.encoder.ONE_THREAD_SIZE"])
+def test_nor_on_how_threads_share_the_work(elmo: Elmo, monkeypatch: pytest.MonkeyPatch, places: str) -> None:
+    """Large networks read their weights in two threads even for one sentence, and small ones have several threads for a
+    single batch: to the bit what one thread computes."""
+    sentences = [*SENTENCES, *([word] * 30 for word in "bcdefghijklmnopqrstuvwxyz")]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        together, alone = list(elmo.embed(sentences)), [next(elmo.embed([one])) for one in sentences]
+        monkeypatch.setattr(places, 0)
+        torch.set_num_threads(2)
+        assert [v.tobytes() for v in elmo.embed(sentences)] == [v.tobytes() for v in together]
+        assert [next(elmo.embed([one])).tobytes() for one in sentences] == [v.tobytes() for v in alone]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_choice_of_layers(elmo: Elmo) -> None:
