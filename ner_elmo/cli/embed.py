@@ -33,6 +33,7 @@ def command(
     precision: flags.Precision = "fp32",
     text: flags.Text = None,
     encoding: flags.Encoding = "utf-8",
+    errors: flags.Errors = "strict",
     device: flags.Device = "auto",
     threads: flags.Threads = None,
     batch_tokens: flags.BatchTokens = None,
@@ -49,7 +50,7 @@ def command(
     from ner_elmo.elmo.dump import write_embeddings
     from ner_elmo.elmo.encoder import Elmo
 
-    wanted = parse_layers(layers)
+    wanted, encoding = parse_layers(layers), flags.decoding_of(encoding, errors)
     kind = None if text is None else resolved(text)
     flags.refuse_existing(output, force)
     for path in inputs:

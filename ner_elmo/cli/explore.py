@@ -51,6 +51,7 @@ def command(
         ),
     ] = None,
     encoding: flags.Encoding = "utf-8",
+    errors: flags.Errors = "strict",
     force: flags.Force = False,
     device: flags.Device = "auto",
     threads: flags.Threads = None,
@@ -79,6 +80,7 @@ def command(
         require_file(word_vectors, "file of word vectors")
     if html is not None:
         flags.refuse_existing(html, force)
+    encoding = flags.decoding_of(encoding, errors)
     chosen = flags.set_up_torch(device, threads)
     elmo = Elmo.load(bilm, device=chosen, batch_tokens=batch_tokens)
     asked = read_query(query, query_kind(elmo, kind))

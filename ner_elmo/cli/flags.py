@@ -28,6 +28,7 @@ from ner_elmo.runs.devices import chosen_device
 from ner_elmo.runs.directory import has_run, require_run_directory
 from ner_elmo.runs.stop import unswallowed_interrupts
 from ner_elmo.settings import Known, expected, from_text, settings_of
+from ner_elmo.text.files import ERRORS_HELP, REPLACE, STRICT, decoding, shown_name
 from ner_elmo.text.outputs import refuse_existing as refuse_existing
 from ner_elmo.text.outputs import refuse_same as refuse_same
 
@@ -55,6 +56,7 @@ Precision = Annotated[
     str, typer.Option("--precision", help=precisions.INFERENCE_HELP, metavar="|".join(precisions.INFERENCE))
 ]
 Encoding = Annotated[str, typer.Option("--encoding", help="character encoding of the input files")]
+Errors = Annotated[str, typer.Option("--errors", metavar="NAME", help=ERRORS_HELP)]
 Text = Annotated[
     str | None,
     typer.Option(
@@ -94,6 +96,17 @@ MaxMinutes = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="show a traceback when something fails")]
+
+
+def decoding_of(encoding: str, errors: str) -> str:
+    """How the bytes of the input files are read.
+
+    Raises:
+        UsageError: an unknown ``errors``.
+    """
+    if errors not in (STRICT, REPLACE):
+        raise UsageError(f"--errors {shown_name(errors)}: unknown; expected {STRICT} or {REPLACE}")
+    return decoding(encoding, errors)
 
 
 def takes_settings(owner: type, leave_out: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -25,6 +25,7 @@ def command(
     ] = None,
     text_kind: flags.Text = None,
     encoding: flags.Encoding = "utf-8",
+    errors: flags.Errors = "strict",
     device: flags.Device = "auto",
     threads: flags.Threads = None,
     batch_tokens: flags.BatchTokens = None,
@@ -44,7 +45,7 @@ def command(
     from ner_elmo.text.files import require_text
     from ner_elmo.text.tokenizer import resolved
 
-    paths = find_files(text)
+    paths, encoding = find_files(text), flags.decoding_of(encoding, errors)
     kind = None if text_kind is None else resolved(text_kind)
     chosen = flags.set_up_torch(device, threads)
     files = find_bilm(bilm)

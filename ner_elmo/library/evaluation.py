@@ -131,7 +131,7 @@ def reading_for(files: Sequence[Place], model: Tagger | Place | None, reading: R
         UsageError, ModelError: there is no such tagger, or it is damaged.
     """
     kind, scheme = _nature(model)
-    if any(is_raw_text(file, reading.source, reading.encoding) for file in files):
+    if any(is_raw_text(file, reading.source, reading.decoding) for file in files):
         reading = replace(reading, text=kind)
     return replace(reading, scheme=TOKEN) if scheme == TOKEN else reading
 
@@ -208,7 +208,7 @@ def _compared(gold: Sequence[Corpus], found: Sequence[Sequence[Span]], seconds: 
 
 def _reading_of_predictions(path: Path, reading: Reading) -> Reading:
     """As the gold files are read; but ``token<TAB>tag``, which ``tag`` writes, where those have further columns."""
-    if str(path) == "-" or recognize(path, reading.source, reading.encoding) != "conll":
+    if str(path) == "-" or recognize(path, reading.source, reading.decoding) != "conll":
         return reading
     columns = {column % 2 for column in (reading.column, reading.token_column or 0) if -2 <= column < 2}
     plain = replace(reading, column=-1, token_column=None, header=None)

@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ner_elmo.text.files import read_lines, shown_name
+from ner_elmo.text.files import parted, read_lines, shown_name
 from ner_elmo.text.language_kinds import BY_CHARACTER, language_of
 from ner_elmo.text.languages import are_near, look_at, scripts_of
 from ner_elmo.text.tokenizer import sentence_forms
@@ -100,6 +100,7 @@ def read_samples(files: Sequence[Path], encoding: str = "utf-8") -> Iterator[Sam
 
 def decoding_problem(sample: Sample, encoding: str) -> str | None:
     """Replacement characters, control characters, and UTF-8, Cyrillic or Chinese that was read as Western text."""
+    encoding, _ = parted(encoding)
     foreign = damaged = misread = hits = 0
     example = ""
     n_nul = sum(line.count("\0") for line in sample.lines)

@@ -51,6 +51,20 @@ def encoding_problem(name: str) -> str:
     return "" if is_of_text else "expected the name of an encoding such as utf-8, iso-8859-1 or gb18030"
 
 
+STRICT, REPLACE = "strict", "replace"
+ERRORS_HELP = "bytes that are no text in that encoding: strict (the file is an error) or replace (each becomes U+FFFD)"
+
+
+def decoding(encoding: str, errors: str) -> str:
+    """How bytes are read, as readers of files take it in place of an encoding: ``utf-8``, or ``utf-8:replace``."""
+    return encoding if errors == STRICT else f"{encoding}:{errors}"
+
+
+def parted(way: str) -> tuple[str, bool]:
+    """The encoding of :func:`decoding`, and whether what does not decode is replaced."""
+    return way.removesuffix(f":{REPLACE}"), way.endswith(f":{REPLACE}")
+
+
 def text_problem(text: str) -> str:
     """What is wrong with words that are to be recorded; nothing if UTF-8 can hold them."""
     try:
@@ -468,7 +482,7 @@ def characters_in_file(path: str | Path, encoding: str = "utf-8") -> int:
         UsageError: the file is missing or unreadable, or the encoding is unknown.
         DataError: a damaged compressed file.
     """
-    path = require_file(path)
+    path, encoding = require_file(path), parted(encoding)[0]
     size = path.stat().st_size
     with open(path, "rb") as stream:
         data = stream.read(1 << 22)
@@ -529,6 +543,10 @@ class LineWriter:
         self._stream.write(line + "\n")
 
 
+def _passed_over(number: int, found: str) -> None:
+    """What does not decode has become U+FFFD, as was asked for."""
+
+
 MOST_OF_A_LINE = 128 << 20  # bytes: a small compressed file may hold a line of any length
 
 
@@ -544,7 +562,8 @@ def read_lines(
     A byte-order mark at the start is dropped. ``encoding`` is any codec that extends ASCII line ends (UTF-8,
     ISO-8859-1, GB18030 ...), or UTF-16/32, which are decoded as a stream. With ``on_undecodable``, a line that does
     not decode is yielded with U+FFFD for what does not, after a call with its number and what was found (not for
-    UTF-16/32, where the next line's place is lost). ``open_stream`` opens the file. Text full of control characters,
+    UTF-16/32, where the next line's place is lost); so it is without a call for ``utf-8:replace`` (:func:`decoding`).
+    ``open_stream`` opens the file. Text full of control characters,
     as UTF-16 is when it is read as UTF-8, is refused, unless it ``is_looked_at`` elsewhere.
 
     Raises:
@@ -552,6 +571,9 @@ def read_lines(
         DataError: bytes that do not decode (``file:line``), a file whose lines all end at carriage returns alone, a
             line of more than ``MOST_OF_A_LINE``, or a damaged compressed file.
     """
+    encoding, replaces = parted(encoding)
+    if replaces:
+        on_undecodable = _passed_over
     try:
         codec = codecs.lookup(encoding)
         if encoding_problem(encoding):  # some codecs (hex, rot13) are not of text

@@ -16,11 +16,19 @@ from typing import Any
 from ner_elmo.errors import DataError, one_line
 from ner_elmo.settings import check, setting, unique_keys
 from ner_elmo.text.documents import Failure, Origin, Record
-from ner_elmo.text.files import STANDARD_STREAM, encoding_problem, read_lines, shown_name
+from ner_elmo.text.files import (
+    ERRORS_HELP,
+    REPLACE,
+    STANDARD_STREAM,
+    STRICT,
+    decoding,
+    encoding_problem,
+    read_lines,
+    shown_name,
+)
 
 DATA = "Input"  # the panel of --help
 AUTO, TEXT, JSONL, CSV, TSV, PARQUET = "auto", "text", "jsonl", "csv", "tsv", "parquet"
-STRICT, REPLACE = "strict", "replace"
 LINE, PARAGRAPH, FILE = "line", "paragraph", "file"
 ENDINGS_OF = {TEXT: (".txt",), JSONL: (".jsonl", ".ndjson"), CSV: (".csv",), TSV: (".tsv",), PARQUET: (".parquet",)}
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -63,7 +71,7 @@ class TextReading:
     encoding: str = setting("utf-8", help="character encoding of the files", panel=DATA, problem=encoding_problem)
     errors: str = setting(
         STRICT,
-        help="bytes that are no text in that encoding: strict (the file is an error) or replace (each becomes U+FFFD)",
+        help=ERRORS_HELP,
         choices=(STRICT, REPLACE),
         panel=DATA,
     )
@@ -73,11 +81,7 @@ class TextReading:
 
     def lines(self, path: str) -> Iterator[str]:
         """The lines of a file, as :func:`~ner_elmo.text.files.read_lines` gives them."""
-        return read_lines(path, self.encoding, None if self.errors == STRICT else _passed_over)
-
-
-def _passed_over(number: int, found: str) -> None:
-    """What does not decode has become U+FFFD, as was asked for."""
+        return read_lines(path, decoding(self.encoding, self.errors))
 
 
 def kind_of(path: str, source: str = AUTO) -> str:

@@ -305,6 +305,48 @@ def test_bytes_that_are_no_text_are_replaced_where_that_is_asked_for(
     assert texts == ["Ann Smith", "sees \ufffd\ufffd Rome"]
 
 
+@pytest.mark.parametrize(
+    "name", ["check", "convert", "evaluate", "train-tagger", "embed", "perplexity", "explore", "pretrain", "suggest"]
+)
+def test_every_command_goes_on_where_that_is_asked_for(
+    name: str, toy: Path, trained: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each byte that is no text becomes U+FFFD; without --errors replace, its place is named and nothing is written."""
+    labelled, text, out = tmp_path / "labelled", tmp_path / "text", tmp_path / "out"
+    labelled.write_bytes((toy / "train").read_bytes() + b"Zo\xff B-PER\nsees O\n")
+    lines = [f"Zoé visits Málaga and Rome {a} times {b} ." for a in range(20) for b in range(20)]
+    text.write_bytes("\n".join(lines).encode() + b"\nBob \xff visits Oslo .\n" * 10)  # more would look wrongly decoded
+    one = ["--threads", "1", "--device", "cpu"]
+    small = ["--hidden-size", "4", "--word-dim", "4", "--char-dim", "0", "--epochs", "1", "--no-cache"]
+    tiny = ["--size", "tiny", "--epochs", "1", "--batch-tokens", "512"]
+    command = {
+        "check": ["check", labelled],
+        "convert": ["convert", labelled, out, "--to", "jsonl"],
+        "evaluate": ["evaluate", labelled, "-m", trained, *one],
+        "train-tagger": ["train-tagger", "--train", labelled, "-o", out, *small, *one],
+        "embed": ["embed", text, "--bilm", bilm, "-o", out, *one],
+        "perplexity": ["perplexity", text, "--bilm", bilm, *one],
+        "explore": ["explore", "[Ann] sees", "--text", text, "--bilm", bilm, "--index", out, *one],
+        "pretrain": ["pretrain", text, "-o", out, *tiny, *one],
+        "suggest": ["suggest", text, "-m", trained, *one],
+    }[name]
+    arguments = [str(argument) for argument in command]
+    with one_thread():
+        assert main(arguments) == 3
+        strict = capsys.readouterr()
+        assert "found byte 0xff" in strict.err + strict.out
+        assert not out.exists() or name == "explore"  # whose index says that it is not finished
+        status = main([*arguments, "--errors", "replace"])
+        written = capsys.readouterr()
+        assert status == 0, written.err
+        if name in ("convert", "pretrain"):
+            place = out if name == "convert" else out / "bilm" / "vocab.txt"
+            assert "\ufffd" in place.read_text(encoding="utf-8")
+        if name in ("train-tagger", "pretrain"):
+            assert json.loads((out / "config.json").read_text())["errors"] == "replace"
+        assert main([*arguments, "--errors", "none"]) == 2
+
+
 def test_messages_quote_nothing_where_that_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secret = "Eva Braun-Mustermann"
     (tmp_path / "x.jsonl").write_text(

@@ -11,7 +11,7 @@ from typing import Any
 from ner_elmo.bilm.options import SIZES, BilmOptions, options_to_json, parse_options, read_options, size
 from ner_elmo.errors import DataError, ModelError, UsageError
 from ner_elmo.settings import SettingError, Source, build, check, read_values, setting
-from ner_elmo.text.files import encoding_problem, text_problem
+from ner_elmo.text.files import ERRORS_HELP, REPLACE, STRICT, decoding, encoding_problem, text_problem
 from ner_elmo.text.language_kinds import newest_kind
 from ner_elmo.text.tokenizer import resolved
 
@@ -99,6 +99,7 @@ class PretrainConfig:
         panel=TEXT,
     )
     encoding: str = setting("utf-8", help="character encoding of the input files", panel=TEXT, problem=encoding_problem)
+    errors: str = setting(STRICT, help=ERRORS_HELP, choices=(STRICT, REPLACE), panel=TEXT)
     vocabulary: str | None = setting(
         None, help="vocabulary file", flag="--vocab", metavar="FILE", panel=TEXT, may_change=True
     )
@@ -233,6 +234,11 @@ class PretrainConfig:
         panel=MACHINE,
         may_change=True,
     )
+
+    @property
+    def decoding(self) -> str:
+        """How the files' bytes are read."""
+        return decoding(self.encoding, self.errors)
 
     def __post_init__(self) -> None:
         check(self)

@@ -54,7 +54,7 @@ def dry_run(
     Raises:
         UsageError, DataError: as :func:`ner_elmo.bilm.pretraining.preparation.prepare`.
     """
-    sample, scale = sample_sizes(find_files(config.corpus), config.encoding)
+    sample, scale = sample_sizes(find_files(config.corpus), config.decoding)
     prepared = prepare(config, device.type, report, count_processes, sample, scale, parent)
     if scale > 1:
         prepared = replace(prepared, vocabulary=_as_large_as_expected(prepared))

@@ -92,14 +92,14 @@ def prepare(
         UsageError: a file is missing.
         DataError: no sentence in the text, or none left to hold out.
     """
-    source = TextSource(tuple(find_files(config.corpus)), tokenizer_of(config.text), config.encoding)
+    source = TextSource(tuple(find_files(config.corpus)), tokenizer_of(config.text), config.decoding)
     if config.text not in OWN_TEXTS:
         note(report, f"the text is read as {source.tokenizer} (--text tokenized: a sentence a line, as it is)")
     heldout: list[list[str]] = []
     if config.heldout is None:
         source = source.holding_out()
     else:
-        heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.encoding))
+        heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.decoding))
         source = replace(source, split=Split(elsewhere=frozenset(map(sentence_digest, heldout))))
     note(report, f"counting tokens in {describe(source.files)}")
     count = count_text(
@@ -170,14 +170,14 @@ def examine_text(config: PretrainConfig, report: Report, force: bool = False) ->
     files = find_files([*config.corpus, *([config.heldout] if config.heldout else [])])
     has_characters = config.options is None or config.bilm_options.char_cnn is not None
     max_characters = (config.bilm_options.max_characters if config.options else 50) if has_characters else None
-    problems = examine(files, config.text, tokenizer_of(config.text), config.encoding, max_characters)
+    problems = examine(files, config.text, tokenizer_of(config.text), config.decoding, max_characters)
     if problems and not force:
         more = f" (and {len(problems) - 1} more files)" if len(problems) > 1 else ""
         raise DataError(f"{problems[0]}{more}; --force trains on it as it is")
     for problem in problems:
         warning(report, problem)
     if config.text == "characters":
-        for sample in read_samples(files, config.encoding):
+        for sample in read_samples(files, config.decoding):
             if is_spaced_out(sample.lines):
                 note(
                     report,

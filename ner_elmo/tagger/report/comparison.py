@@ -31,6 +31,7 @@ _UNTOLD = {
     "storage",
     "keep_softmax",
     "encoding",
+    "errors",
     "column",
     "token_column",
     "header",

@@ -146,7 +146,7 @@ def kind_of_raw_text(config: TaggerConfig, bilm: BilmFiles | None) -> str | None
     """The kind of text that the training file is read as, if it is raw text: as the tagger will read raw text."""
     if config.text is not None or config.train == STANDARD_STREAM:
         return config.text
-    if not is_raw_text(config.train, config.source, config.encoding):
+    if not is_raw_text(config.train, config.source, config.decoding):
         return None
     if bilm is not None and bilm.tokenizer != "whitespace":
         return bilm.tokenizer
@@ -172,7 +172,7 @@ def load_labelled(
 ) -> Corpus:
     """A labelled file as ``config`` says; raw text (JSONL) through the tokenizer that the tagger will have."""
     text = read_as or config.text
-    if text is None and bilm is not None and is_raw_text(path, config.source, config.encoding):
+    if text is None and bilm is not None and is_raw_text(path, config.source, config.decoding):
         text = None if bilm.tokenizer == "whitespace" else bilm.tokenizer
     return load_corpus(path, config.reading(scheme=scheme, text=text))
 

@@ -18,8 +18,12 @@ from typing import IO, Literal, NamedTuple
 from ner_elmo.errors import UsageError
 from ner_elmo.settings import SettingError, check, setting
 from ner_elmo.text.files import (
+    ERRORS_HELP,
+    REPLACE,
     RETURNS_INSIDE,
     STANDARD_STREAM,
+    STRICT,
+    decoding,
     display_name,
     encoding_problem,
     has_returns_inside,
@@ -89,6 +93,7 @@ class Reading:
         problem=scheme_problem,
     )
     encoding: str = setting("utf-8", help="character encoding of the files", panel=DATA, problem=encoding_problem)
+    errors: str = setting(STRICT, help=ERRORS_HELP, choices=(STRICT, REPLACE), panel=DATA)
     comments: str | None = setting(
         None,
         help="what comment lines begin with; several: with commas, or repeated",
@@ -147,6 +152,11 @@ class Reading:
         help="the tags that numbers stand for: O,B-PER,I-PER,... or a file with one a line",
         panel=DATA,
     )
+
+    @property
+    def decoding(self) -> str:
+        """How the files' bytes are read."""
+        return decoding(self.encoding, self.errors)
 
     def __post_init__(self) -> None:
         check(self)
@@ -251,7 +261,7 @@ class ConllFile:
             )
         self._comments = self.reading.comment_prefixes()
         self._stripped = _compile(self.reading.strip_token)
-        self._kept = list(read_lines(path, self.reading.encoding)) if str(path) == STANDARD_STREAM else None
+        self._kept = list(read_lines(path, self.reading.decoding)) if str(path) == STANDARD_STREAM else None
         self.by_tabs = False
         self.n_columns = 0
         self._first = self._without_tab = 0  # lines: the first token's, and the first token's that has no tab
@@ -551,7 +561,7 @@ class ConllFile:
     def _lines(self, on_undecodable: Callable[[int, str], None]) -> Iterator[str]:
         if self._kept is not None:
             return iter(self._kept)
-        return read_lines(self.path, self.reading.encoding, on_undecodable)
+        return read_lines(self.path, self.reading.decoding, on_undecodable)
 
     def _quiet_lines(self) -> Iterator[str]:
         return self._lines(lambda number, message: None)

@@ -79,7 +79,7 @@ def _sentences(source: Input) -> Iterator[_Sentence]:
     fields: list[str] = []
     kept: list[str | list[str]] = []
     found: list[_Word] = []
-    for number, line in enumerate(chain(read_lines(source.path, source.reading.encoding, undecodable), [""]), start=1):
+    for number, line in enumerate(chain(read_lines(source.path, source.reading.decoding, undecodable), [""]), start=1):
         if not line.strip():
             if found:
                 begins_unit = _is_mark(kept[0])

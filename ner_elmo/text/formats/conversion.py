@@ -75,7 +75,7 @@ class Job:
     def kind(self) -> str:
         """What the source is."""
         reading = self.reading
-        return recognize(self.source, reading.source, reading.encoding, reading.column)
+        return recognize(self.source, reading.source, reading.decoding, reading.column)
 
     @cached_property
     def gathered(self) -> Gathered:

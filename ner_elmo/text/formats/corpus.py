@@ -93,7 +93,7 @@ def open_corpus(path: str | Path, reading: Reading, report: TellProblem) -> Sour
     """
     if reading.scheme != AUTO_SCHEME:
         tag_scheme.canonical_name(reading.scheme)  # or it is no scheme
-    kind = recognize(path, reading.source, reading.encoding, reading.column)
+    kind = recognize(path, reading.source, reading.decoding, reading.column)
     return _open_conll(path, reading, report) if kind == "conll" else _open_units(path, kind, reading, report)
 
 
@@ -115,7 +115,7 @@ def load_corpus(
     reading = dataclasses.replace(reading, **settings)
     warnings: list[Problem] = []
     gathered = Gathered(display_name(path), warnings)
-    kind = recognize(path, reading.source, reading.encoding, reading.column)
+    kind = recognize(path, reading.source, reading.decoding, reading.column)
     source = open_corpus(path, reading, gathered.strictly if kind == "conll" else gathered)
     located = list(source.sentences)
     gathered.finish()
@@ -172,7 +172,7 @@ def sha256_of_labelled(path: str | Path, kind: str = AUTO) -> str:
 def look_of_file(path: str | Path, reading: Reading) -> str:
     """The tokenizer for the raw text of a labelled file, by the look of its first units and by their entities."""
     source = Input(path, reading, lambda problem: None)
-    kind = recognize(path, reading.source, reading.encoding, reading.column)
+    kind = recognize(path, reading.source, reading.decoding, reading.column)
     return _look_of(list(islice(SOURCES[kind](source), LOOKED_AT)))
 
 

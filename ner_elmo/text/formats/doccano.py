@@ -30,7 +30,7 @@ def read(source: Input) -> Iterator[Unit]:
     Raises:
         UsageError: the file cannot be opened.
     """
-    for line, value in jsonl.read_objects(source.path, source.reading.encoding, source.report):
+    for line, value in jsonl.read_objects(source.path, source.reading.decoding, source.report):
         if not isinstance(value, dict) or not isinstance(value.get("text", value.get("data")), str):
             source.tell(line, "JSON", 'found no "text", expected {"text": …, "label": [[start, end, "PER"], …]}')
             continue

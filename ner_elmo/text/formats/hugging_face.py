@@ -32,7 +32,7 @@ def read(source: Input) -> Iterator[Unit]:
         UsageError: the file cannot be opened, or that of ``--tag-names``.
     """
     names = tag_names(source.reading.tag_names)
-    for line, value in jsonl.read_objects(source.path, source.reading.encoding, source.report):
+    for line, value in jsonl.read_objects(source.path, source.reading.decoding, source.report):
         if not isinstance(value, dict):
             source.tell(line, "JSON", f'found {jsonl.shown(value)}, expected {{"tokens": […], "ner_tags": […]}}')
         else:

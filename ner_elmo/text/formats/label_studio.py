@@ -30,7 +30,7 @@ def read(source: Input) -> Iterator[Unit]:
         UsageError: the file cannot be opened.
     """
     counts = dict.fromkeys(("other annotation", "result that is no span", "task without annotation"), 0)
-    objects = jsonl.read_objects(source.path, source.reading.encoding, source.report)
+    objects = jsonl.read_objects(source.path, source.reading.decoding, source.report)
     for number, (line, task) in enumerate(objects, start=1):
         if not isinstance(task, dict):
             source.tell(line, "JSON", f"found {jsonl.shown(task)}, expected a task of Label Studio")

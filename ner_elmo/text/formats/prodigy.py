@@ -35,7 +35,7 @@ def read(source: Input) -> Iterator[Unit]:
         UsageError: the file cannot be opened.
     """
     refused: Counter[str] = Counter()
-    for line, value in jsonl.read_objects(source.path, source.reading.encoding, source.report):
+    for line, value in jsonl.read_objects(source.path, source.reading.decoding, source.report):
         if not isinstance(value, dict) or not isinstance(value.get("text"), str):
             source.tell(line, "JSON", 'found no "text", expected {"text": …, "spans": […]}')
             continue

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.text.files import STANDARD_STREAM, beginning_of, display_name, is_folder, is_there, require_file
+from ner_elmo.text.files import STANDARD_STREAM, beginning_of, display_name, is_folder, is_there, parted, require_file
 
 AUTO = "auto"
 
@@ -180,7 +180,7 @@ def _inflated(head: bytes) -> bytes:
 def _wide(head: bytes, encoding: str) -> str | None:
     """What to say of text in UTF-16 or UTF-32, or of other bytes with NULs, where another encoding was named."""
     try:
-        named = codecs.lookup(encoding).name
+        named = codecs.lookup(parted(encoding)[0]).name
     except LookupError:
         return None  # the reader says so
     if named.startswith(("utf-16", "utf-32")):
@@ -203,7 +203,7 @@ def _wide(head: bytes, encoding: str) -> str | None:
 
 def _decoded(head: bytes, encoding: str) -> str:
     try:
-        return codecs.getincrementaldecoder(encoding)("replace").decode(head).removeprefix("\ufeff")
+        return codecs.getincrementaldecoder(parted(encoding)[0])("replace").decode(head).removeprefix("\ufeff")
     except (LookupError, UnicodeError):
         return ""  # the reader says so
 

@@ -25,10 +25,10 @@ from ner_elmo.text.formats.standoff import Found, Input
 def _read_jsonl(source: Input) -> Iterator[Unit]:
     reading = source.reading
     if reading.offsets in ("auto", "char"):
-        for line, value in jsonl.read_values(source.path, reading.encoding, source.report, reading.overlaps):
+        for line, value in jsonl.read_values(source.path, reading.decoding, source.report, reading.overlaps):
             yield Unit(source.name, line, value)
         return
-    for line, value in jsonl.read_objects(source.path, reading.encoding, source.report):
+    for line, value in jsonl.read_objects(source.path, reading.decoding, source.report):
         entities = value.get("entities") if isinstance(value, dict) else None
         if not isinstance(entities, list) or not all(isinstance(entity, dict) for entity in entities):
             source.tell(line, "JSON", 'found no list of "entities", expected {"text": …, "entities": […]}')

@@ -23,7 +23,7 @@ def read(source: Input) -> Iterator[Unit]:
     Raises:
         UsageError: the file cannot be opened.
     """
-    for line, value in jsonl.read_objects(source.path, source.reading.encoding, source.report):
+    for line, value in jsonl.read_objects(source.path, source.reading.decoding, source.report):
         yield from _units(source, line, value)
 
 

@@ -70,7 +70,7 @@ def read(source: Input) -> Iterator[Unit]:
     def undecodable(number: int, message: str) -> None:
         source.tell(number, "undecodable bytes", message)
 
-    for number, line in enumerate(read_lines(source.path, source.reading.encoding, undecodable), start=1):
+    for number, line in enumerate(read_lines(source.path, source.reading.decoding, undecodable), start=1):
         if line.startswith(("#T_SP=", "#T_CH=", "#T_RL=")) and not sentence.rows:
             layers.append(line[3:])
         elif line.startswith("#Text="):
