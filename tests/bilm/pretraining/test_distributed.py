@@ -179,6 +179,51 @@ def test_a_signal_to_one_process_stops_all_and_one_alone_goes_on(toy: Path, tmp_
     assert report_of(tmp_path / "run")["perplexity"]["mean"] == pytest.approx(wanted, rel=1e-4)
 
 
+# Writes the names of the files that a process opens to a file of its own.
+OPENING = (
+    "import os, sys; names = open(os.environ['NAMES'] + os.environ['RANK'], 'a'); "
+    "sys.addaudithook(lambda event, values: event == 'open' and names.write(f'{values[0]}\\n') and names.flush()); "
+    "from ner_elmo.cli.main import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.mark.slow
+def test_files_of_its_own_for_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None reads another's; they have the vocabulary of all; and the run goes on to the bit, wherever each stands."""
+    text = tmp_path / "text"
+    text.mkdir()
+    for number, n in enumerate((200, 90, 70)):  # the first process has more to read than the second
+        lines = [" ".join([*sentence, f"only{number}"]) for sentence in toy_text(n, number)]
+        (text / f"{number}.txt").write_text("\n".join(lines) + "\n")
+    flags = ("--shard-files", "--softmax", "sampled", "--samples", "10")
+    monkeypatch.setenv("NAMES", str(tmp_path / "opened"))
+    whole = start_processes(2, "-c", OPENING, *command(text, tmp_path / "whole", *flags)[2:])
+    for status, _, errors in finish(whole):
+        assert status == 0, errors
+    opened = [set((tmp_path / f"opened{rank}").read_text().split()) for rank in range(2)]
+    read = [{name for name in ("0.txt", "1.txt", "2.txt") if str(text / name) in names} for names in opened]
+    assert read == [{"0.txt"}, {"1.txt", "2.txt"}]
+    words = (tmp_path / "whole" / "bilm" / "vocab.txt").read_text().split()
+    assert {"only0", "only1", "only2"} <= set(words)
+
+    for victim in (1, 0):
+        processes = start_processes(2, *command(text, tmp_path / "parts", *flags, "--resume"))
+        wait_for_steps(tmp_path / "parts" / "log.jsonl", random.randint(4, 12), processes[0])
+        processes[victim].kill()
+        finish(processes)
+    alone = run_alone(*command(text, tmp_path / "parts", *flags, "--resume"))
+    assert alone.returncode == 2
+    assert "the run has 2 processes, each with files of its own, and cannot go on with 1" in alone.stderr
+    for status, _, errors in finish(start_processes(2, *command(text, tmp_path / "parts", *flags, "--resume"))):
+        assert status == 0, errors
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert report_of(tmp_path / "parts") == report_of(tmp_path / "whole")
+
+    few = finish(start_processes(4, *command(text, tmp_path / "four", *flags)))
+    assert [status for status, _, _ in few] == [2] * 4
+    assert "found 3 file(s) for 4 processes; expected at least one for each" in few[0][2]
+
+
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
