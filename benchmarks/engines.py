@@ -294,7 +294,7 @@ def ray_data(arguments: argparse.Namespace) -> None:
     from ner_elmo.engines.ray import tag_dataset
 
     # Readers and writers need a little of a processor, too.
-    engine.init(num_cpus=arguments.workers + 1, include_dashboard=False, logging_level="ERROR")
+    engine.init("local", num_cpus=arguments.workers + 1, include_dashboard=False, logging_level="ERROR")
     engine.data.DataContext.get_current().enable_progress_bars = False
     data = engine.data.read_json(str(arguments.source), override_num_blocks=FILES)
     tagged = tag_dataset(data, str(Path(arguments.model).resolve()), concurrency=arguments.workers)

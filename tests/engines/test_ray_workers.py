@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from ner_elmo.engines.ray_workers import AHEAD, RayCluster
+from ner_elmo.engines.ray_workers import RayCluster
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.tagging.inputs import find_inputs
 from ner_elmo.tagger.tagging.run import Job
 from ner_elmo.tagger.tagging.settings import TagSettings
+from ner_elmo.tagger.tagging.workers import AHEAD
 from ner_elmo.text.files import sha256_of_file
 from tests.support.command_line import ner_elmo
 from tests.support.engines import Deadly, ray_cluster, texts_of

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,9 +18,12 @@ import pytest
 
 from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.cli.main import main
+from tests.support.engines import require_engine
 from tests.support.processes import STEP_LIMIT, environment, finish, run_alone, start_processes
 from tests.support.reports import report_of
 from tests.support.toy_pretraining import toy_text, weights_of
+
+SCALE = Path(__file__).resolve().parents[3] / "docs" / "scale.md"
 
 
 @pytest.fixture
@@ -273,6 +278,79 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def recipe(beginning: str) -> str:
+    """The block of docs/scale.md that begins so."""
+    blocks = re.findall(r"^```(?:bash|python)\n(.*?)^```$", SCALE.read_text(), re.MULTILINE | re.DOTALL)
+    (found,) = (block for block in blocks if block.startswith(beginning))
+    return str(found)
+
+
+def program(path: Path, lines: str) -> None:
+    path.write_text(f"#!/bin/bash\n{lines}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_recipe_for_slurm(toy: Path, tmp_path: Path) -> None:
+    """With stand-ins that do what Slurm's own do on two nodes: both train, and the result is that of two processes."""
+    script = tmp_path / "pretrain.slurm"
+    script.write_text(recipe("#!/bin/bash\n#SBATCH"))
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    stands = tmp_path / "bin"
+    stands.mkdir()
+    program(stands / "scontrol", "printf '127.0.0.1\\n127.0.0.2\\n'")
+    on_nodes = 'for node in 0 1; do SLURM_NODEID=$node SLURM_PROCID=$node "$@" & running+=" $!"; done'
+    program(stands / "srun", f"{on_nodes}; failed=0; for one in $running; do wait $one || failed=1; done; exit $failed")
+    program(stands / "torchrun", f'exec "{sys.executable}" -m torch.distributed.run "$@"')
+    flags = ("--softmax", "sampled", "--samples", "10", "--epochs", "1")
+    slurm = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_ID": str(random.randrange(10**6))}
+    path = os.pathsep.join([str(stands), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", str(script), *command(toy, tmp_path / "run", *flags)[3:]],
+        env=environment(PATH=path, PET_LOCAL_ADDR="127.0.0.1", **slurm),
+        capture_output=True,
+        text=True,
+        timeout=2 * STEP_LIMIT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "in 2 processes" in done.stderr
+    for status, _, errors in finish(start_processes(2, *command(toy, tmp_path / "whole", *flags))):
+        assert status == 0, errors
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_the_recipe_for_ray_train(toy: Path, tmp_path: Path) -> None:
+    """Two processes on CPUs of a cluster of this machine: the result is that of two processes without Ray."""
+    require_engine("ray")
+    flags = ("--softmax", "sampled", "--samples", "10", "--epochs", "1")
+    arguments = command(toy, tmp_path / "run", *flags)[3:]
+    lines = recipe("import os, subprocess, sys\nfrom ray.train")
+    for there, here in (
+        ('["my-text/", "-o", "/shared/my-bilm"]', repr(arguments)),
+        ("num_workers=16, use_gpu=True", "num_workers=2"),
+        ('"/shared/ray"', repr(str(tmp_path / "ray"))),
+    ):
+        assert there in lines
+        lines = lines.replace(there, here)
+    start = "import ray; ray.init("local", num_cpus=3, include_dashboard=False)\n"
+    (tmp_path / "recipe.py").write_text(start + lines)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "recipe.py")],
+        env=environment(PYTHONWARNINGS="ignore", RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0"),
+        capture_output=True,
+        text=True,
+        timeout=2 * STEP_LIMIT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert next(event for event in log if event["event"] == "start")["processes"] == 2
+    for status, _, errors in finish(start_processes(2, *command(toy, tmp_path / "whole", *flags))):
+        assert status == 0, errors
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
 
 
 @pytest.mark.slow
