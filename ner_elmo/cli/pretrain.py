@@ -108,11 +108,11 @@ class _Examination:
     force: bool
     is_done: bool
 
-    def run(self, config: PretrainConfig, report: Any) -> None:
+    def run(self, config: PretrainConfig, report: Any, **processes: Any) -> None:
         if not self.is_done:
             from ner_elmo.bilm.pretraining.preparation import examine_text
 
-            examine_text(config, report, self.force)
+            examine_text(config, report, self.force, **processes)
 
 
 def _settings(
@@ -165,7 +165,7 @@ def _train(
         tracked(display, track if processes.is_first else None, output, dataclasses.asdict(config)) as report,
     ):
         try:
-            examination.run(config, display if processes.is_first else silent)
+            examination.run(config, display if processes.is_first else silent, processes=processes)
             result = pretrain(
                 config,
                 output,

@@ -17,6 +17,7 @@ from ner_elmo.engines.packages import require
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.text.documents import Document, Failure
+from ner_elmo.text.python_inputs import checked_count
 
 if TYPE_CHECKING:
     import pyarrow
@@ -65,6 +66,22 @@ class TaggerOf:
             )
         gc.freeze()  # the collector of garbage need not look at what stays
         return tagger
+
+
+def tagger_of(
+    model: str | Path | Tagger,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
+    batch_tokens: int | None = None,
+    **settings: Any,
+) -> TaggerOf:
+    """What callers ask for, checked as far as that can be done before a worker loads it.
+
+    Raises:
+        UsageError: a value cannot be meant.
+    """
+    return TaggerOf(model, device, precision, checked_count(batch_tokens, "batch_tokens"), **settings)
 
 
 @dataclass

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import glob
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ner_elmo.engines.columns import TaggerOf, check_columns, no_such_column, with_entities
+from ner_elmo.engines.columns import TaggerOf, check_columns, no_such_column, tagger_of, with_entities
 from ner_elmo.engines.packages import require
 from ner_elmo.errors import DataError, NerElmoError, UsageError
 from ner_elmo.tagger.tagger import Tagger
@@ -70,28 +70,56 @@ def tag_dataset(
     Raises:
         UsageError: Ray is missing, a value cannot be meant, or the columns are known and do not fit.
     """
-    ray_data = require("ray.data", EXTRA)
-    of = TaggerOf(
+    require("ray.data", EXTRA)
+    of = tagger_of(
         model,
-        device or ("cuda" if num_gpus else "cpu"),
-        precision,
-        checked_count(batch_tokens, "batch_tokens"),
-        text,
-        tokenized,
-        scores,
+        device=device or _device(num_gpus),
+        precision=precision,
+        batch_tokens=batch_tokens,
+        text=text,
+        tokenized=tokenized,
+        scores=scores,
     )
     checked_name(text_column, "text_column")
     check_columns(_known_columns(dataset), text_column)
     if isinstance(model, Tagger):
         of = replace(of, model=require("ray", EXTRA).put(model))
+    arguments = {"of": of, "text_column": text_column}
+    return _by_actors(
+        dataset, _TagRows, arguments, _Actors(concurrency, num_cpus, num_gpus), checked_count(batch_rows, "batch_rows")
+    )
+
+
+@dataclass(frozen=True)
+class _Actors:
+    """How many actors, or how few and how many, and what each is given."""
+
+    concurrency: int | tuple[int, int]
+    num_cpus: float
+    num_gpus: float
+
+
+def _device(num_gpus: float) -> str:
+    return "cuda" if num_gpus else "cpu"
+
+
+def _by_actors(
+    dataset: Dataset,
+    worker: type,
+    arguments: Mapping[str, Any],
+    actors: _Actors,
+    batch_rows: int | None,
+    batch_format: str = "pyarrow",
+) -> Dataset:
+    """The data set that a pool of actors of the class ``worker`` makes of this one."""
     return dataset.map_batches(
-        _TagRows,
-        fn_constructor_kwargs={"of": of, "text_column": text_column},
-        batch_format="pyarrow",
-        batch_size=checked_count(batch_rows, "batch_rows"),
-        compute=_pool(ray_data, concurrency),
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
+        worker,
+        fn_constructor_kwargs=dict(arguments),
+        batch_format=batch_format,
+        batch_size=batch_rows,
+        compute=_pool(actors.concurrency),
+        num_cpus=actors.num_cpus,
+        num_gpus=actors.num_gpus,
         ray_remote_args_fn=_remote_arguments,
     )
 
@@ -100,7 +128,8 @@ def _remote_arguments() -> dict[str, Any]:
     return {"max_task_retries": RETRIES}
 
 
-def _pool(ray_data: Any, concurrency: int | tuple[int, int]) -> Any:
+def _pool(concurrency: int | tuple[int, int]) -> Any:
+    ray_data = require("ray.data", EXTRA)
     if isinstance(concurrency, tuple):
         least, most = (checked_count(number, "concurrency") for number in concurrency)
         return ray_data.ActorPoolStrategy(min_size=least, max_size=most)
@@ -113,6 +142,30 @@ def _known_columns(dataset: Dataset) -> Sequence[str] | None:
     return None if schema is None else list(schema.names)
 
 
+class _Model:
+    """What an actor loads at its start. Where it cannot, it says so with its first rows, which ends the job: Ray waits
+    minutes for actors that cannot begin, and then gives another reason.
+    """
+
+    def __init__(self, of: TaggerOf | _ElmoOf) -> None:
+        self._model: Any = None
+        self._problem: NerElmoError | None = None
+        try:
+            self._model = of.load()
+        except NerElmoError as error:
+            self._problem = error
+
+    def get(self) -> Any:
+        """The model.
+
+        Raises:
+            NerElmoError: it could not be loaded.
+        """
+        if self._problem is not None:
+            raise self._problem
+        return self._model
+
+
 class _TagRows:
     """What an actor does."""
 
@@ -120,10 +173,10 @@ class _TagRows:
         if not isinstance(of.model, str | Path | Tagger):  # a reference to one
             of = replace(of, model=require("ray", EXTRA).get(of.model))
         self._of, self._text_column = of, text_column
-        self._tagger = of.load()
+        self._tagger = _Model(of)
 
     def __call__(self, table: pyarrow.Table) -> Iterator[pyarrow.Table]:
-        yield from with_entities(table, self._of, self._text_column, self._tagger)
+        yield from with_entities(table, self._of, self._text_column, self._tagger.get())
 
 
 def embed_dataset(
@@ -157,21 +210,19 @@ def embed_dataset(
     Raises:
         UsageError: Ray is missing, a value cannot be meant, or the columns are known and do not fit.
     """
-    ray_data = require("ray.data", EXTRA)
+    require("ray.data", EXTRA)
     checked_name(text_column, "text_column")
     known = _known_columns(dataset)
     if known is not None and text_column not in known:
         raise UsageError(no_such_column(text_column, known))
-    of = _ElmoOf(str(bilm), device or ("cuda" if num_gpus else "cpu"), precision, batch_tokens)
-    return dataset.map_batches(
+    of = _ElmoOf(str(bilm), device or _device(num_gpus), precision, batch_tokens)
+    arguments = {"of": of, "text_column": text_column, "layers": layers, "text": text}
+    return _by_actors(
+        dataset,
         _EmbedRows,
-        fn_constructor_kwargs={"of": of, "text_column": text_column, "layers": layers, "text": text},
-        batch_format="pyarrow",
-        batch_size=checked_count(batch_rows, "batch_rows"),
-        compute=_pool(ray_data, concurrency),
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        ray_remote_args_fn=_remote_arguments,
+        arguments,
+        _Actors(concurrency, num_cpus, num_gpus),
+        checked_count(batch_rows, "batch_rows"),
     )
 
 
@@ -199,7 +250,7 @@ class _EmbedRows:
     def __init__(self, of: _ElmoOf, text_column: str, layers: Layers, text: str | None) -> None:
         from ner_elmo.text.tokenizer import resolved
 
-        self._elmo = of.load()
+        self._elmo = _Model(of)
         self._text_column, self._layers = text_column, layers
         self._kind = None if text is None else resolved(text)
 
@@ -238,7 +289,7 @@ class _EmbedRows:
 
     def _vectors(self, rows: Sequence[list[list[str]] | Failure]) -> list[Any]:
         sentences = [tokens for row in rows if not isinstance(row, Failure) for tokens in row]
-        computed = iter(self._elmo.embed(sentences, self._layers))
+        computed = iter(self._elmo.get().embed(sentences, self._layers))
         vectors: list[Any] = []
         for row in rows:
             if isinstance(row, Failure):
@@ -312,18 +363,12 @@ def embed_files(
         targets[str(path.resolve())] = output
     if not targets:
         return []
-    of = _ElmoOf(str(bilm), device or ("cuda" if num_gpus else "cpu"), precision, batch_tokens)
+    of = _ElmoOf(str(bilm), device or _device(num_gpus), precision, batch_tokens)
     shards = [{"path": path, "output": output} for path, output in targets.items()]
     # A block for each, without a task of its own: that would wait for a CPU while the actors have them all.
-    done = ray_data.from_items(shards, override_num_blocks=len(shards)).map_batches(
-        _EmbedFile,
-        fn_constructor_kwargs={"of": of, "layers": layers, "text": text, "encoding": encoding},
-        batch_size=1,
-        compute=_pool(ray_data, concurrency),
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        ray_remote_args_fn=_remote_arguments,
-    )
+    blocks = ray_data.from_items(shards, override_num_blocks=len(shards))
+    arguments = {"of": of, "layers": layers, "text": text, "encoding": encoding}
+    done = _by_actors(blocks, _EmbedFile, arguments, _Actors(concurrency, num_cpus, num_gpus), 1, "default")
     found = {row["path"]: EmbeddedFile(**row) for row in done.take_all()}
     return [found[path] for path in targets]
 
@@ -334,19 +379,20 @@ class _EmbedFile:
     def __init__(self, of: _ElmoOf, layers: Layers, text: str | None, encoding: str) -> None:
         from ner_elmo.text.tokenizer import resolved
 
-        self._elmo, self._layers, self._encoding = of.load(), layers, encoding
+        self._elmo, self._layers, self._encoding = _Model(of), layers, encoding
         self._kind = None if text is None else resolved(text)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         from ner_elmo.elmo.dump import write_embeddings
 
         path, output = str(batch["path"][0]), str(batch["output"][0])
+        elmo = self._elmo.get()
         lines = tokens = 0
         problem = None
         try:
             _make_room(Path(output))
             with replace_file(Path(output)) as temporary:
-                lines, tokens = write_embeddings(self._elmo, self._read(path), temporary, self._layers)
+                lines, tokens = write_embeddings(elmo, self._read(path), temporary, self._layers)
         except (NerElmoError, OSError) as error:
             problem = str(error).splitlines()[0]
         return {"path": [path], "output": [output], "lines": [lines], "tokens": [tokens], "error": [problem]}

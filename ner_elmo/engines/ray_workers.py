@@ -13,7 +13,7 @@ import logging
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -23,11 +23,9 @@ from ner_elmo.engines.packages import require
 from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.runs.events import Report, note, silent
 from ner_elmo.tagger.tagger import Tagger
-from ner_elmo.tagger.tagging.workers import Item, Result, Source, lost
+from ner_elmo.tagger.tagging.workers import Crew, Result, Source, Task
 
-AHEAD = 4  # chunks begun before an earlier one is done, for each actor
 QUEUED = 2  # chunks that an actor has at once, so that it need not wait for the next one
-_ATTEMPTS = 2
 _LOST_RESULTS = 8  # how often a chunk is done whose result went with its machine
 _STILLBORN_MOST = 3  # workers in a row, beside as many as there are at once
 _LOOK_AGAIN = 0.02  # seconds, after which a source that had nothing is asked once more
@@ -118,38 +116,27 @@ class _Tagging:
 
 
 @dataclass
-class _Task:
-    number: int
-    chunk: Sequence[Item]
-    attempts: int = 0
-    lost: int = 0
-
-
-@dataclass
 class _Actor:
     """An actor, the reference that says it is there, and what it was given, oldest first."""
 
     handle: Any
     ready: Any
     is_ready: bool = False
-    tasks: dict[Any, _Task] = field(default_factory=dict)
+    tasks: dict[Any, Task] = field(default_factory=dict)
 
 
-class _Crew:
-    """The actors, what waits for them, and what they have done that is not yet given out."""
+class _Crew(Crew):
+    """Actors, each with a few chunks in hand."""
 
     def __init__(
         self, ray: Any, tagger: Tagger, source: Source, n_workers: int, flags: Mapping[str, bool], report: Report
     ) -> None:
-        self._ray, self._source, self._flags, self._report = ray, source, dict(flags), report
-        self._n_workers = n_workers
+        super().__init__(source, n_workers)
+        self._ray, self._flags, self._report = ray, dict(flags), report
         self._tagger = ray.put(tagger)
         self._class = ray.remote(num_cpus=1, max_restarts=0)(_Tagging)
         self._actors = [self._new_actor() for _ in range(n_workers)]
-        self._again: list[_Task] = []
-        self._done: dict[int, list[Result]] = {}
-        self._n_begun = self._n_given = self._n_stillborn = 0
-        self._is_ended = False  # the source
+        self._n_stillborn = 0
         self._began = time.monotonic()
         self._has_told = False
 
@@ -157,65 +144,31 @@ class _Crew:
         handle = self._class.remote(self._tagger)
         return _Actor(handle, handle.is_ready.remote())
 
-    def next(self, before_waiting: Callable[[], object]) -> list[Result] | None:
-        """The results of the next chunk, or None at the end."""
-        while self._n_given not in self._done:
-            self._hand_out()
-            is_busy = any(actor.tasks for actor in self._actors) or bool(self._again)
-            if not is_busy and self._is_ended:
-                return None
-            before_waiting()
-            if is_busy or not any(actor.is_ready for actor in self._actors):
-                self._hear()
-            else:
-                self._begin(self._source.take())
-        self._n_given += 1
-        return self._done.pop(self._n_given - 1)
-
-    def _hand_out(self) -> None:
-        """Give every actor that has little to do something, if there is anything."""
-        while (actor := self._idle()) is not None:
-            if self._again:
-                self._give(actor, self._again.pop(0))
-            elif not self._is_ended and self._may_begin() and self._source.has_any():
-                self._begin(self._source.take())
-            else:
-                return
-
-    def _may_begin(self) -> bool:
-        return self._n_begun - self._n_given < AHEAD * self._n_workers
-
-    def _begin(self, chunk: Sequence[Item]) -> None:
-        if not chunk:
-            self._is_ended = True
-            return
-        task = _Task(self._n_begun, chunk)
-        self._n_begun += 1
-        actor = self._idle()
-        assert actor is not None  # nobody else takes one
-        self._give(actor, task)
-
     def _idle(self) -> _Actor | None:
         """The actor with the fewest chunks, if it may have another."""
         ready = [actor for actor in self._actors if actor.is_ready and len(actor.tasks) < QUEUED]
         return min(ready, key=lambda actor: len(actor.tasks), default=None)
 
-    def _give(self, actor: _Actor, task: _Task) -> None:
+    def _give(self, actor: _Actor, task: Task) -> None:
         chunk = pickle.dumps(task.chunk, pickle.HIGHEST_PROTOCOL)
         actor.tasks[actor.handle.tag.remote(chunk, self._flags)] = task
 
+    def _is_busy(self) -> bool:
+        return any(actor.tasks for actor in self._actors)
+
+    def _can_begin(self) -> bool:
+        return any(actor.is_ready for actor in self._actors)
+
     def _hear(self) -> None:
-        """Wait until an actor has done something, or is there, or is gone, or a new chunk may be there."""
         waited = {reference: actor for actor in self._actors for reference in actor.tasks}
         waited |= {actor.ready: actor for actor in self._actors if not actor.is_ready}
-        may_come = not self._is_ended and self._may_begin() and self._idle() is not None
-        timeout = _LOOK_AGAIN if may_come else 1.0
+        timeout = _LOOK_AGAIN if self._may_begin() else 1.0
         ready, _ = self._ray.wait(list(waited), num_returns=1, timeout=timeout, fetch_local=True)
         for reference in ready:
             self._receive(waited[reference], reference)
         if not self._has_told and time.monotonic() - self._began > _TELL_AFTER:
             self._has_told = True
-            if not any(actor.is_ready for actor in self._actors):
+            if not self._can_begin():
                 note(self._report, f"waiting for the cluster to give {self._n_workers} workers a CPU each")
 
     def _receive(self, actor: _Actor, reference: Any) -> None:
@@ -250,10 +203,7 @@ class _Crew:
                 continue
             task.attempts += begun
             begun = False
-            if task.attempts < _ATTEMPTS:
-                self._again.append(task)
-            else:
-                self._done[task.number] = [lost(item, "was killed, or lost with its machine,") for item in task.chunk]
+            self._once_more(task, "was killed, or lost with its machine,")
         self._actors[place] = self._new_actor()
 
     def _count_stillborn(self, actor: _Actor, error: Exception) -> None:

@@ -21,12 +21,13 @@ from ner_elmo.engines.columns import (
     entities_type,
     error_of,
     results_of,
+    tagger_of,
     tagger_of_process,
 )
 from ner_elmo.engines.packages import require
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.text.documents import Document, Failure
-from ner_elmo.text.python_inputs import checked_count, checked_name
+from ner_elmo.text.python_inputs import checked_name
 
 if TYPE_CHECKING:
     import pandas
@@ -65,9 +66,8 @@ def tag_column(
         UsageError: PySpark is missing, or a value cannot be meant.
     """
     functions, frames = require("pyspark.sql.functions", EXTRA), require("pandas", EXTRA)
-    tagger = _shared(
-        TaggerOf(model, "cpu", precision, checked_count(batch_tokens, "batch_tokens"), text, tokenized, scores)
-    )
+    of = tagger_of(model, precision=precision, batch_tokens=batch_tokens, text=text, tokenized=tokenized, scores=scores)
+    tagger = _shared(of)
 
     def found_in(batches: Iterator[pandas.Series]) -> Iterator[pandas.DataFrame]:
         import pandas
@@ -109,9 +109,8 @@ def tag_frame(
     require("pyspark.sql", EXTRA)
     checked_name(text_column, "text_column")
     check_columns(frame.columns, text_column)
-    tagger = _shared(
-        TaggerOf(model, "cpu", precision, checked_count(batch_tokens, "batch_tokens"), text, tokenized, scores)
-    )
+    of = tagger_of(model, precision=precision, batch_tokens=batch_tokens, text=text, tokenized=tokenized, scores=scores)
+    tagger = _shared(of)
     types = require("pyspark.sql.types", EXTRA)
     added = types.StructType.fromDDL(f"{ENTITIES} {ENTITIES_DDL}, {ERROR} string")
 

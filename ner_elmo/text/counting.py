@@ -76,13 +76,24 @@ class RepeatedSentences:
         if self._n_pending >= self.most // 2:
             self._merge()
 
+    def add_all(self, other: RepeatedSentences) -> None:
+        """Take in what was counted elsewhere."""
+        self._merge()
+        other._merge()
+        self.limit = min(self.limit, other.limit)
+        self._take(other._digests, other._counts)
+
     def _merge(self) -> None:
         pending = np.concatenate([np.empty(0, dtype=np.uint64), *self._pending])
         self._pending, self._n_pending = [], 0
-        pending = pending[pending <= np.uint64(self.limit - 1)]
-        digests, places = np.unique(np.concatenate([self._digests, pending]), return_inverse=True)
-        counts = np.bincount(places, weights=np.concatenate([self._counts, np.ones(len(pending))]))
-        self._digests, self._counts = digests, counts.astype(np.int64)
+        self._take(pending, np.ones(len(pending), dtype=np.int64))
+
+    def _take(self, more: np.ndarray, counts: np.ndarray) -> None:
+        digests, counts = np.concatenate([self._digests, more]), np.concatenate([self._counts, counts])
+        kept = digests <= np.uint64(self.limit - 1)
+        digests, places = np.unique(digests[kept], return_inverse=True)
+        self._digests = digests
+        self._counts = np.bincount(places, weights=counts[kept], minlength=len(digests)).astype(np.int64)
         while len(self._digests) > self.most:
             self.limit //= 2
             kept = self._digests <= np.uint64(self.limit - 1)
@@ -123,6 +134,18 @@ class TextCount:
     @property
     def n_tokens(self) -> int:
         return sum(self.counts.values()) - self.counts["</S>"] + self.n_forgotten
+
+    def add(self, other: TextCount, files: Sequence[int], heldout_most: int) -> None:
+        """Take in the count of other files of the corpus, of which ``files`` are the numbers in it."""
+        self.counts.update(other.counts)
+        for number, n_sentences in zip(files, other.sentences, strict=True):
+            self.sentences[number] += n_sentences
+        self.heldout += other.heldout[: max(0, heldout_most - len(self.heldout))]
+        self.n_elsewhere += other.n_elsewhere
+        self.n_forgotten += other.n_forgotten
+        self.repeated.add_all(other.repeated)
+        if len(self.counts) > FORMS_MOST:
+            self.forget_rare_forms(FORMS_MOST)
 
     def forget_rare_forms(self, most: int) -> None:
         """Leave out the rarest forms, one count after the other, until at most half of ``most`` are left.

@@ -113,6 +113,13 @@ def test_a_text_that_always_kills_ends_the_job_and_does_not_hang(trained: Path) 
         tag_dataset(dataset_of(["Bob may die today ."], 1), Deadly.load(trained)).take_all()
 
 
+def test_a_model_that_actors_do_not_see_ends_the_job_with_its_line(trained: Path) -> None:
+    import ray
+
+    with pytest.raises(ray.exceptions.RayError, match="no-such: no such tagger directory; the models that ship"):
+        tag_dataset(dataset_of(texts_of(20)), "no-such").take_all()
+
+
 def test_mistakes_are_told_before_anything_is_computed(trained: Path) -> None:
     with pytest.raises(UsageError, match="found no column 'body'; the columns are id, text"):
         tag_dataset(dataset_of(["a"]), trained, "body")

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from ner_elmo.engines.ray_workers import AHEAD, RayCluster
+from ner_elmo.engines.ray_workers import RayCluster
+from ner_elmo.errors import NerElmoError, UsageError
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.tagging.inputs import find_inputs
 from ner_elmo.tagger.tagging.run import Job
 from ner_elmo.tagger.tagging.settings import TagSettings
+from ner_elmo.tagger.tagging.workers import AHEAD
 from ner_elmo.text.files import sha256_of_file
 from tests.support.command_line import ner_elmo
 from tests.support.engines import Deadly, ray_cluster, texts_of
@@ -232,6 +234,37 @@ def test_no_cluster_at_an_address_is_one_line(
     status, out, err = ner_elmo(capsys, "tag", "-m", trained, tmp_path / "in.txt", *flags)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("ner-elmo: --address auto: found no Ray cluster (")
+
+
+class Stillborn(Tagger):
+    """Its process ends, or fails, where it is unpacked."""
+
+    how = "kill"
+
+    def __setstate__(self, values: Any) -> None:
+        if values["how"] == "kill":  # as the system does where there is no memory
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise UsageError("this machine has no such model")
+
+
+@pytest.mark.parametrize(
+    ("how", "line"), [("kill", "the workers of the cluster end before they begin"), ("fail", "has no such model")]
+)
+def test_workers_that_cannot_begin_end_the_run_with_a_line(cluster: Any, trained: Path, how: str, line: str) -> None:
+    """And not with one new worker after the other for ever."""
+    tagger = Stillborn.load(trained)
+    tagger.how = how
+
+    class Source:
+        def has_any(self) -> bool:
+            return True
+
+        def take(self) -> Any:
+            return []
+
+    with RayCluster(n_workers=2) as here, pytest.raises(NerElmoError, match=line) as caught:
+        list(here.tag_chunks(tagger, Source(), lambda: None))
+    assert "\n" not in str(caught.value)
 
 
 def test_no_more_is_read_than_the_workers_need(trained: Path) -> None:

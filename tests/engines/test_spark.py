@@ -108,6 +108,18 @@ def test_a_worker_killed_in_the_middle_loses_nothing(spark: Any, trained: Path, 
     assert [row["entities"] for row in found] == expected(Tagger.load(trained, batch_tokens=50), texts, 4)
 
 
+def test_a_text_that_always_kills_ends_the_job_and_does_not_hang(spark: Any, trained: Path, tmp_path: Path) -> None:
+    texts = [*texts_of(20), "Bob may die today ."]
+    with pytest.raises(Exception, match="failed 3 times"):  # as often as spark.task.maxFailures says
+        tag_frame(frame_of(spark, texts, 1), Deadly.load(trained)).write.parquet(str(tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_a_model_that_workers_do_not_see_ends_the_job_with_its_line(spark: Any) -> None:
+    with pytest.raises(Exception, match="no-such: no such tagger directory; the models that ship"):
+        tag_frame(frame_of(spark, texts_of(20)), "no-such").collect()
+
+
 def test_a_worker_loads_the_model_once(spark: Any, trained: Path) -> None:
     of = TaggerOf(str(trained))
 

@@ -89,6 +89,21 @@ def test_special_strings_are_not_counted(tmp_path: Path) -> None:
     assert count_text([tmp_path / "x"], "whitespace").counts == {"a": 1, "b": 1, "</S>": 2}
 
 
+@pytest.mark.parametrize("most", [counting.DIGESTS_MOST, 40])
+def test_parts_counted_apart_are_the_whole(files: list[Path], monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(RepeatedSentences.__init__, "__defaults__", (most,))
+    split = Split(share=0.1)
+    whole = count_text(files, "whitespace", split=split, heldout_most=50)
+    total = counting.TextCount(Counter(), [0] * 3)
+    for numbers in ([0, 2], [1]):
+        part = count_text([files[number] for number in numbers], "whitespace", split=split, heldout_most=50)
+        total.add(part, numbers, 50)
+    assert total.counts == whole.counts
+    assert (total.sentences, total.n_elsewhere) == (whole.sentences, whole.n_elsewhere)
+    assert len(total.heldout) == len(whole.heldout) == 50
+    assert (total.repeated.number(), total.repeated.is_exact) == (whole.repeated.number(), whole.repeated.is_exact)
+
+
 def test_repeated_sentences_are_counted_exactly_and_then_estimated() -> None:
     rng = np.random.default_rng(1)
     distinct = rng.integers(0, 2**64, 20_000, dtype=np.uint64)

@@ -68,7 +68,7 @@ def make_batch(sentences: Sequence[Sentence], vocabulary: Vocabulary, encoder: T
 
 
 def training_batches(
-    source: Callable[[], Iterable[list[str]]], batch_tokens: int, seed: int, epoch: int
+    source: Callable[[], Iterable[list[str]]], batch_tokens: int, seed: int | str, epoch: int
 ) -> Iterator[list[list[str]]]:
     """The batches of one epoch as lists of sentences: a pure function of its arguments, so that a run can resume.
 

@@ -46,14 +46,20 @@ def deal(sizes: Sequence[int], order: random.Random) -> list[list[int]]:
     Returns:
         For each lane the indices of its files.
     """
-    lanes: list[list[int]] = [[] for _ in range(min(OPEN_FILES, len(sizes)))]
-    totals = [0] * len(lanes)
+    lanes = dealt(sizes, min(OPEN_FILES, len(sizes)))
+    for lane in lanes:
+        order.shuffle(lane)
+    return lanes
+
+
+def dealt(sizes: Sequence[int], n_lanes: int) -> list[list[int]]:
+    """Deal things of these sizes, largest first, each to the lane with the least so far: the indices of each lane."""
+    lanes: list[list[int]] = [[] for _ in range(n_lanes)]
+    totals = [0] * n_lanes
     for i in sorted(range(len(sizes)), key=lambda i: (-sizes[i], i)):
         smallest = min(range(len(lanes)), key=lambda lane: (totals[lane], lane))
         lanes[smallest].append(i)
         totals[smallest] += sizes[i]
-    for lane in lanes:
-        order.shuffle(lane)
     return lanes
 
 

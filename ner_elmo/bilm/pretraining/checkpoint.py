@@ -41,6 +41,7 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> Path:
         "position": [position.step, position.tokens, position.epoch, position.batch, position.skipped],
         "skipped_in_all": position.skipped_in_all,
         "best": position.best,
+        "places": position.places,
         "running_text": trainer.running_text.state_dict() if trainer.running_text is not None else None,
         "vocabulary": trainer.vocabulary.digest(),
         "processes": processes.size,
@@ -81,6 +82,15 @@ def _restore(trainer: Trainer, report: Report, values: dict[str, Any], path: Pat
             f"{path}: this run has trained on {tokens:,} tokens, more than the {trainer.total_tokens:,} asked for now; "
             "give at least as many --epochs or --max-tokens as before"
         )
+    before, now = values.get("processes", 1), trainer.machine.processes
+    places = values.get("places")
+    if trainer.config.shard_files and places is not None:
+        if len(places) != now.size:
+            raise UsageError(
+                f"{path}: --shard-files: the run has {len(places)} processes, each with files of its own, and "
+                f"cannot go on with {now.size}; start {len(places)}"
+            )
+        epoch, batch = places[now.rank]
     learner = trainer.learner
     require_fit(path, learner.model, model, "model")
     require_fit(path, learner.softmax, softmax, "softmax")
@@ -89,12 +99,11 @@ def _restore(trainer: Trainer, report: Report, values: dict[str, Any], path: Pat
     learner.softmax.load_state_dict(softmax)
     learner.optimizer.load_state_dict(optimizer)
     learner.generator.set_state(generator)
-    trainer.position = Position(step, tokens, epoch, batch, skipped, values.get("skipped_in_all", 0), best)
+    trainer.position = Position(step, tokens, epoch, batch, skipped, values.get("skipped_in_all", 0), best, places)
     if trainer.running_text is not None:
         trainer.running_text.load_state_dict(values["running_text"], trainer.machine.device)
-    before, now = values.get("processes", 1), trainer.machine.processes.size
-    if before != now:
-        report({"event": "processes", "before": before, "now": now})
+    if before != now.size:
+        report({"event": "processes", "before": before, "now": now.size})
 
 
 def _refuse_another_run(trainer: Trainer, values: dict[str, Any], path: Path) -> None:

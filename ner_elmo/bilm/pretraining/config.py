@@ -100,6 +100,11 @@ class PretrainConfig:
     )
     encoding: str = setting("utf-8", help="character encoding of the input files", panel=TEXT, problem=encoding_problem)
     errors: str = setting(STRICT, help=ERRORS_HELP, choices=(STRICT, REPLACE), panel=TEXT)
+    shard_files: bool = setting(
+        False,
+        help="under torchrun, each process reads files of its own instead of all (docs/scale.md)",
+        panel=TEXT,
+    )
     vocabulary: str | None = setting(
         None, help="vocabulary file", flag="--vocab", metavar="FILE", panel=TEXT, may_change=True
     )
@@ -275,6 +280,8 @@ def _check_together(config: PretrainConfig) -> None:
         value = getattr(config, name)
         if value not in (None, 0, defaults[name]) and not applies:
             raise SettingError(name, f"found {value}, which has a meaning {when}")
+    if config.shard_files and config.carry_state:
+        raise SettingError("shard_files", "and --carry-state, whose streams one process reads; expected one of them")
     if config.size is not None and config.options is not None:
         raise SettingError("size", "and options say the same thing in other words; expected one of them")
     if config.options is not None:

@@ -10,9 +10,11 @@ gradient of the output layer, of which a sampled step touches a few rows.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -23,6 +25,7 @@ from ner_elmo.runs.launch import is_launched
 SPARSE_ROWS = 10_000  # a gradient with more rows is sent without those that are zero
 
 Sentence = list[str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,22 @@ class Processes:
         highest = torch.tensor(-1 if value is None else value)
         distributed.all_reduce(highest, distributed.ReduceOp.MAX)
         return None if highest < 0 else int(highest)
+
+    def from_one(self, rank: int, value: T | None) -> T:
+        """The ``value`` that one process has, in all of them."""
+        if self.size == 1:
+            return value  # type: ignore[return-value]
+        packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL) if self.rank == rank else b""
+        length = torch.tensor(len(packed))
+        distributed.broadcast(length, rank)
+        data = torch.frombuffer(bytearray(packed or int(length)), dtype=torch.uint8)
+        distributed.broadcast(data, rank)
+        return value if self.rank == rank else pickle.loads(data.numpy().tobytes())  # type: ignore[return-value]
+
+    def gathered(self, value: T) -> Iterator[T]:
+        """The values of all processes in their order, one after the other: no process holds all at once."""
+        for rank in range(self.size):
+            yield self.from_one(rank, value if rank == self.rank else None)
 
     def wait(self) -> None:
         """Return once all processes have come here."""

@@ -16,6 +16,8 @@ from ner_elmo.bilm.files.directory import BilmFiles, load_vocabulary
 from ner_elmo.bilm.pretraining.adaptation import find_parent, keeps_words, vocabulary_from_parent
 from ner_elmo.bilm.pretraining.config import OWN_TEXTS, PretrainConfig
 from ner_elmo.bilm.pretraining.defaults import FREQUENT, advice, settle
+from ner_elmo.bilm.pretraining.distributed import Processes
+from ner_elmo.bilm.pretraining.shards import Shards, own_files
 from ner_elmo.errors import DataError
 from ner_elmo.runs.events import Report, note, warning
 from ner_elmo.text.counting import TextCount, count_text
@@ -39,11 +41,17 @@ class PreparedText:
     count: TextCount
     scale: float = 1.0
     parent: BilmFiles | None = None
+    shards: Shards | None = None
+
+    @property
+    def own_source(self) -> TextSource:
+        """The text that this process reads for training."""
+        return self.source if self.shards is None else self.shards.own(self.source)
 
     @cached_property
     def file_digests(self) -> list[str]:
-        """SHA-256 of each file of the training text."""
-        return [sha256_of_file(file) for file in self.source.files]
+        """SHA-256 of each file of the training text; with shards, all processes must ask for it together."""
+        return list(map(sha256_of_file, self.source.files)) if self.shards is None else self.shards.digests()
 
     def digests(self) -> dict[str, str]:
         """What a run that goes on must find as it was: its texts, and the model that it began with."""
@@ -78,6 +86,7 @@ def prepare(
     sample: Sequence[int] | None = None,
     scale: float = 1.0,
     parent: BilmFiles | None = None,
+    processes: Processes = Processes(),  # noqa: B008 - immutable
 ) -> PreparedText:
     """Find the text, count it in one pass, settle what the configuration leaves open, the vocabulary and the held-out
     sentences.
@@ -87,30 +96,27 @@ def prepare(
         count_processes: that count tokens.
         sample: characters of each file to count; the whole text is ``scale`` times as much.
         parent: the model of ``config.init`` if it is open already.
+        processes: those that share out the files among them, with ``config.shard_files``.
 
     Raises:
-        UsageError: a file is missing.
+        UsageError: a file is missing, or there are fewer than processes that want one each.
         DataError: no sentence in the text, or none left to hold out.
     """
     source = TextSource(tuple(find_files(config.corpus)), tokenizer_of(config.text), config.decoding)
     if config.text not in OWN_TEXTS:
         note(report, f"the text is read as {source.tokenizer} (--text tokenized: a sentence a line, as it is)")
+    shards = Shards(source.files, processes) if config.shard_files else None
     heldout: list[list[str]] = []
     if config.heldout is None:
-        source = source.holding_out()
+        source = source.holding_out() if shards is None else shards.holding_out(source)
     else:
         heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.decoding))
         source = replace(source, split=Split(elsewhere=frozenset(map(sentence_digest, heldout))))
     note(report, f"counting tokens in {describe(source.files)}")
-    count = count_text(
-        source.files,
-        source.tokenizer,
-        source.encoding,
-        source.split,
-        heldout_most=HELDOUT_MOST,
-        processes=count_processes,
-        most_characters=sample,
-    )
+    if shards is None:
+        count = _count(source, count_processes, sample)
+    else:
+        count = shards.joined(_count(shards.own(source), count_processes, sample), HELDOUT_MOST)
     report({"event": "counted", **count_facts(count)})
     if count.n_forgotten:
         note(
@@ -140,7 +146,19 @@ def prepare(
     if parent is not None and keeps_words(parent):
         n_new = len(vocabulary) - sum(token in vocabulary for token in load_vocabulary(parent).tokens)
         note(report, f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others")
-    return PreparedText(config, source, heldout, vocabulary, count, scale, parent)
+    return PreparedText(config, source, heldout, vocabulary, count, scale, parent, shards)
+
+
+def _count(source: TextSource, processes: int, sample: Sequence[int] | None) -> TextCount:
+    return count_text(
+        source.files,
+        source.tokenizer,
+        source.encoding,
+        source.split,
+        heldout_most=HELDOUT_MOST,
+        processes=processes,
+        most_characters=sample,
+    )
 
 
 def rows_of(config: PretrainConfig) -> Rows:
@@ -156,18 +174,27 @@ def _vocabulary(config: PretrainConfig, parent: BilmFiles | None, counts: Counte
     return most_frequent(counts, config.vocabulary_size or 0, config.min_count)
 
 
-def examine_text(config: PretrainConfig, report: Report, force: bool = False) -> None:
+def examine_text(
+    config: PretrainConfig,
+    report: Report,
+    force: bool = False,
+    processes: Processes = Processes(),  # noqa: B008 - immutable
+) -> None:
     """Look at a sample of all files: is it text of the kind, in the encoding, that the configuration says?
 
     Args:
         force: only warn.
+        processes: each looks at its own files, with ``config.shard_files``.
 
     Raises:
         UsageError: a file is missing.
         DataError: the text looks untokenised or wrongly decoded, or too many tokens are cut; the message names the
             option that fits.
     """
-    files = find_files([*config.corpus, *([config.heldout] if config.heldout else [])])
+    files = find_files(config.corpus)
+    if config.shard_files:
+        files = [files[number] for number in own_files(files, processes)[processes.rank]]
+    files += find_files([config.heldout]) if config.heldout else []
     has_characters = config.options is None or config.bilm_options.char_cnn is not None
     max_characters = (config.bilm_options.max_characters if config.options else 50) if has_characters else None
     problems = examine(files, config.text, tokenizer_of(config.text), config.decoding, max_characters)

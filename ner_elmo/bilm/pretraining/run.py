@@ -111,7 +111,7 @@ def _pretrain(
 ) -> dict[str, Any]:
     checkpoints = directory / CHECKPOINTS
     report_first = report if processes.is_first else silent
-    prepared = prepare(config, device.type, report_first, count_processes, parent=parent)
+    prepared = prepare(config, device.type, report_first, count_processes, parent=parent, processes=processes)
     config = prepared.config
     trainer = new_trainer(
         config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes, prepared.parent
@@ -237,7 +237,7 @@ def _train(
     evaluate_every = max(1, trainer.total_tokens // max(1, config.evaluations))
     started, tokens_at_start, tokens_before = time.monotonic(), trainer.position.tokens, trainer.position.tokens
     saved, waited = started, 0.0
-    with closing(training_steps(trainer, prepared.source)) as steps:
+    with closing(training_steps(trainer, prepared.own_source)) as steps:
         for step in steps:
             seconds = time.monotonic() - started
             waited += step.waited

@@ -60,6 +60,8 @@ class Position:
     Attributes:
         tokens: those seen, of all epochs.
         batch: batches of ``epoch`` already used. :class:`RunningText` takes the place of both where state is carried.
+            With files of its own (``shard_files``) a process has an epoch and a batch of its own, too.
+        places: then the epoch and the batch of every process.
         skipped: the last steps in a row that were not finite.
         best: the lowest held-out perplexity on the way.
     """
@@ -71,6 +73,7 @@ class Position:
     skipped: int = 0
     skipped_in_all: int = 0
     best: float = math.inf
+    places: list[list[int]] | None = None
 
 
 @dataclass
@@ -141,14 +144,19 @@ class Trainer:
     def make_ready(self, sentences: list[list[str]]) -> Ready:
         """What of a step can be made before its turn: this process's share of the sentences as a batch."""
         machine = self.machine
-        share = machine.processes.share(sentences)
+        share = self._share(sentences)
         if not share or machine.most_positions is not None:
             return Ready(sentences, None)
         batch = make_batch(share, self.vocabulary, self.learner.model.token_encoder)
         return Ready(sentences, batch.pinned() if machine.device.type == "cuda" else batch)
 
+    def _share(self, sentences: list[list[str]]) -> list[list[str]]:
+        """What this process computes of them: all, where they come from its own files."""
+        return sentences if self.config.shard_files else self.machine.processes.share(sentences)
+
     def train_on(self, sentences: list[list[str]], batch: Batch | None = None, waited: float = 0.0) -> Step:
-        """One step on sentences that start from the zero state, which all processes share.
+        """One step on sentences that start from the zero state, which all processes share, or which are this one's part
+        of the step (``shard_files``).
 
         Args:
             batch: this process's share of them, if it is there already (:meth:`make_ready`).
@@ -189,7 +197,7 @@ class Trainer:
         """Change the weights by the gradients that the processes have; the losses are what each adds to the batch's."""
         position, processes = self.position, self.machine.processes
         rate, factors = learning_rate(self.config, self.place), self.rate_factors()
-        forward, backward = processes.sum([forward, backward])
+        forward, backward, n_tokens = self._sums(forward, backward, n_tokens)
         processes.add_gradients(self.learner.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.learner.parameters(), self.config.clip_norm))
         finite = math.isfinite(norm) and math.isfinite(forward + backward)
@@ -204,6 +212,20 @@ class Trainer:
         position.tokens += n_tokens
         return Step(position.step, position.tokens, forward, backward, rate, norm, finite, waited)
 
+    def _sums(self, forward: float, backward: float, n_tokens: int) -> tuple[float, float, int]:
+        """The losses and the tokens of all processes' shares of a step; and where each stands after it, if that is not
+        the same for all."""
+        position, processes = self.position, self.machine.processes
+        if not self.config.shard_files:
+            forward, backward = processes.sum([forward, backward])
+            return forward, backward, n_tokens
+        here = 2 * processes.rank
+        places = [0.0] * (2 * processes.size)
+        places[here : here + 2] = position.epoch, position.batch + 1
+        forward, backward, tokens, *places = processes.sum([forward, backward, n_tokens, *places])
+        position.places = [[int(places[i]), int(places[i + 1])] for i in range(0, len(places), 2)]
+        return forward, backward, int(tokens)
+
     def _gradients(self, sentences: list[list[str]], sample: Sample | None, batch: Batch | None) -> tuple[float, float]:
         """Set the gradients of this process's share of a batch, and return what it adds to the batch's losses.
 
@@ -211,7 +233,9 @@ class Trainer:
         """
         machine = self.machine
         n_predictions = sum(len(sentence) + 1 for sentence in sentences)
-        share = machine.processes.share(sentences)
+        if self.config.shard_files:
+            n_predictions = int(machine.processes.sum([n_predictions])[0])
+        share = self._share(sentences)
         while True:
             self._begin_step()
             forward = backward = 0.0
@@ -269,12 +293,13 @@ def training_steps(trainer: Trainer, source: TextSource) -> Generator[Step, None
 
     Close it (:func:`contextlib.closing`) to stop before: a thread makes batches ahead.
     """
-    config, position = trainer.config, trainer.position
+    position = trainer.position
     while trainer.running_text is not None and position.tokens < trainer.total_tokens:
         yield trainer.train_on_running_text()
     while position.tokens < trainer.total_tokens:
-        read = partial(source.sentences, f"{config.seed}/{position.epoch}")
-        batches = training_batches(read, config.batch_tokens, config.seed, position.epoch)
+        seed, most = _order_of(trainer)
+        read = partial(source.sentences, f"{seed}/{position.epoch}")
+        batches = training_batches(read, most, seed, position.epoch)
         unused = islice(batches, position.batch, None)
         with closing(read_ahead(map(trainer.make_ready, unused), BATCHES_AHEAD)) as made_ready:
             for ready, waited in _timed(made_ready):
@@ -283,6 +308,15 @@ def training_steps(trainer: Trainer, source: TextSource) -> Generator[Step, None
                     return
         position.epoch += 1
         position.batch = 0
+
+
+def _order_of(trainer: Trainer) -> tuple[int | str, int]:
+    """What the order of the batches is drawn by, and how many tokens each has: with files of its own, a process's part
+    of a step."""
+    config, processes = trainer.config, trainer.machine.processes
+    if not config.shard_files:
+        return config.seed, config.batch_tokens
+    return f"{config.seed}/of-{processes.size}/{processes.rank}", max(3, config.batch_tokens // processes.size)
 
 
 def _timed(made_ready: Iterator[Ready]) -> Iterator[tuple[Ready, float]]:

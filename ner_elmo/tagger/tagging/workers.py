@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 from ner_elmo.tagger.tagger import Tagger, Unit
 from ner_elmo.text.documents import Document, Failure
 
-AHEAD = 4  # chunks begun before an earlier one is done, for each process
+AHEAD = 4  # chunks begun before an earlier one is done, for each worker
 _ATTEMPTS = 2
 _LOOK_AGAIN = 0.02  # seconds, after which a source that had nothing is asked once more
 
@@ -37,10 +38,90 @@ class Source(Protocol):
 
 
 @dataclass
-class _Task:
+class Task:
+    """A chunk and its place in the order; how often it was begun by a worker that was lost, and its result lost."""
+
     number: int
     chunk: Sequence[Item]
     attempts: int = 0
+    lost: int = 0
+
+
+class Crew(ABC):
+    """What waits for workers, and what they have done that is not yet given out.
+
+    Which workers there are, and how they are given chunks and heard, is said by the classes below.
+    """
+
+    def __init__(self, source: Source, n_workers: int) -> None:
+        self._source, self._n_workers = source, n_workers
+        self._again: list[Task] = []
+        self._done: dict[int, list[Result]] = {}
+        self._n_begun = self._n_given = 0
+        self._is_ended = False  # the source
+
+    @abstractmethod
+    def _idle(self) -> Any:
+        """A worker that may have another chunk, or None."""
+
+    @abstractmethod
+    def _give(self, worker: Any, task: Task) -> None:
+        """Hand it to such a worker."""
+
+    @abstractmethod
+    def _is_busy(self) -> bool:
+        """Whether a worker has something in hand."""
+
+    @abstractmethod
+    def _hear(self) -> None:
+        """Wait until one of them has done something, or is gone, or a new chunk may be there."""
+
+    def _can_begin(self) -> bool:
+        """Whether there is a worker yet."""
+        return True
+
+    def next(self, before_waiting: Callable[[], object]) -> list[Result] | None:
+        """The results of the next chunk, or None at the end."""
+        while self._n_given not in self._done:
+            self._hand_out()
+            is_busy = self._is_busy() or bool(self._again)
+            if not is_busy and self._is_ended:
+                return None
+            before_waiting()
+            if is_busy or not self._can_begin():
+                self._hear()
+            else:
+                self._begin(self._source.take())
+        self._n_given += 1
+        return self._done.pop(self._n_given - 1)
+
+    def _hand_out(self) -> None:
+        """Give every worker that may have more something, if there is anything."""
+        while self._again and (worker := self._idle()) is not None:
+            self._give(worker, self._again.pop(0))
+        while not self._again and self._may_begin() and self._source.has_any():
+            self._begin(self._source.take())
+
+    def _may_begin(self) -> bool:
+        is_far_ahead = self._n_begun - self._n_given >= AHEAD * self._n_workers
+        return not self._is_ended and not is_far_ahead and self._idle() is not None
+
+    def _begin(self, chunk: Sequence[Item]) -> None:
+        if not chunk:
+            self._is_ended = True
+            return
+        task = Task(self._n_begun, chunk)
+        self._n_begun += 1
+        worker = self._idle()
+        assert worker is not None  # nobody else takes one
+        self._give(worker, task)
+
+    def _once_more(self, task: Task, how: str) -> None:
+        """Do what a worker that was lost had begun again; or give up on it, saying ``how`` the worker ended."""
+        if task.attempts < _ATTEMPTS:
+            self._again.append(task)
+        else:
+            self._done[task.number] = [lost(item, how) for item in task.chunk]
 
 
 class _Worker:
@@ -55,9 +136,9 @@ class _Worker:
         self.process = context.Process(target=_work, args=(tagger, flags, theirs, inherited), daemon=True)
         self.process.start()
         theirs.close()
-        self.task: _Task | None = None
+        self.task: Task | None = None
 
-    def give(self, task: _Task) -> None:
+    def give(self, task: Task) -> None:
         """Hand it something to do."""
         self.task = task
         task.attempts += 1
@@ -117,68 +198,34 @@ def tag_in_processes(
         crew.end()
 
 
-class _Crew:
-    """The processes, what waits for them, and what they have done that is not yet given out."""
+class _Crew(Crew):
+    """Processes of this machine, each with one chunk in hand."""
 
     def __init__(self, tagger: Tagger, source: Source, n_processes: int, flags: dict[str, bool]) -> None:
-        self._tagger, self._source, self._flags = tagger, source, flags
-        self._n_processes = n_processes
+        super().__init__(source, n_processes)
+        self._tagger, self._flags = tagger, flags
         self._workers: list[_Worker] = []
         for _ in range(n_processes):  # before the source's thread begins: a fork copies one thread alone
             self._workers.append(_Worker(tagger, flags, self._workers))
-        self._again: list[_Task] = []
-        self._done: dict[int, list[Result]] = {}
-        self._n_begun = self._n_given = 0
-        self._is_ended = False  # the source
-
-    def next(self, before_waiting: Callable[[], object]) -> list[Result] | None:
-        """The results of the next chunk, or None at the end."""
-        while self._n_given not in self._done:
-            self._hand_out()
-            busy = [worker for worker in self._workers if worker.task is not None]
-            if not busy and self._is_ended:
-                return None
-            before_waiting()
-            if busy:
-                self._hear(busy)
-            else:
-                self._begin(self._source.take())
-        self._n_given += 1
-        return self._done.pop(self._n_given - 1)
-
-    def _hand_out(self) -> None:
-        """Give every process that has nothing to do something, if there is anything."""
-        while self._again and (worker := self._idle()):
-            worker.give(self._again.pop(0))
-        while not self._is_ended and not self._again and self._may_begin() and self._source.has_any():
-            self._begin(self._source.take())
-
-    def _may_begin(self) -> bool:
-        return self._n_begun - self._n_given < AHEAD * self._n_processes and self._idle() is not None
-
-    def _begin(self, chunk: Sequence[Item]) -> None:
-        if not chunk:
-            self._is_ended = True
-            return
-        task = _Task(self._n_begun, chunk)
-        self._n_begun += 1
-        worker = self._idle()
-        assert worker is not None  # nobody else takes one
-        worker.give(task)
 
     def _idle(self) -> _Worker | None:
         for worker in self._workers:
             if worker.task is None:
                 return worker
-        if len(self._workers) < self._n_processes:
+        if len(self._workers) < self._n_workers:
             self._workers.append(_Worker(self._tagger, self._flags, self._workers))
             return self._workers[-1]
         return None
 
-    def _hear(self, busy: Sequence[_Worker]) -> None:
-        """Wait until one of them has done its task, or is gone, or a new chunk may be there."""
-        may_come = not self._is_ended and self._may_begin()
-        ready = wait([worker.line for worker in busy], _LOOK_AGAIN if may_come else None)
+    def _give(self, worker: _Worker, task: Task) -> None:
+        worker.give(task)
+
+    def _is_busy(self) -> bool:
+        return any(worker.task is not None for worker in self._workers)
+
+    def _hear(self) -> None:
+        busy = [worker for worker in self._workers if worker.task is not None]
+        ready = wait([worker.line for worker in busy], _LOOK_AGAIN if self._may_begin() else None)
         for worker in busy:
             if worker.line in ready:
                 self._receive(worker)
@@ -191,10 +238,7 @@ class _Crew:
         except (EOFError, OSError):
             self._workers.remove(worker)
             worker.end()
-            if task.attempts < _ATTEMPTS:
-                self._again.append(task)
-            else:
-                self._done[task.number] = [lost(item, _how_it_ended(worker.process.exitcode)) for item in task.chunk]
+            self._once_more(task, _how_it_ended(worker.process.exitcode))
             return
         if isinstance(results, Exception):
             raise results

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,9 +18,12 @@ import pytest
 
 from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.cli.main import main
+from tests.support.engines import require_engine
 from tests.support.processes import STEP_LIMIT, environment, finish, run_alone, start_processes
 from tests.support.reports import report_of
 from tests.support.toy_pretraining import toy_text, weights_of
+
+SCALE = Path(__file__).resolve().parents[3] / "docs" / "scale.md"
 
 
 @pytest.fixture
@@ -179,6 +184,51 @@ def test_a_signal_to_one_process_stops_all_and_one_alone_goes_on(toy: Path, tmp_
     assert report_of(tmp_path / "run")["perplexity"]["mean"] == pytest.approx(wanted, rel=1e-4)
 
 
+# Writes the names of the files that a process opens to a file of its own.
+OPENING = (
+    "import os, sys; names = open(os.environ['NAMES'] + os.environ['RANK'], 'a'); "
+    "sys.addaudithook(lambda event, values: event == 'open' and names.write(f'{values[0]}\\n') and names.flush()); "
+    "from ner_elmo.cli.main import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.mark.slow
+def test_files_of_its_own_for_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None reads another's; they have the vocabulary of all; and the run goes on to the bit, wherever each stands."""
+    text = tmp_path / "text"
+    text.mkdir()
+    for number, n in enumerate((200, 90, 70)):  # the first process has more to read than the second
+        lines = [" ".join([*sentence, f"only{number}"]) for sentence in toy_text(n, number)]
+        (text / f"{number}.txt").write_text("\n".join(lines) + "\n")
+    flags = ("--shard-files", "--softmax", "sampled", "--samples", "10")
+    monkeypatch.setenv("NAMES", str(tmp_path / "opened"))
+    whole = start_processes(2, "-c", OPENING, *command(text, tmp_path / "whole", *flags)[2:])
+    for status, _, errors in finish(whole):
+        assert status == 0, errors
+    opened = [set((tmp_path / f"opened{rank}").read_text().split()) for rank in range(2)]
+    read = [{name for name in ("0.txt", "1.txt", "2.txt") if str(text / name) in names} for names in opened]
+    assert read == [{"0.txt"}, {"1.txt", "2.txt"}]
+    words = (tmp_path / "whole" / "bilm" / "vocab.txt").read_text().split()
+    assert {"only0", "only1", "only2"} <= set(words)
+
+    for victim in (1, 0):
+        processes = start_processes(2, *command(text, tmp_path / "parts", *flags, "--resume"))
+        wait_for_steps(tmp_path / "parts" / "log.jsonl", random.randint(4, 12), processes[0])
+        processes[victim].kill()
+        finish(processes)
+    alone = run_alone(*command(text, tmp_path / "parts", *flags, "--resume"))
+    assert alone.returncode == 2
+    assert "the run has 2 processes, each with files of its own, and cannot go on with 1" in alone.stderr
+    for status, _, errors in finish(start_processes(2, *command(text, tmp_path / "parts", *flags, "--resume"))):
+        assert status == 0, errors
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert report_of(tmp_path / "parts") == report_of(tmp_path / "whole")
+
+    few = finish(start_processes(4, *command(text, tmp_path / "four", *flags)))
+    assert [status for status, _, _ in few] == [2] * 4
+    assert "found 3 file(s) for 4 processes; expected at least one for each" in few[0][2]
+
+
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -228,6 +278,79 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def recipe(beginning: str) -> str:
+    """The block of docs/scale.md that begins so."""
+    blocks = re.findall(r"^```(?:bash|python)\n(.*?)^```$", SCALE.read_text(), re.MULTILINE | re.DOTALL)
+    (found,) = (block for block in blocks if block.startswith(beginning))
+    return str(found)
+
+
+def program(path: Path, lines: str) -> None:
+    path.write_text(f"#!/bin/bash\n{lines}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_recipe_for_slurm(toy: Path, tmp_path: Path) -> None:
+    """With stand-ins that do what Slurm's own do on two nodes: both train, and the result is that of two processes."""
+    script = tmp_path / "pretrain.slurm"
+    script.write_text(recipe("#!/bin/bash\n#SBATCH"))
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    stands = tmp_path / "bin"
+    stands.mkdir()
+    program(stands / "scontrol", "printf '127.0.0.1\\n127.0.0.2\\n'")
+    on_nodes = 'for node in 0 1; do SLURM_NODEID=$node SLURM_PROCID=$node "$@" & running+=" $!"; done'
+    program(stands / "srun", f"{on_nodes}; failed=0; for one in $running; do wait $one || failed=1; done; exit $failed")
+    program(stands / "torchrun", f'exec "{sys.executable}" -m torch.distributed.run "$@"')
+    flags = ("--softmax", "sampled", "--samples", "10", "--epochs", "1")
+    slurm = {"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_ID": str(random.randrange(10**6))}
+    path = os.pathsep.join([str(stands), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", str(script), *command(toy, tmp_path / "run", *flags)[3:]],
+        env=environment(PATH=path, PET_LOCAL_ADDR="127.0.0.1", **slurm),
+        capture_output=True,
+        text=True,
+        timeout=2 * STEP_LIMIT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "in 2 processes" in done.stderr
+    for status, _, errors in finish(start_processes(2, *command(toy, tmp_path / "whole", *flags))):
+        assert status == 0, errors
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_the_recipe_for_ray_train(toy: Path, tmp_path: Path) -> None:
+    """Two processes on CPUs of a cluster of this machine: the result is that of two processes without Ray."""
+    require_engine("ray")
+    flags = ("--softmax", "sampled", "--samples", "10", "--epochs", "1")
+    arguments = command(toy, tmp_path / "run", *flags)[3:]
+    lines = recipe("import os, subprocess, sys\nfrom ray.train")
+    for there, here in (
+        ('["my-text/", "-o", "/shared/my-bilm"]', repr(arguments)),
+        ("num_workers=16, use_gpu=True", "num_workers=2"),
+        ('"/shared/ray"', repr(str(tmp_path / "ray"))),
+    ):
+        assert there in lines
+        lines = lines.replace(there, here)
+    start = "import ray; ray.init("local", num_cpus=3, include_dashboard=False)\n"
+    (tmp_path / "recipe.py").write_text(start + lines)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "recipe.py")],
+        env=environment(PYTHONWARNINGS="ignore", RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0"),
+        capture_output=True,
+        text=True,
+        timeout=2 * STEP_LIMIT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert next(event for event in log if event["event"] == "start")["processes"] == 2
+    for status, _, errors in finish(start_processes(2, *command(toy, tmp_path / "whole", *flags))):
+        assert status == 0, errors
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
 
 
 @pytest.mark.slow
