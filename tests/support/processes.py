@@ -12,7 +12,9 @@ STEP_LIMIT = 240.0  # seconds until a process that is waited for is taken to han
 
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment, with one thread and every warning shown."""
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"} | changes
+    # torch 2.6 makes a folder at its import (distributed/nn/jit/instantiator.py), which Python clears away.
+    warnings = "default,ignore:Implicitly cleaning up <TemporaryDirectory:ResourceWarning"
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": warnings} | changes
 
 
 def run_alone(*arguments: str) -> subprocess.CompletedProcess[str]:
