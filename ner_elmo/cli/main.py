@@ -15,7 +15,7 @@ import typer
 from ner_elmo import __version__
 from ner_elmo.cli import show
 from ner_elmo.cli.panels import PanelledCommand, Program
-from ner_elmo.cli.streams import flush_standard_output, give_up_standard_output, open_standard_streams
+from ner_elmo.cli.streams import flush_standard_output, give_up_standard_output, open_standard_streams, say
 from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory, leave_out_excerpts
 from ner_elmo.runs.launch import is_first
 from ner_elmo.text.files import MOST_SHOWN, shown_name
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         if _first_says(error):
             return 2
         where = getattr(getattr(error, "ctx", None), "command_path", None) or "ner-elmo"
-        print(f"{where}: {error.format_message()} (try {where} --help)", file=sys.stderr)  # type: ignore[attr-defined]
+        say(f"{where}: {error.format_message()} (try {where} --help)")  # type: ignore[attr-defined]
         return 2
     except NerElmoError as error:
         if "--debug" in arguments:
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         _say(str(error), arguments)
         return error.exit_status
     except KeyboardInterrupt:
-        print("ner-elmo: interrupted", file=sys.stderr)
+        say("ner-elmo: interrupted")
         return 130
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing more to say, and nobody to say it to.
@@ -136,7 +136,7 @@ def _say(message: str, arguments: Sequence[str]) -> None:
     for argument in arguments:
         if "\n" in argument or len(argument) > MOST_SHOWN:  # a text where a name should be
             message = message.replace(argument, shown_name(argument))
-    print(f"ner-elmo: {show.printable(message)}", file=sys.stderr)
+    say(f"ner-elmo: {show.printable(message)}")
 
 
 def _first_says(error: Exception) -> bool:

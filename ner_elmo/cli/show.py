@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
+from ner_elmo.cli.streams import say
 from ner_elmo.errors import without_excerpts
 from ner_elmo.runs import launch
 from ner_elmo.text.files import json_text
@@ -79,7 +80,7 @@ class Progress(AbstractContextManager["Progress"]):
         if self._bar is not None:
             self._bar.console.print(printable(message), highlight=False, markup=False)
         else:
-            print(printable(message), file=sys.stderr, flush=True)
+            say(printable(message))
 
 
 def duration(seconds: float) -> str:
@@ -122,7 +123,10 @@ class Display(AbstractContextManager["Display"]):
                 print(f"{event['part']} (seed {event['seed']}):\n{event['message']}", flush=True)
         elif kind == "summary":
             self._end()
-            print(event["message"], file=sys.stderr if event["is_beside_results"] else sys.stdout, flush=True)
+            if event["is_beside_results"]:
+                say(event["message"])
+            else:
+                print(event["message"], flush=True)
         else:
             self.line(_MESSAGES[kind](event) if kind in _MESSAGES else str(dict(event)))
 
@@ -150,7 +154,7 @@ class Display(AbstractContextManager["Display"]):
 def note(message: str) -> None:
     """A line for the person at the terminal, on standard error; of several processes the first says it."""
     if launch.is_first():
-        print(printable(message), file=sys.stderr, flush=True)
+        say(printable(message))
 
 
 def model_in_use(given: str | None) -> None:

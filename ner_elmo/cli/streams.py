@@ -35,6 +35,20 @@ def _nowhere(number: int, flags: int) -> None:
         os.close(opened)
 
 
+def say(line: str) -> None:
+    """A line on standard error. Where that is full, the line is lost, and the work goes on.
+
+    Raises:
+        BrokenPipeError: its reader has gone.
+    """
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
+
+
 def flush_standard_output() -> None:
     """Write what is left now, while an error can still be told.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import sys
@@ -144,7 +145,8 @@ class Guard:
                 "status": status,
                 "ms": round(1000 * seconds, 1),
             }
-            print(json.dumps(line | scope.get("ner_elmo", {})), file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError, ValueError):  # full or closed: a log that is lost stops no answer
+                print(json.dumps(line | scope.get("ner_elmo", {})), file=sys.stderr, flush=True)
 
 
 class _Watched:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +41,7 @@ def writers(place: Path, toy: Path, bilm: Path, trained: Path, text: Path) -> di
         "convert": ["convert", str(toy / "train"), str(place / "out.jsonl"), "--to", "jsonl"],
         "a biLM": ["convert", str(bilm), str(place / "bilm"), "--to", "float16"],
         "embed": ["embed", str(text), "--bilm", str(bilm), "-o", str(place / "out.hdf5"), *ONE],
+        "explore": ["explore", "[a] b", "--text", str(text), "--bilm", str(bilm), "--index", str(place / "i"), *ONE],
         "tag": ["tag", str(text), "-m", str(trained), "-f", "jsonl", "-o", str(place / "out.jsonl"), *ONE],
         "tag to a folder": ["tag", str(text), "-m", str(trained), "-f", "csv", "-o", f"{place}/out/", *ONE],
         "html": ["tag", str(text), "-m", str(trained), "-f", "html", "-o", str(place / "out.html"), *ONE],
@@ -50,7 +55,7 @@ def text(tmp_path: Path) -> Path:
     return tmp_path / "text.txt"
 
 
-NAMES = ["convert", "a biLM", "embed", "tag", "tag to a folder", "html", "train-tagger"]
+NAMES = ["convert", "a biLM", "embed", "explore", "tag", "tag to a folder", "html", "train-tagger"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -312,6 +317,42 @@ def test_streams_that_are_closed(trained: Path, text: Path, repository: Path) ->
     full = run(">/dev/full")
     assert full.returncode == 1
     assert full.stderr.splitlines()[-1] == "ner-elmo: standard output: cannot be written (No space left on device)"
+    text.write_text('{"a": 1}\n' * 300)  # about which something would be said
+    whole = run("")
+    assert "nearly every line is JSON" in whole.stderr
+    silent_run = run("2>/dev/full")
+    assert (silent_run.returncode, silent_run.stdout) == (0, whole.stdout)
+    assert run("--device none 2>/dev/full").returncode == 2
+
+
+def test_a_server_whose_log_cannot_be_written(trained: Path, repository: Path) -> None:
+    """It starts, answers, and ends as it would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = f"exec {sys.executable} -m ner_elmo serve -m {trained} --port {port} --threads 1"
+    for redirection in ("2>/dev/full", "2>&-", ">&- 2>&-"):
+        environment = os.environ | {"PYTHONPATH": str(repository)}
+        with subprocess.Popen(f"{command} {redirection}", shell=True, env=environment) as process:
+            try:
+                for _ in range(3):
+                    assert _asked(port, process) == 200, redirection
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0, redirection
+            finally:
+                process.kill()
+
+
+def _asked(port: int, process: subprocess.Popen[bytes]) -> int:
+    """The status of one request, once the server listens."""
+    while True:
+        assert process.poll() is None, "it ended"
+        try:
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as asked:
+                asked.request("POST", "/tag", b'{"text": "Ann sees Rome ."}', {"Content-Type": "application/json"})
+                return asked.getresponse().status
+        except ConnectionError:
+            time.sleep(0.2)
 
 
 @pytest.mark.parametrize("command", ["check", "convert", "train", "config", "pretrain", "perplexity", "embed"])

@@ -165,7 +165,21 @@ def embedding(place: Path, bilm: Path, trained: Path, toy: Path) -> Work:
     return Work(first, [*first, "--force"], lambda: contents(place, "out.hdf5"))
 
 
-WORKS = [pretraining, training, caching, saving, tagging, converting, embedding]
+def exploring(place: Path, bilm: Path, trained: Path, toy: Path) -> Work:
+    """The index that explore keeps, of which parts that are finished stay."""
+    source, index = place / "text", place / "index"
+    source.write_text("".join(f"Ann sees Rome {number} times .\n" for number in range(400)))
+    first = ["explore", "Ann [sees]", "--text", str(source), "--bilm", str(bilm), "--index", str(index), *ONE]
+
+    def results() -> dict[str, bytes]:
+        if not json.loads((index / "index.json").read_text())["finished"]:
+            return {}  # what it holds is cut to what it says when it goes on
+        return {file.name: file.read_bytes() for file in sorted(index.iterdir())}
+
+    return Work(first, first, results)
+
+
+WORKS = [pretraining, training, caching, saving, tagging, converting, embedding, exploring]
 
 
 def is_whole(work: Work, expected: dict[str, bytes]) -> bool:

@@ -1,13 +1,11 @@
-"""The output layer: pytorch-crf on the legal tag sequences of a scheme, and the probabilities that follow from it.
+"""The output layer: a CRF on the legal tag sequences of a scheme, and the probabilities that follow from it.
 
 Letters in shapes: ``batch`` sentences, ``time`` tokens, ``tags`` tags.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -83,16 +81,14 @@ class ConstrainedCrf(nn.Module):
 
         Shapes: emissions ``(batch, time, tags)``; mask ``(batch, time)`` bool.
         """
-        # (batch,): pytorch-crf wants a token at least
-        real = mask.any(dim=1)
-        if not real.any():
+        if not mask.any():
             return [[] for _ in emissions]
-        legal, bounded, masks = self._legal_crf(), _bounded(emissions[real]), mask[real]
-        # It needs (sentences, tags, tags) numbers at once; sentences do not depend on one another.
-        n_rows = max(1, DECODED_NUMBERS // len(self.tag_set) ** 2)
-        parts = zip(bounded.split(n_rows), masks.split(n_rows), strict=True)
-        sequences = chain.from_iterable(_without_padding(legal, *part) for part in parts)
-        return [next(sequences) if is_real else [] for is_real in real.tolist()]
+        with torch.no_grad():
+            transitions = self._transitions(self.crf.transitions.dtype)
+            # It needs (sentences, tags, tags) numbers at once; sentences do not depend on one another.
+            n_rows = max(1, DECODED_NUMBERS // len(self.tag_set) ** 2)
+            parts = zip(_bounded(emissions).split(n_rows), mask.sum(dim=1).split(n_rows), strict=True)
+            return [path for part in parts for path in _best_paths(*part, transitions)]
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """log Z: the log of the summed weights of all legal tag sequences; 0 for an empty sentence.
@@ -221,13 +217,6 @@ class ConstrainedCrf(nn.Module):
             torch.tensor(goes_on, device=device),
         )
 
-    def _legal_crf(self) -> CRF:
-        """A pytorch-crf of its own with the penalties added: other threads may be using ``self.crf``."""
-        legal = copy.deepcopy(self.crf)
-        starts, ends, moves = self._transitions(self.crf.transitions.dtype)
-        legal.start_transitions.data, legal.end_transitions.data, legal.transitions.data = starts, ends, moves
-        return legal
-
     def _transitions(self, dtype: torch.dtype) -> Transitions:
         """pytorch-crf's parameters with the penalties added."""
         return Transitions(
@@ -245,10 +234,35 @@ class _Messages(NamedTuple):
     lengths: Tensor  # (batch,)
 
 
-def _without_padding(crf: CRF, emissions: Tensor, mask: Tensor) -> list[list[int]]:
-    """pytorch-crf's best sequences, of sentences no longer than their longest."""
-    longest = int(mask.sum(dim=1).max())
-    return crf.decode(emissions[:, :longest], mask[:, :longest])  # type: ignore[no-any-return]
+def _best_paths(emissions: Tensor, lengths: Tensor, transitions: Transitions) -> list[list[int]]:
+    """Viterbi's algorithm: the tags of the path with the highest weight through each sentence.
+
+    Shapes: emissions ``(batch, time, tags)``; lengths ``(batch,)``.
+    """
+    starts, ends, moves = transitions
+    # (tags, tags): entry (j, i) is the weight of tag j after tag i, so that what is compared lies side by side in
+    # memory: with 2,001 tags that is three times as fast as the other way round.
+    into = moves.T.contiguous()
+    # (batch, tags): the weight of the best path to each tag; it stays, once the sentence has ended.
+    best = starts + emissions[:, 0]
+    # For each token but the first, (batch, tags): the tag before each tag, on the best path to it
+    origins: list[Tensor] = []
+    for time in range(1, int(lengths.max())):
+        # (batch, tags, tags)
+        steps = best.unsqueeze(1) + into
+        steps += emissions[:, time].unsqueeze(2)
+        reached, origin = steps.max(dim=2)
+        best = torch.where((time < lengths).unsqueeze(1), reached, best)
+        origins.append(origin)
+    # (batch,): the tag of each sentence's last token
+    tag = (best + ends).argmax(dim=1)
+    path = [tag]  # from the end of the longest sentence to its beginning
+    for time in range(len(origins), 0, -1):
+        before = origins[time - 1].gather(1, tag.unsqueeze(1)).squeeze(1)
+        tag = torch.where(time < lengths, before, tag)
+        path.append(tag)
+    rows = torch.stack(path[::-1], dim=1).tolist()
+    return [row[:length] for row, length in zip(rows, lengths.tolist(), strict=True)]
 
 
 def _penalties(tag_set: Sequence[str], scheme: str) -> Tensor:

@@ -146,6 +146,24 @@ def test_likelihood_and_gradient_are_those_of_pytorch_crf(scheme: str, size: flo
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.parametrize("n_labels", [1, 12, 150])
+def test_sequences_are_those_of_pytorch_crf(n_labels: int) -> None:
+    """Which has the algorithm the other way round."""
+    torch.manual_seed(n_labels)
+    names = tag_set([f"L{number}" for number in range(n_labels)], "iob2")
+    crf, twin = ConstrainedCrf(names, "iob2"), CRF(len(names), batch_first=True)
+    lengths = torch.tensor([9, 1, 4, 7])
+    emissions, mask = 2 * torch.randn(4, 9, len(names)), torch.arange(9) < lengths.unsqueeze(1)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    twin.start_transitions.data = crf.crf.start_transitions + crf.start_penalties
+    twin.end_transitions.data = crf.crf.end_transitions + crf.end_penalties
+    twin.transitions.data = crf.crf.transitions + crf.penalties
+    assert crf.decode(emissions, mask) == twin.decode(emissions, mask)
+    empty = torch.cat([mask, torch.zeros(1, 9, dtype=torch.bool)])
+    assert crf.decode(torch.cat([emissions, emissions[:1]]), empty) == [*twin.decode(emissions, mask), []]
+
+
 def test_extreme_scores_still_give_probabilities() -> None:
     crf = make_crf("bioes")
     emissions = torch.full((1, 3, len(crf.tag_set)), -1e3, dtype=torch.double)
