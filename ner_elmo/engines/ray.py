@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 EXTRA = "ray"
 BATCH_ROWS = 4096  # what an actor does as one task: what is done again where one is lost
 RETRIES = 3  # a task whose actor is lost is done again so often, and then ends the job
+RESTARTS = 8  # of one actor, which may be lost with its machine, or end before it begins for want of memory
 VECTORS = "vectors"
 _EMBED_CHUNK = 16_384  # tokens whose vectors are held at once
 
@@ -125,7 +126,7 @@ def _by_actors(
 
 
 def _remote_arguments() -> dict[str, Any]:
-    return {"max_task_retries": RETRIES}
+    return {"max_task_retries": RETRIES, "max_restarts": RESTARTS}
 
 
 def _pool(concurrency: int | tuple[int, int]) -> Any:
@@ -142,30 +143,6 @@ def _known_columns(dataset: Dataset) -> Sequence[str] | None:
     return None if schema is None else list(schema.names)
 
 
-class _Model:
-    """What an actor loads at its start. Where it cannot, it says so with its first rows, which ends the job: Ray waits
-    minutes for actors that cannot begin, and then gives another reason.
-    """
-
-    def __init__(self, of: TaggerOf | _ElmoOf) -> None:
-        self._model: Any = None
-        self._problem: NerElmoError | None = None
-        try:
-            self._model = of.load()
-        except NerElmoError as error:
-            self._problem = error
-
-    def get(self) -> Any:
-        """The model.
-
-        Raises:
-            NerElmoError: it could not be loaded.
-        """
-        if self._problem is not None:
-            raise self._problem
-        return self._model
-
-
 class _TagRows:
     """What an actor does."""
 
@@ -173,10 +150,10 @@ class _TagRows:
         if not isinstance(of.model, str | Path | Tagger):  # a reference to one
             of = replace(of, model=require("ray", EXTRA).get(of.model))
         self._of, self._text_column = of, text_column
-        self._tagger = _Model(of)
+        self._tagger = of.load()
 
     def __call__(self, table: pyarrow.Table) -> Iterator[pyarrow.Table]:
-        yield from with_entities(table, self._of, self._text_column, self._tagger.get())
+        yield from with_entities(table, self._of, self._text_column, self._tagger)
 
 
 def embed_dataset(
@@ -250,7 +227,7 @@ class _EmbedRows:
     def __init__(self, of: _ElmoOf, text_column: str, layers: Layers, text: str | None) -> None:
         from ner_elmo.text.tokenizer import resolved
 
-        self._elmo = _Model(of)
+        self._elmo = of.load()
         self._text_column, self._layers = text_column, layers
         self._kind = None if text is None else resolved(text)
 
@@ -289,7 +266,7 @@ class _EmbedRows:
 
     def _vectors(self, rows: Sequence[list[list[str]] | Failure]) -> list[Any]:
         sentences = [tokens for row in rows if not isinstance(row, Failure) for tokens in row]
-        computed = iter(self._elmo.get().embed(sentences, self._layers))
+        computed = iter(self._elmo.embed(sentences, self._layers))
         vectors: list[Any] = []
         for row in rows:
             if isinstance(row, Failure):
@@ -379,20 +356,19 @@ class _EmbedFile:
     def __init__(self, of: _ElmoOf, layers: Layers, text: str | None, encoding: str) -> None:
         from ner_elmo.text.tokenizer import resolved
 
-        self._elmo, self._layers, self._encoding = _Model(of), layers, encoding
+        self._elmo, self._layers, self._encoding = of.load(), layers, encoding
         self._kind = None if text is None else resolved(text)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         from ner_elmo.elmo.dump import write_embeddings
 
         path, output = str(batch["path"][0]), str(batch["output"][0])
-        elmo = self._elmo.get()
         lines = tokens = 0
         problem = None
         try:
             _make_room(Path(output))
             with replace_file(Path(output)) as temporary:
-                lines, tokens = write_embeddings(elmo, self._read(path), temporary, self._layers)
+                lines, tokens = write_embeddings(self._elmo, self._read(path), temporary, self._layers)
         except (NerElmoError, OSError) as error:
             problem = str(error).splitlines()[0]
         return {"path": [path], "output": [output], "lines": [lines], "tokens": [tokens], "error": [problem]}

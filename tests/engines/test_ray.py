@@ -16,7 +16,7 @@ from ner_elmo.engines.ray import embed_dataset, embed_files, tag_dataset
 from ner_elmo.errors import UsageError
 from ner_elmo.tagger.tagger import Tagger
 from tests.support.command_line import ner_elmo
-from tests.support.engines import Deadly, plain, ray_cluster, texts_of
+from tests.support.engines import Deadly, Stillborn, plain, ray_cluster, texts_of
 
 # What Ray itself warns of is nobody's business here.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -118,6 +118,14 @@ def test_a_model_that_actors_do_not_see_ends_the_job_with_its_line(trained: Path
 
     with pytest.raises(ray.exceptions.RayError, match="no-such: no such tagger directory; the models that ship"):
         tag_dataset(dataset_of(texts_of(20)), "no-such").take_all()
+
+
+def test_actors_that_end_before_they_begin_end_the_job(trained: Path) -> None:
+    """As where there is no memory for the model: they are not started again for ever, as Ray itself would."""
+    import ray
+
+    with pytest.raises(ray.exceptions.RayActorError):
+        tag_dataset(dataset_of(["a"], 1), Stillborn.load(trained)).take_all()
 
 
 def test_mistakes_are_told_before_anything_is_computed(trained: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ner_elmo.engines.ray_workers import RayCluster
-from ner_elmo.errors import NerElmoError, UsageError
+from ner_elmo.errors import NerElmoError
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.tagging.inputs import find_inputs
 from ner_elmo.tagger.tagging.run import Job
@@ -24,7 +24,7 @@ from ner_elmo.tagger.tagging.settings import TagSettings
 from ner_elmo.tagger.tagging.workers import AHEAD
 from ner_elmo.text.files import sha256_of_file
 from tests.support.command_line import ner_elmo
-from tests.support.engines import Deadly, ray_cluster, texts_of
+from tests.support.engines import Deadly, Stillborn, ray_cluster, texts_of
 from tests.support.processes import STEP_LIMIT, environment
 
 # What Ray itself warns of is nobody's business here.
@@ -234,17 +234,6 @@ def test_no_cluster_at_an_address_is_one_line(
     status, out, err = ner_elmo(capsys, "tag", "-m", trained, tmp_path / "in.txt", *flags)
     assert (status, out) == (2, "")
     assert err.splitlines()[-1].startswith("ner-elmo: --address auto: found no Ray cluster (")
-
-
-class Stillborn(Tagger):
-    """Its process ends, or fails, where it is unpacked."""
-
-    how = "kill"
-
-    def __setstate__(self, values: Any) -> None:
-        if values["how"] == "kill":  # as the system does where there is no memory
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise UsageError("this machine has no such model")
 
 
 @pytest.mark.parametrize(

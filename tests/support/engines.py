@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ner_elmo.errors import UsageError
 from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.text.documents import Document
 
@@ -44,6 +45,7 @@ def ray_cluster() -> Iterator[Any]:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # Ray's own is 15, with which workers wait for all else that runs here
     import ray
     from ray.cluster_utils import Cluster
 
@@ -95,6 +97,17 @@ class Deadly(Tagger):
         if any(" poison " in getattr(unit, "text", unit) for unit in units):
             raise RuntimeError("poisoned")
         return super()._documents(units, tokenized, scores)
+
+
+class Stillborn(Tagger):
+    """Its process ends, or fails, where it is unpacked."""
+
+    how = "kill"
+
+    def __setstate__(self, values: Any) -> None:
+        if values["how"] == "kill":  # as the system does where there is no memory
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise UsageError("this machine has no such model")
 
 
 def texts_of(n: int) -> list[str]:

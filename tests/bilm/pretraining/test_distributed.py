@@ -336,7 +336,7 @@ def test_the_recipe_for_ray_train(toy: Path, tmp_path: Path) -> None:
     ):
         assert there in lines
         lines = lines.replace(there, here)
-    start = 'import ray; ray.init("local", num_cpus=3, include_dashboard=False)\n'
+    start = "import ray; ray.init('local', num_cpus=3, include_dashboard=False)\n"
     (tmp_path / "recipe.py").write_text(start + lines)
     done = subprocess.run(
         [sys.executable, str(tmp_path / "recipe.py")],
