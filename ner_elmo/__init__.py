@@ -7,8 +7,9 @@ with examples.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+# Not imported from typing, which takes a while in which nothing of ours could answer Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ner_elmo.bilm.perplexity import Perplexity
     from ner_elmo.bilm.pretraining.config import PretrainConfig
