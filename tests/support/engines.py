@@ -45,8 +45,7 @@ def ray_cluster() -> Iterator[Any]:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    # Ray's own is 15, with which workers wait for all else that runs here.
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - its name
+    os.environ |= {"RAY_worker_niceness": "0"}  # Ray's own is 15, with which workers wait for all else that runs here
     import ray
     from ray.cluster_utils import Cluster
 
