@@ -306,7 +306,12 @@ def test_bytes_that_are_no_text_are_replaced_where_that_is_asked_for(
 
 
 @pytest.mark.parametrize(
-    "name", ["check", "convert", "evaluate", "train-tagger", "embed", "perplexity", "explore", "pretrain", "suggest"]
+    "name",
+    [
+        *("convert", "embed", "pretrain"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("check", "evaluate", "train-tagger")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("perplexity", "explore", "suggest")),
+    ],
 )
 def test_every_command_goes_on_where_that_is_asked_for(
     name: str, toy: Path, trained: Path, bilm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
