@@ -114,7 +114,7 @@ class LstmLayer(nn.Module):
             y, h, c = torch.lstm(x.to(dtype), sizes, (h, c), weights, True, 1, 0.0, self.training, False)
         return y, (h.squeeze(0).float(), c.squeeze(0).float())
 
-    def use(self, weights: Arranged, precision: str) -> None:
+    def use(self, weights: Arranged, precision: str = "fp32") -> None:
         """Compute with these from now on, which hold this layer's values; its own are let go.
 
         Raises:
@@ -177,7 +177,7 @@ class LstmStack(nn.Module):
         return outputs, last_states
 
 
-def join(forward: LstmStack, backward: LstmStack, precision: str) -> list[Arranged]:
+def join(forward: LstmStack, backward: LstmStack, precision: str = "fp32") -> list[Arranged]:
     """The weights of both directions, layer by layer, for :func:`~ner_elmo.nn.inference.run_both`; from now on the
     stacks read theirs from there, and compute in ``precision``.
 

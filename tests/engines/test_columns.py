@@ -25,14 +25,14 @@ def test_the_rows_of_a_table_with_what_is_found(trained: Path) -> None:
     assert len(parts) > 2
     whole = pyarrow.concat_tables(parts).to_pylist()
     assert [row["id"] for row in whole] == list(range(30))
-    tagger = Tagger.load(trained, batch_tokens=10)
+    tagger = Tagger.load(trained, batch_tokens=10, precision="auto")
     assert [row["entities"] for row in whole] == [plain(document) for document in tagger.tag(texts)]
     assert any(row["entities"] for row in whole)
     assert all(row["error"] is None for row in whole)
 
 
 def test_what_is_computed_together_is_bounded_however_long_the_column(trained: Path) -> None:
-    tagger, sizes = Tagger.load(trained, batch_tokens=20), []
+    tagger, sizes = Tagger.load(trained, batch_tokens=20, precision="auto"), []
     tag_chunk = tagger.tag_chunk
 
     def seen(chunk: Sequence[Any], **flags: bool) -> list[Document | Failure]:

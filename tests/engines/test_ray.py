@@ -43,7 +43,7 @@ def test_rows_have_what_tag_finds(trained: Path) -> None:
     texts = texts_of(500)
     done = rows_of(tag_dataset(dataset_of(texts), trained, concurrency=(1, 2), batch_rows=100))
     assert [row["id"] for row in done] == list(range(500))
-    tagger = Tagger.load(trained)
+    tagger = Tagger.load(trained, precision="auto")
     expected = [plain(document) for start in range(0, 500, 125) for document in _by_batches(tagger, texts, start)]
     assert [row["entities"] for row in done] == expected
     assert all(row["error"] is None for row in done)
@@ -79,7 +79,7 @@ def test_files_in_files_out(trained: Path, tmp_path: Path) -> None:
 
 
 def _documents(trained: Path) -> list[Any]:
-    return list(Tagger.load(trained).tag(texts_of(50)))
+    return list(Tagger.load(trained, precision="auto").tag(texts_of(50)))
 
 
 def test_rows_that_fail_do_not_end_the_others(trained: Path) -> None:
@@ -102,7 +102,11 @@ def test_an_actor_killed_in_the_middle_loses_nothing(trained: Path, tmp_path: Pa
     done = rows_of(tag_dataset(dataset_of(texts, 8), tagger, concurrency=2, batch_rows=50))
     assert tagger.once.exists()
     assert [row["id"] for row in done] == list(range(400))
-    expected = [plain(d) for start in range(0, 400, 50) for d in Tagger.load(trained).tag(texts[start : start + 50])]
+    expected = [
+        plain(d)
+        for start in range(0, 400, 50)
+        for d in Tagger.load(trained, precision="auto").tag(texts[start : start + 50])
+    ]
     assert [row["entities"] for row in done] == expected
 
 

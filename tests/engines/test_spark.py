@@ -47,7 +47,9 @@ def test_frames_have_what_tag_finds(spark: Any, trained: Path) -> None:
     found = rows_of(tag_frame(frame_of(spark, texts), str(trained), batch_tokens=50))
     assert [row["id"] for row in found] == list(range(400))
     assert [row["text"] for row in found] == texts
-    assert [row["entities"] for row in found] == expected(Tagger.load(trained, batch_tokens=50), texts)
+    assert [row["entities"] for row in found] == expected(
+        Tagger.load(trained, batch_tokens=50, precision="auto"), texts
+    )
     assert all(row["error"] is None for row in found)
 
 
@@ -61,7 +63,7 @@ def test_columns_and_sql_have_the_same(spark: Any, trained: Path) -> None:
     frame.createOrReplaceTempView("texts")
     of_sql = spark.sql("SELECT id, e.label FROM (SELECT id, explode(ner(text).entities) e FROM texts)").collect()
     assert sorted(row.label for row in of_sql) == sorted(
-        entity.label for document in Tagger.load(trained).tag(texts) for entity in document.entities
+        entity.label for document in Tagger.load(trained, precision="auto").tag(texts) for entity in document.entities
     )
 
 
@@ -69,7 +71,7 @@ def test_parquet_in_and_out(spark: Any, trained: Path, tmp_path: Path) -> None:
     frame_of(spark, texts_of(80)).write.parquet(str(tmp_path / "in"))
     tag_frame(spark.read.parquet(str(tmp_path / "in")), trained).write.parquet(str(tmp_path / "out"))
     found = rows_of(spark.read.parquet(str(tmp_path / "out")))
-    documents = Tagger.load(trained).tag(texts_of(80))
+    documents = Tagger.load(trained, precision="auto").tag(texts_of(80))
     assert [[entity["text"] for entity in row["entities"]] for row in found] == [
         [entity.text for entity in document.entities] for document in documents
     ]
@@ -105,7 +107,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing(spark: Any, trained: Path, 
         found = rows_of(frame.withColumn("found", tag_column(tagger)("text")).select("id", "text", "found.*"))
     assert tagger.once.exists()
     assert [row["id"] for row in found] == list(range(400))
-    assert [row["entities"] for row in found] == expected(Tagger.load(trained, batch_tokens=50), texts, 4)
+    assert [row["entities"] for row in found] == expected(
+        Tagger.load(trained, batch_tokens=50, precision="auto"), texts, 4
+    )
 
 
 def test_a_text_that_always_kills_ends_the_job_and_does_not_hang(spark: Any, trained: Path, tmp_path: Path) -> None:
