@@ -90,6 +90,7 @@ class RayCluster(AbstractContextManager["RayCluster"]):
         """
         n_workers = self._n_workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         crew = _Crew(self._ray, tagger, source, n_workers, {"tokenized": tokenized, "scores": scores}, self._report)
+        gc.freeze()  # Ray's own modules stay, and the collector of garbage need not look at them
         try:
             while (results := crew.next(before_waiting)) is not None:
                 yield from results
