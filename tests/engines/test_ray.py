@@ -102,11 +102,7 @@ def test_an_actor_killed_in_the_middle_loses_nothing(trained: Path, tmp_path: Pa
     done = rows_of(tag_dataset(dataset_of(texts, 8), tagger, concurrency=2, batch_rows=50))
     assert tagger.once.exists()
     assert [row["id"] for row in done] == list(range(400))
-    expected = [
-        plain(d)
-        for start in range(0, 400, 50)
-        for d in Tagger.load(trained, precision="auto").tag(texts[start : start + 50])
-    ]
+    expected = [plain(d) for start in range(0, 400, 50) for d in Tagger.load(trained).tag(texts[start : start + 50])]
     assert [row["entities"] for row in done] == expected
 
 

@@ -107,9 +107,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(spark: Any, trained: Path, 
         found = rows_of(frame.withColumn("found", tag_column(tagger)("text")).select("id", "text", "found.*"))
     assert tagger.once.exists()
     assert [row["id"] for row in found] == list(range(400))
-    assert [row["entities"] for row in found] == expected(
-        Tagger.load(trained, batch_tokens=50, precision="auto"), texts, 4
-    )
+    assert [row["entities"] for row in found] == expected(Tagger.load(trained, batch_tokens=50), texts, 4)
 
 
 def test_a_text_that_always_kills_ends_the_job_and_does_not_hang(spark: Any, trained: Path, tmp_path: Path) -> None:
