@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,6 +83,21 @@ class RepeatedSentences:
         self.limit = min(self.limit, other.limit)
         self._take(other._digests, other._counts)
 
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        self._merge()
+        digests, counts = self._digests.tolist(), self._counts.tolist()
+        return {"most": self.most, "limit": self.limit, "digests": digests, "counts": counts}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RepeatedSentences:
+        """What :meth:`to_dict` gave."""
+        repeated = cls(values["most"])
+        repeated.limit = values["limit"]
+        repeated._digests = np.array(values["digests"], dtype=np.uint64)
+        repeated._counts = np.array(values["counts"], dtype=np.int64)
+        return repeated
+
     def _merge(self) -> None:
         pending = np.concatenate([np.empty(0, dtype=np.uint64), *self._pending])
         self._pending, self._n_pending = [], 0
@@ -134,6 +149,16 @@ class TextCount:
     @property
     def n_tokens(self) -> int:
         return sum(self.counts.values()) - self.counts["</S>"] + self.n_forgotten
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        return self.__dict__ | {"counts": dict(self.counts), "repeated": self.repeated.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TextCount:
+        """What :meth:`to_dict` gave."""
+        own = {"counts": Counter(values["counts"]), "repeated": RepeatedSentences.from_dict(values["repeated"])}
+        return cls(**values | own)
 
     def add(self, other: TextCount, files: Sequence[int], heldout_most: int) -> None:
         """Take in the count of other files of the corpus, of which ``files`` are the numbers in it."""

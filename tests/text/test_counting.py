@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from ner_elmo.text import counting
-from ner_elmo.text.counting import RepeatedSentences, count_text
+from ner_elmo.text.counting import RepeatedSentences, TextCount, count_text
 from ner_elmo.text.heldout import Split, sentence_digest
 from ner_elmo.text.tokenizer import sentences
 
@@ -139,3 +140,12 @@ def test_memory_is_bounded_however_many_forms_there_are(tmp_path: Path, monkeypa
     assert count.n_forgotten > 10_000
     assert (count.counts["the"], count.counts["old"], count.counts["k7"]) == (40_000, 20_000, 500)
     assert count.counts["</S>"] == 20_000
+
+
+def test_a_count_can_be_sent_as_json(files: list[Path]) -> None:
+    count = count_text(files, "whitespace", split=Split(share=0.2), heldout_most=5)
+    again = TextCount.from_dict(json.loads(json.dumps(count.to_dict())))
+    assert list(again.counts.items()) == list(count.counts.items())
+    assert (again.sentences, again.heldout) == (count.sentences, count.heldout)
+    assert again.to_dict() == count.to_dict()
+    assert again.repeated.number() == count.repeated.number()

@@ -42,8 +42,6 @@ WITH_REASON = {
     ("engines/packages.py", "importlib.import_module"): "ray or pyspark, by its name",
     ("engines/ray_workers.py", "pickle"): "--engine ray: our own chunks and answers between our own workers",
     ("engines/ray_workers.py", "pickle.loads"): "the same",
-    ("bilm/pretraining/distributed.py", "pickle"): "--shard-files: counts between the processes of one run",
-    ("bilm/pretraining/distributed.py", "pickle.loads"): "the same",
     ("library/hub.py", "huggingface_hub"): "push and pull: what they are for",
     ("tagger/training/side_by_side.py", "multiprocessing"): "train-tagger --jobs: our own seeds in our own processes",
     ("service/server.py", "socket"): "serve listens; it connects to nothing",

@@ -10,7 +10,7 @@ gradient of the output layer, of which a sampled step touches a few rows.
 
 from __future__ import annotations
 
-import pickle
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,15 +61,15 @@ class Processes:
         return None if highest < 0 else int(highest)
 
     def from_one(self, rank: int, value: T | None) -> T:
-        """The ``value`` that one process has, in all of them."""
+        """The ``value`` that one process has, which JSON can hold, in all of them."""
         if self.size == 1:
             return value  # type: ignore[return-value]
-        packed = pickle.dumps(value, pickle.HIGHEST_PROTOCOL) if self.rank == rank else b""
+        packed = json.dumps(value).encode() if self.rank == rank else b""
         length = torch.tensor(len(packed))
         distributed.broadcast(length, rank)
         data = torch.frombuffer(bytearray(packed or int(length)), dtype=torch.uint8)
         distributed.broadcast(data, rank)
-        return value if self.rank == rank else pickle.loads(data.numpy().tobytes())  # type: ignore[return-value]
+        return value if self.rank == rank else json.loads(data.numpy().tobytes())  # type: ignore[return-value]
 
     def gathered(self, value: T) -> Iterator[T]:
         """The values of all processes in their order, one after the other: no process holds all at once."""

@@ -17,6 +17,7 @@ from ner_elmo.bilm.pretraining.distributed import Processes
 from ner_elmo.errors import DataError, NerElmoError, UsageError
 from ner_elmo.text.counting import TextCount
 from ner_elmo.text.files import sha256_of_file
+from ner_elmo.text.heldout import Split
 
 
 def own_files(files: Sequence[Path], processes: Processes) -> list[list[int]]:
@@ -57,8 +58,10 @@ class Shards:
 
     def holding_out(self, source: TextSource) -> TextSource:
         """As :meth:`TextSource.holding_out`; the text is little where each process's part is."""
-        splits = self._processes.gathered(self.own(source).holding_out().split)
-        return replace(source, split=min(splits, key=lambda split: split.share))
+        own = self.own(source).holding_out().split
+        found = self._processes.gathered((own.share, sorted(own.elsewhere)))
+        share, elsewhere = min(found, key=lambda split: split[0])
+        return replace(source, split=Split(share, frozenset(elsewhere)))
 
     def joined(self, own: TextCount, heldout_most: int) -> TextCount:
         """The count of the whole text, the same in all processes, from each one's count of its own part.
@@ -67,7 +70,8 @@ class Shards:
             DataError: a process has no sentence to train on.
         """
         total = TextCount(Counter(), [0] * len(self._files))
-        for numbers, count in zip(self._numbers, self._processes.gathered(own), strict=True):
+        counts = map(TextCount.from_dict, self._processes.gathered(own.to_dict()))
+        for numbers, count in zip(self._numbers, counts, strict=True):
             if not sum(count.sentences):
                 names = describe(self._files[number] for number in numbers)
                 raise DataError(f"--shard-files: {names}: found no sentence to train on, which a process needs")
@@ -76,8 +80,8 @@ class Shards:
 
     def digests(self) -> list[str]:
         """SHA-256 of each file of the whole text."""
-        mine = {n: sha256_of_file(self._files[n]) for n in self._numbers[self._processes.rank]}
+        mine = [(n, sha256_of_file(self._files[n])) for n in self._numbers[self._processes.rank]]
         found: dict[int, str] = {}
         for digests in self._processes.gathered(mine):
-            found |= digests
+            found.update(digests)
         return [found[number] for number in range(len(self._files))]
