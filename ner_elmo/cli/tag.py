@@ -125,9 +125,12 @@ def _run(
                 "tag_dataset in docs/scale.md"
             )
         torch_device = flags.set_up_torch("cpu", threads)
+    import torch
+
     from ner_elmo.tagger.store import digest_of_tagger
     from ner_elmo.tagger.tagger import Tagger, find_model, name_of_model
     from ner_elmo.tagger.tagging.run import Job
+    from ner_elmo.tagger.tagging.workers import usual_processes
     from ner_elmo.text.files import shown_name
 
     place = find_model(model)
@@ -146,6 +149,9 @@ def _run(
         display = stack.enter_context(show.Display(bars=not is_shared))
         name = Path(model).name if model else name_of_model(place)
         job = Job(tagger, settings, name, digest_of_tagger(place), display)
+        job.n_processes = settings.processes or usual_processes(
+            sum(file.n_bytes for file in files), torch.get_num_threads(), torch_device
+        )
         if settings.engine != HERE:
             from ner_elmo.engines.ray_workers import RayCluster
 

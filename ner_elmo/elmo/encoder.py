@@ -202,12 +202,20 @@ class Elmo:
         wanted = self._layer_numbers(layers)
         return self._embed(checked_iterable(sentences, "lists of tokens"), wanted, layers)
 
+    def embed_half(self, sentences: Iterable[Sequence[str]], layers: Sequence[int]) -> Iterator[NDArray[np.float16]]:
+        """As :meth:`embed`, with the vectors rounded to float16: what that cannot hold is infinite."""
+        return self._embed(sentences, self._layer_numbers(layers), layers, torch.float16)
+
     def _embed(
-        self, sentences: Iterable[Sequence[str]], wanted: list[int], layers: Layers
-    ) -> Iterator[NDArray[np.float32]]:
+        self,
+        sentences: Iterable[Sequence[str]],
+        wanted: list[int],
+        layers: Layers,
+        dtype: torch.dtype = torch.float32,
+    ) -> Iterator[NDArray[Any]]:
         checked = UntilError(sentences, checked_sentence)
         for chunk in in_chunks(checked, self.read_ahead_tokens, BOUNDARIES):
-            yield from self._embed_chunk(chunk, wanted, layers)
+            yield from self._embed_chunk(chunk, wanted, layers, dtype)
         checked.raise_error()
 
     def _layer_numbers(self, layers: Layers) -> list[int]:
@@ -222,12 +230,14 @@ class Elmo:
                 raise UsageError(f"--layers {layer}: this biLM has layers 0 to {self.n_layers - 1}")
         return list(layers)
 
-    def _embed_chunk(self, chunk: Sequence[Sequence[str]], wanted: list[int], layers: Layers) -> list[np.ndarray]:
+    def _embed_chunk(
+        self, chunk: Sequence[Sequence[str]], wanted: list[int], layers: Layers, dtype: torch.dtype
+    ) -> list[np.ndarray]:
         begin_as_usual()
         results: list[np.ndarray | None] = [None] * len(chunk)
 
         def compute(group: list[int]) -> None:
-            array = self._encoded([chunk[i] for i in group], wanted, layers)
+            array = self._encoded([chunk[i] for i in group], wanted, layers, dtype)
             start = 0
             for i in group:
                 end = start + len(chunk[i])
@@ -248,7 +258,9 @@ class Elmo:
                 job()
         return results  # type: ignore[return-value]
 
-    def _encoded(self, sentences: list[Sequence[str]], wanted: list[int], layers: Layers) -> np.ndarray:
+    def _encoded(
+        self, sentences: list[Sequence[str]], wanted: list[int], layers: Layers, dtype: torch.dtype
+    ) -> np.ndarray:
         """Sentences of falling lengths, one after the other."""
         with torch.inference_mode():
             encoded = self._encode(sentences, max(wanted))
@@ -258,8 +270,9 @@ class Elmo:
                 encoded = encoded[-1]
             elif wanted != list(range(len(encoded))):
                 encoded = encoded[wanted]
-            array = encoded.cpu().numpy()
-        if not np.isfinite(array).all():
+            is_sound = bool(torch.isfinite(encoded).all())
+            array = encoded.to(dtype).cpu().numpy()
+        if not is_sound:
             raise ModelError(f"{self.path}: the biLM computes NaN or infinity; its weights are damaged or too large")
         return array
 

@@ -64,6 +64,9 @@ def compute_features(
     dtype: str = "float16",
 ) -> Iterator[np.ndarray]:
     """The features of each sentence, in order: ``(len(layers), time, dim)``, or ``(1, time, dim)``, their mean."""
+    if dtype == "float16" and not average:
+        yield from elmo.embed_half(sentences, list(layers))
+        return
     for vectors in elmo.embed(sentences, layers=list(layers)):
         with np.errstate(over="ignore"):  # what half precision cannot hold is infinite, and told where it is read
             features = (vectors.mean(axis=0, keepdims=True) if average else vectors).astype(dtype)

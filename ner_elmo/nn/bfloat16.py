@@ -3,16 +3,17 @@
 Numbers that meet in a product have 8 binary digits, as has what comes of it; the sums within a product are float32.
 Gates, cells and their sums from step to step stay float32, and so does the bias, which is two numbers in a product.
 
-Input, state and bias meet the weights together in each step, for some blocks of units at a time whose gates fit a
-core's own cache (:mod:`ner_elmo.nn.inference`). Products of so few terms as ``LONGEST_SUM`` add them up in one order,
-whatever the number of rows (seen with oneDNN on a processor with AMX; of 512 terms, they do not). So a longer sum is
-made of several products, and a row alone is the same to the bit as in company.
+Input, state and bias meet the weights together in each step, and where torch lets oneDNN keep the weights in its own
+order, the product gives out the gates already activated. Products of so few terms as ``LONGEST_SUM`` add them up in one
+order, whatever the number of rows (seen with oneDNN on a processor with AMX; of 512 terms, they do not). So a longer
+sum is made of several products, and a row alone is the same to the bit as in company.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,12 +24,58 @@ from ner_elmo.nn.inference import stretches
 
 # Products of so many terms, or a multiple, are made without a remainder.
 TERMS = 32
-LONGEST_SUM = 320
+LONGEST_SUM = 416
 # For each number of rows a product's code is made anew, which takes far longer than the product: so there are few such
 # numbers, and rows are added that nobody reads. They are multiples of so many, and of an eighth of their power of two.
 ROWS = 16
-# Gates of so many bytes, in both types of number, are computed at once, if they are of one block at least.
-GATE_BYTES = 3 << 19
+# Gates of so many units are computed at once, if they are of one block at least.
+UNITS = 512
+
+
+@cache
+def _onednn() -> tuple[Any, Any] | None:
+    """torch's functions that order a matrix once as oneDNN reads it, and multiply by it: not of its public ones."""
+    if not torch.backends.mkldnn.is_available():
+        return None
+    try:
+        order: Any = torch.ops.mkldnn._reorder_linear_weight
+        multiply: Any = torch.ops.mkldnn._linear_pointwise
+        matrix = order(torch.eye(TERMS, dtype=torch.bfloat16), None)
+        row = torch.ones(ROWS, TERMS, dtype=torch.bfloat16)
+        one = multiply(row, matrix, None, "sigmoid", [], "")
+        both = multiply.binary(row, row, matrix, None, "add")
+        works = bool(((one.float() - 0.731).abs() < 0.01).all() and (both == 2).all())
+    except Exception:  # another torch, or another processor
+        return None
+    return (order, multiply) if works else None
+
+
+class _Ordered:
+    """A matrix ``(outputs, terms)`` in bfloat16, as products read it fastest."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        onednn = _onednn()
+        self.is_ordered = onednn is not None
+        self.matrix = matrix.contiguous() if onednn is None else onednn[0](matrix.contiguous(), None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"matrix": self.matrix.to_dense() if self.is_ordered else self.matrix}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["matrix"])  # type: ignore[misc]
+
+    def meet(self, rows: Tensor, activation: str = "none") -> Tensor:
+        onednn = _onednn()
+        if onednn is not None:
+            return onednn[1](rows, self.matrix, None, activation, [], "")  # type: ignore[no-any-return]
+        product = torch.mm(rows, self.matrix.t())
+        return product if activation == "none" else product.sigmoid_()
+
+    def meet_and_add(self, rows: Tensor, term: Tensor) -> Tensor:
+        onednn = _onednn()
+        if onednn is not None:
+            return onednn[1].binary(rows, term, self.matrix, None, "add")  # type: ignore[no-any-return]
+        return torch.mm(rows, self.matrix.t()).add_(term)
 
 
 class Bf16Matrix:
@@ -43,38 +90,33 @@ class Bf16Matrix:
         missing = -len(matrix) % TERMS
         self.n_terms = len(matrix) + missing
         n_parts = -(-self.n_terms // LONGEST_SUM)
-        length = -(-self.n_terms // (n_parts * TERMS)) * TERMS
+        self.length = -(-self.n_terms // (n_parts * TERMS)) * TERMS
         whole = functional.pad(matrix, (0, 0, 0, missing)).bfloat16().t()
-        self.parts = [part.contiguous() for part in whole.split(length, dim=1)]
-        self.length = length
+        self.parts = [_Ordered(part) for part in whole.split(self.length, dim=1)]
 
-    def meets(self, rows: Tensor) -> list[Tensor]:
-        """The parts of ``rows`` (n, terms) that its parts meet."""
-        return list(rows.split(self.length, dim=1))
+    def meet(self, rows: Tensor) -> Tensor:
+        """The product of ``rows`` (n, n_terms) and it, ``(n, outputs)``, both bfloat16: between its parts the sum is
+        rounded."""
+        first, *others = rows.split(self.length, dim=1)
+        total = self.parts[0].meet(first)
+        for piece, part in zip(others, self.parts[1:], strict=True):
+            total = part.meet_and_add(piece, total)
+        return total
 
-
-def add_up(products: Sequence[tuple[Tensor, Tensor]], out: Tensor, product: Tensor, term: Tensor) -> None:
-    """The sum of products, one after the other, of the first rows.
-
-    Args:
-        products: of rows ``(enough rows, terms)`` and what they meet ``(n, terms)``.
-        out: float32 ``(rows, n)``.
-        product: bfloat16 ``(enough rows, n)``, overwritten.
-        term: as ``out``, overwritten if there are several products.
-    """
-    for number, (rows, matrix) in enumerate(products):
-        torch.mm(rows, matrix.t(), out=product)
-        if number == 0:
-            out.copy_(product[: len(out)])
+    def activate(self, rows: Tensor, out: Tensor) -> None:
+        """σ of the product with the first rows in ``out``, float32."""
+        if len(self.parts) == 1 and self.parts[0].is_ordered:
+            out.copy_(self.parts[0].meet(rows, "sigmoid")[: len(out)])
         else:
-            out.add_(term.copy_(product[: len(out)]))
+            out.copy_(self.meet(rows)[: len(out)]).sigmoid_()
 
 
 class Bf16Weights:
     """The weights of one layer in bfloat16, from :class:`~ner_elmo.nn.cell.Arranged`.
 
     Attributes:
-        kernel: what meets inputs, state, and twice 1.
+        units: the units that are computed at once, from and to.
+        kernels: for each of them, what meets inputs, state, and twice 1.
         projection: ``(dim, width)``, or ``None``.
     """
 
@@ -82,12 +124,15 @@ class Bf16Weights:
         self.n_inputs, self.width, self.dim = weights.n_inputs, weights.width, weights.dim
         self.block = weights.block
         bias = weights.kernel[-1:]
-        self.kernel = Bf16Matrix(torch.cat([weights.kernel, bias - bias.bfloat16().float()]))
+        kernel = torch.cat([weights.kernel, bias - bias.bfloat16().float()])
+        n_units = max(1, UNITS // self.block) * self.block
+        self.units = [(start, min(start + n_units, self.dim)) for start in range(0, self.dim, n_units)]
+        self.kernels = [Bf16Matrix(kernel[:, 4 * start : 4 * end]) for start, end in self.units]
         self.projection = None if weights.projection is None else Bf16Matrix(weights.projection)
 
     def rows(self, n_rows: int) -> Tensor:
         """Room for ``n_rows`` rows that meet the kernel; what follows inputs and state is not to be changed."""
-        room = torch.zeros(n_rows, self.kernel.n_terms, dtype=torch.bfloat16)
+        room = torch.zeros(n_rows, self.kernels[0].n_terms, dtype=torch.bfloat16)
         begin = self.n_inputs + self.width
         room[:, begin : begin + 2] = 1.0
         return room
@@ -102,54 +147,22 @@ def enough_rows(n_rows: int) -> int:
 class _Part(NamedTuple):
     """Some blocks of units during the steps of one stretch: weights and views."""
 
-    kernel: list[Tensor]  # each (4 units, terms)
-    product: Tensor  # (enough rows, 4 units) bfloat16
+    kernel: Bf16Matrix
     z: Tensor  # (rows, 4 units)
-    term: Tensor
     gates: tuple[Tensor, Tensor, Tensor, Tensor]  # each (rows, blocks, block)
     cells_twice: Tensor  # (rows, blocks, block)
     hidden_half: Tensor
 
 
-class _Scratch:
-    """What the steps of a layer share: room for ``most`` rows."""
-
-    def __init__(self, weights: Bf16Weights, most: int) -> None:
-        n_blocks = min(weights.dim // weights.block, GATE_BYTES // (24 * weights.block * most))
-        self.n_units = max(1, n_blocks) * weights.block
-        n_gates = 4 * self.n_units
-        self.z, self.term = torch.empty(most * n_gates), torch.empty(most * n_gates)
-        self.product = torch.empty(enough_rows(most) * n_gates, dtype=torch.bfloat16)
-        self.hidden_half = torch.empty(most, weights.dim)
-
-    def parts(self, weights: Bf16Weights, cells_twice: Tensor) -> Iterator[_Part]:
-        """All units of ``cells_twice`` (rows, dim)."""
-        n_rows, block = len(cells_twice), weights.block
-        n_computed = enough_rows(n_rows)
-        for start in range(0, weights.dim, self.n_units):
-            end = min(start + self.n_units, weights.dim)
-            n_gates = 4 * (end - start)
-            kernel = [part[4 * start : 4 * end] for part in weights.kernel.parts]
-            product = self.product[: n_computed * n_gates].view(n_computed, -1)
-            z, term = (of[: n_rows * n_gates].view(n_rows, -1) for of in (self.z, self.term))
-            cells, hidden = (in_blocks(of[:n_rows, start:end], block) for of in (cells_twice, self.hidden_half))
-            yield _Part(kernel, product, z, term, gates_in_blocks(z, block), cells, hidden)
-
-
-class _Projected:
-    """The projection of some rows, and room for what it needs."""
-
-    def __init__(self, matrix: Bf16Matrix, most: int, width: int) -> None:
-        self.matrix = matrix
-        self.hidden = torch.zeros(enough_rows(most), matrix.n_terms, dtype=torch.bfloat16)
-        self.product = torch.empty(enough_rows(most), width, dtype=torch.bfloat16)
-        self.term = torch.empty(most, width)
-
-    def project(self, hidden_half: Tensor, out: Tensor) -> None:
-        n_rows, n_computed = len(out), enough_rows(len(out))
-        self.hidden[:n_rows, : hidden_half.shape[1]].copy_(hidden_half)
-        products = zip(self.matrix.meets(self.hidden[:n_computed]), self.matrix.parts, strict=True)
-        add_up(list(products), out, self.product[:n_computed], self.term[:n_rows])
+def _parts(weights: Bf16Weights, z: Tensor, cells_twice: Tensor, hidden_half: Tensor) -> list[_Part]:
+    """All units of ``cells_twice`` (rows, dim); ``z`` is room for the gates of those that are computed at once."""
+    n_rows, block = len(cells_twice), weights.block
+    parts = []
+    for (start, end), kernel in zip(weights.units, weights.kernels, strict=True):
+        of_units = z[: n_rows * 4 * (end - start)].view(n_rows, -1)
+        cells, hidden = (in_blocks(of[:, start:end], block) for of in (cells_twice, hidden_half))
+        parts.append(_Part(kernel, of_units, gates_in_blocks(of_units, block), cells, hidden))
+    return parts
 
 
 def run_bf16(
@@ -159,29 +172,32 @@ def run_bf16(
     width, most, n_inputs = weights.width, batch_sizes[0], weights.n_inputs
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, weights.dim))
     cells_twice = doubled(c, weights.dim)
-    x = x.bfloat16()
     y = h.new_empty(x.shape[0], width)
     joined = weights.rows(enough_rows(most))
-    scratch = _Scratch(weights, most)
-    projected = None if weights.projection is None else _Projected(weights.projection, most, width)
+    z = torch.empty(most * 4 * max(end - start for start, end in weights.units))
+    hidden_half = torch.empty(most, weights.dim)
+    n_terms = 0 if weights.projection is None else weights.projection.n_terms
+    rounded = torch.zeros(enough_rows(most), n_terms, dtype=torch.bfloat16)
     for stretch in stretches(batch_sizes):
-        n_rows = stretch.n_rows
+        n_rows, n_computed = stretch.n_rows, enough_rows(stretch.n_rows)
         shape = stretch.n_steps, n_rows, -1
         inputs, outputs = (of[stretch.start : stretch.end].view(shape).unbind(0) for of in (x, y))
-        both, hidden_half = joined[: enough_rows(n_rows)], scratch.hidden_half[:n_rows]
+        both, hidden, projected = joined[:n_computed], hidden_half[:n_rows], rounded[:n_computed]
         of_input, of_state = both[:n_rows, :n_inputs], both[:n_rows, n_inputs : n_inputs + width]
-        parts, pieces = list(scratch.parts(weights, cells_twice[:n_rows])), weights.kernel.meets(both)
+        of_hidden = projected[:n_rows, : weights.dim]
+        parts = _parts(weights, z, cells_twice[:n_rows], hidden)
         h = h[:n_rows]
         for step, out in zip(inputs, outputs, strict=True):
             of_input.copy_(step)
             of_state.copy_(h)
             for part in parts:
-                add_up(list(zip(pieces, part.kernel, strict=True)), part.z, part.product, part.term)
-                update_cell(part.z, *part.gates, part.cells_twice, part.hidden_half, clips.cell)
-            if projected is None:
-                torch.mul(hidden_half[:, :width], 2, out=out)
+                part.kernel.activate(both, part.z)
+                update_cell(*part.gates, part.cells_twice, part.hidden_half, clips.cell)
+            if weights.projection is None:
+                torch.mul(hidden[:, :width], 2, out=out)
             else:
-                projected.project(hidden_half, out)
+                of_hidden.copy_(hidden)
+                out.copy_(weights.projection.meet(projected)[:n_rows])
                 if clips.projection is not None:
                     out.clamp_(-clips.projection, clips.projection)
             h = out

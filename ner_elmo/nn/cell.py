@@ -140,7 +140,6 @@ def in_blocks(units: Tensor, block: int) -> Tensor:
 
 
 def update_cell(
-    z: Tensor,
     i: Tensor,
     f: Tensor,
     j: Tensor,
@@ -149,15 +148,13 @@ def update_cell(
     hidden_half: Tensor,
     cell_clip: float | None,
 ) -> None:
-    """One step after its products, for arranged weights.
+    """One step after its products and their σ, for arranged weights.
 
     Args:
-        z: the gates before activation; overwritten.
-        i, f, j, o: the views of it (:func:`gates_in_blocks`).
+        i, f, j, o: σ of the gates, in blocks (:func:`gates_in_blocks`); the third is overwritten.
         cells_twice: twice the cell; becomes twice the next cell, of the shape of a gate.
         hidden_half: receives half of σ(o) tanh(cell).
     """
-    z.sigmoid_()
     j.sub_(0.5)  # (1 + tanh) / 2 before, now tanh / 2
     cells_twice.mul_(f).addcmul_(i, j, value=4.0)
     if cell_clip is not None:

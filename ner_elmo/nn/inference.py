@@ -180,7 +180,8 @@ def _run_stretch(
                 torch.index_select(part.of_types, 0, index, out=part.z)
             for rows, matrix in zip(state_parts, part.of_state, strict=True):
                 part.z.addmm_(rows, matrix)
-            update_cell(part.z, *part.gates, part.cells_twice, part.hidden_half, clips.cell)
+            part.z.sigmoid_()
+            update_cell(*part.gates, part.cells_twice, part.hidden_half, clips.cell)
         _to_outputs(hidden_half, weights, clips, out)
         h = out
 
@@ -217,7 +218,8 @@ def run_both(
     for stretch in stretches(batch_sizes, max(most, FEW_GATE_BYTES // (32 * dim))):
         steps, rows = (2, stretch.n_steps, stretch.n_rows, -1), slice(stretch.n_rows)
         inputs, outputs = (part[:, stretch.start : stretch.end].view(steps) for part in (x, y))
-        outputs.copy_(run_few(inputs, weights, clips, h[:, rows], cells_twice[:, rows]))
+        for one in range(2):  # one after the other: the weights of both do not fit a core's own cache
+            outputs[one] = run_alone(inputs[one], weights.of(one), clips, h[one, rows], cells_twice[one, rows])
         h = outputs[:, -1]
     torch.mul(cells_twice[..., : c.shape[2]], 0.5, out=c)
     return y

@@ -118,7 +118,8 @@ def _steps(
         torch.add(added, sums[:, :, 0], out=z)
         for part in range(1, sums.shape[2]):
             z.add_(sums[:, :, part])
-        update_cell(z, i, f, j, o, cells, hidden, cell_clip)
+        z.sigmoid_()
+        update_cell(i, f, j, o, cells, hidden, cell_clip)
         if projection_rows.shape[0] == 0:
             h = hidden_half[:, :, : h.shape[2]] * 2
         else:

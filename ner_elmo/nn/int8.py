@@ -109,7 +109,8 @@ def run_int8(
             product, factors = weights.kernel.product(both)
             torch.addcmul(weights.bias, product, factors, out=product)
             gates = gates_in_blocks(product, weights.block)
-            update_cell(product, *gates, cell, in_blocks(rows[:, :dim], weights.block), clips.cell)
+            product.sigmoid_()
+            update_cell(*gates, cell, in_blocks(rows[:, :dim], weights.block), clips.cell)
             if weights.projection is None:
                 torch.mul(rows[:, :width], 2, out=out)
             else:

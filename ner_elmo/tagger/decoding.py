@@ -17,7 +17,7 @@ from ner_elmo.nn.thread_count import threads_for_now
 from ner_elmo.tagger.network.inputs import Example, collate
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.text.batching import batches_by_length, shared
-from ner_elmo.text.tag_scheme import Span, read_tags
+from ner_elmo.text.tag_scheme import TOKEN, Span, read_tags
 
 BATCH_TOKENS = 4096
 
@@ -154,4 +154,8 @@ def decode(model: TaggerModel, emissions: Tensor, mask: Tensor) -> list[list[Spa
     with torch.inference_mode():
         sequences = model.crf.decode(emissions, mask)
     tags, scheme = model.options.tags, model.options.scheme
-    return [read_tags([tags[tag] for tag in sequence], scheme) for sequence in sequences]
+    # Most sentences of most texts have no entity, and O is the first tag.
+    return [
+        read_tags([tags[tag] for tag in sequence], scheme) if any(sequence) or scheme == TOKEN else []
+        for sequence in sequences
+    ]

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "en"
 BATCH_TOKENS = 8192
 # Sentences are sorted by length within so many batches' worth of tokens; no more than that is held at once.
-CHUNK_BATCHES = 2
+CHUNK_BATCHES = 4
 CHUNK_CHARACTERS = 4  # of raw text for each token of a chunk, roughly those of a token and its blank
 
 Unit = str | Sequence[str] | Record

@@ -2,8 +2,9 @@
 
 In training each direction is torch's own LSTM in float32, or :class:`~ner_elmo.nn.recurrence.BiRecurrence` with
 products in bfloat16, most of them before and after the steps instead of within: up to twice as fast where a processor
-multiplies bfloat16 (:mod:`ner_elmo.nn.precision`). A tagger that only tags prepares its weights once, and computes as a
-biLM does (:mod:`ner_elmo.nn.prepared`): without padding, in the precision that was asked for.
+multiplies bfloat16 (:mod:`ner_elmo.nn.precision`). A tagger that only tags prepares its weights once, in the precision
+that was asked for: for torch's own LSTM (:mod:`ner_elmo.nn.padded_lstm`) where a sentence alone and in company is the
+same to the bit so, and else as a biLM does (:mod:`ner_elmo.nn.prepared`).
 
 Letters in shapes: ``batch`` sentences, ``time`` tokens, ``units`` LSTM units in each direction.
 """
@@ -19,6 +20,7 @@ from ner_elmo.nn.cell import Clips, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.in_threads import at_once
 from ner_elmo.nn.packing import packed
+from ner_elmo.nn.padded_lstm import PaddedLstm, like_lengths, sums_alike, with_zeros
 from ner_elmo.nn.prepared import Prepared
 from ner_elmo.nn.recurrence import BiRecurrence
 
@@ -40,25 +42,45 @@ class BiLstm(nn.Module):
         self.forwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
         self.backwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
         self.dropout = Dropout(dropout)
-        self._prepared: list[tuple[Prepared, Prepared]] | None = None  # forward and backward, for inference
+        self.n_units = hidden_dim
+        # Forward and backward, for inference
+        self._prepared: list[tuple[Prepared, Prepared]] = []
+        self._padded: dict[int, list[tuple[PaddedLstm, PaddedLstm]]] = {}  # by the numbers of an input
 
-    def prepare_for_inference(self, precision: str = "fp32") -> None:
+    def prepare_for_inference(self, precision: str = "fp32", often_zero: slice | None = None) -> None:
         """Arrange the weights as inference on a CPU reads them, in ``fp32``, ``bf16`` or ``int8``, once and for all.
+
+        Args:
+            often_zero: columns of the input that :meth:`forward` may be spared where they are zeros
+                (:meth:`spares`).
 
         Raises:
             UsageError: torch has no 8-bit products on this processor.
         """
         with torch.no_grad():
-            ahead, back = (
-                [Prepared(arrange(_weights(lstm)), precision) for lstm in stack if isinstance(lstm, nn.LSTM)]
-                for stack in (self.forwards, self.backwards)
-            )
-        self._prepared = list(zip(ahead, back, strict=True))
+            layers = [tuple(map(_weights, pair)) for pair in zip(self.forwards, self.backwards, strict=True)]
+            self._prepared, self._padded = [], {}
+            if precision != "int8" and all(_sums_alike(lstm, precision) for lstm in self.forwards):
+                padded = [(PaddedLstm(one, precision), PaddedLstm(other, precision)) for one, other in layers]
+                self._padded[padded[0][0].n_inputs] = padded
+                if often_zero is not None:
+                    one, other = (PaddedLstm(_without(one, often_zero), precision) for one in layers[0])
+                    self._padded[one.n_inputs] = [(one, other), *padded[1:]]
+            else:
+                self._prepared = [
+                    (Prepared(arrange(one), precision), Prepared(arrange(other), precision)) for one, other in layers
+                ]
+
+    def spares(self, n_inputs: int) -> bool:
+        """Whether inputs may be of so many numbers, those left out that are often zero."""
+        return n_inputs in self._padded and not torch.is_grad_enabled()
 
     def forward(self, x: Tensor, mask: Tensor, in_bfloat16: bool = False) -> Tensor:
         """``(batch, time, dim)`` → ``(batch, time, 2 · units)``; mask ``(batch, time)`` bool, True = real."""
-        if self._prepared is not None and not torch.is_grad_enabled():
+        if self._prepared and not torch.is_grad_enabled():
             return self._inferred(x, mask, self._prepared)
+        if self._padded and not torch.is_grad_enabled():
+            return self._inferred_padded(x, mask)
         layer = self._in_bfloat16(mask) if in_bfloat16 else self._in_float32(mask)
         for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             assert isinstance(ahead, nn.LSTM)
@@ -79,9 +101,24 @@ class BiLstm(nn.Module):
         padded = outputs.new_zeros(mask.numel(), outputs.shape[1]).index_copy_(0, packing.ahead, outputs)
         return padded.view(*mask.shape, -1)
 
+    def _inferred_padded(self, x: Tensor, mask: Tensor) -> Tensor:
+        n_rows, time = mask.shape
+        rows, turned = torch.arange(n_rows).unsqueeze(0) * time, _turned(mask).T
+        groups = like_lengths(mask.sum(dim=1).tolist())
+        # Of each group the places in the batch, step by step, in either direction
+        ahead = [rows[:, group] + torch.arange(width).unsqueeze(1) for group, width in groups]
+        back = [rows[:, group] + turned[:width, group] for group, width in groups]
+        for one, other in self._padded[x.shape[2]]:
+            inputs = with_zeros(x.flatten(0, 1), one.n_terms, one.type)
+            outputs = x.new_zeros(n_rows * time, 2 * self.n_units)
+            of_one, of_other = outputs.chunk(2, dim=1)
+            at_once(_run_padded(one, inputs, ahead, of_one), _run_padded(other, inputs, back, of_other))
+            x = outputs.view(n_rows, time, -1)
+        x[~mask] = 0
+        return x
+
     def _in_float32(self, mask: Tensor) -> Layer:
-        lengths, steps = mask.sum(dim=1, keepdim=True), torch.arange(mask.shape[1], device=mask.device)
-        turned = torch.where(mask, lengths - 1 - steps, steps).unsqueeze(2)  # (batch, time, 1), its own inverse
+        turned = _turned(mask).unsqueeze(2)
 
         def layer(x: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
             backward, _ = back(x.gather(1, turned.expand_as(x)))
@@ -99,11 +136,39 @@ class BiLstm(nn.Module):
         return layer
 
 
+def _turned(mask: Tensor) -> Tensor:
+    """For each token the place of its opposite in its sentence, and padding where it is: ``(batch, time)``, its own
+    inverse."""
+    lengths, steps = mask.sum(dim=1, keepdim=True), torch.arange(mask.shape[1], device=mask.device)
+    return torch.where(mask, lengths - 1 - steps, steps)
+
+
+def _run_padded(layer: PaddedLstm, inputs: Tensor, groups: list[Tensor], outputs: Tensor) -> Callable[[], None]:
+    def run() -> None:
+        for places in groups:
+            y = layer.run(inputs.index_select(0, places.flatten()).view(*places.shape, -1))
+            outputs.index_copy_(0, places.flatten(), y.flatten(0, 1).to(outputs.dtype))
+
+    return run
+
+
+def _sums_alike(lstm: nn.Module, precision: str) -> bool:
+    assert isinstance(lstm, nn.LSTM)
+    return sums_alike(lstm.input_size, lstm.hidden_size, precision)
+
+
 def _run(layer: Prepared, x: Tensor, sizes: list[int]) -> Callable[[], Tensor]:
     return lambda: layer.run(x, sizes, _UNCLIPPED)
 
 
-def _weights(lstm: nn.LSTM) -> Weights:
+def _without(weights: Weights, columns: slice) -> Weights:
+    """The weights for inputs without some columns."""
+    kernel = weights.kernel
+    return Weights(torch.cat([kernel[: columns.start], kernel[columns.stop :]]), None)
+
+
+def _weights(lstm: nn.Module) -> Weights:
+    assert isinstance(lstm, nn.LSTM)
     of_input, of_state, bias = joined_weights(lstm)
     return Weights(torch.cat([of_input.T, of_state.T, bias.unsqueeze(0)]), None)
 

@@ -21,6 +21,7 @@ from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
 from ner_elmo.tagger.network.options import DOCUMENT, INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
 from ner_elmo.tagger.network.spelling import SpellingCnn
 
+CONTEXT = "context"
 CONTEXT_SCALE = 0.5  # about the scale that a mix learns for the layers
 
 
@@ -64,7 +65,11 @@ class TaggerModel(nn.Module):
         """Arrange the weights as inference on a CPU reads them, once and for all
         (:meth:`~ner_elmo.tagger.network.bilstm.BiLstm.prepare_for_inference`). A sentence then has the same emissions
         to the bit alone and in any batch."""
-        self.lstm.prepare_for_inference(precision)
+        context = None
+        if self.options.context == DOCUMENT:
+            start = 0 if self.options.elmo_at == OUTPUT else self.options.elmo_dim
+            context = slice(start, start + self.options.elmo_dim)
+        self.lstm.prepare_for_inference(precision, context)
         added = -self.output.out_features % LANES
         with torch.no_grad():
             matrix = functional.pad(self.output.weight.T, (0, added)).contiguous()
@@ -77,8 +82,7 @@ class TaggerModel(nn.Module):
         """
         if not batch.mask.any():
             return self.output.weight.new_zeros(*batch.mask.shape, len(self.options.tags))
-        inputs = torch.cat(self._inputs(batch), dim=2)
-        outputs = self.lstm(self.dropout(inputs), batch.mask, in_bfloat16)
+        outputs = self._recurrent(batch, in_bfloat16)
         if self.options.elmo_dim and self.options.elmo_at != INPUT:
             outputs = torch.cat([outputs, self._mixed(batch, self.output_mix)], dim=2)
         outputs = self.dropout(outputs)
@@ -88,23 +92,41 @@ class TaggerModel(nn.Module):
         emissions = product_in_order(bias, outputs.flatten(0, 1), matrix)[:, : self.output.out_features]
         return emissions.view(*outputs.shape[:2], -1)
 
+    def _recurrent(self, batch: TaggerBatch, in_bfloat16: bool) -> Tensor:
+        """What the BiLSTM makes of the inputs, ``(batch, time, 2 · units)``."""
+        parts = self._inputs(batch)
+        others = [part for name, part in parts.items() if name != CONTEXT]
+        if CONTEXT not in parts or not self.lstm.spares(sum(part.shape[2] for part in others)):
+            whole = torch.cat(list(parts.values()), dim=2)
+            return self.lstm(self.dropout(whole), batch.mask, in_bfloat16)  # type: ignore[no-any-return]
+        # A sentence that has no context is always computed without, so that it does not feel those that have one.
+        has_any = parts[CONTEXT].flatten(1).any(dim=1)
+        if not has_any.any():
+            return self.lstm(torch.cat(others, dim=2), batch.mask)  # type: ignore[no-any-return]
+        some: Tensor = self.lstm(torch.cat(list(parts.values()), dim=2)[has_any], batch.mask[has_any])
+        outputs = some.new_empty(*batch.mask.shape, some.shape[2])
+        outputs[has_any] = some
+        if not has_any.all():
+            outputs[~has_any] = self.lstm(torch.cat([part[~has_any] for part in others], dim=2), batch.mask[~has_any])
+        return outputs
+
     def _mixed(self, batch: TaggerBatch, mix: ScalarMix | None) -> Tensor:
         """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
         assert batch.layers is not None, "this tagger reads biLM layers"
         mixed = batch.layers[0] if mix is None else mix(batch.layers, batch.mask)
         return self.elmo_dropout(mixed)  # type: ignore[no-any-return]
 
-    def _inputs(self, batch: TaggerBatch) -> list[Tensor]:
-        parts = []
+    def _inputs(self, batch: TaggerBatch) -> dict[str, Tensor]:
+        parts: dict[str, Tensor] = {}
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
-            parts.append(self._mixed(batch, self.mix))
+            parts["layers"] = self._mixed(batch, self.mix)
         if self.options.context == DOCUMENT:
             assert batch.context is not None, "this tagger reads the context of documents"
-            parts.append(self.elmo_dropout(CONTEXT_SCALE * batch.context))
+            parts[CONTEXT] = self.elmo_dropout(CONTEXT_SCALE * batch.context)
         if self.words is not None:
-            parts.append(self.words(batch.word_ids))
+            parts["words"] = self.words(batch.word_ids)
         if self.characters is not None:
-            parts.append(self.characters(batch.char_ids)[batch.type_ids])
+            parts["characters"] = self.characters(batch.char_ids)[batch.type_ids]
         return parts
 
     def loss(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:

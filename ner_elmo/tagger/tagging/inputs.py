@@ -44,6 +44,14 @@ class InputFile:
         return display_name(self.path) if self.path == STANDARD_STREAM else whole_name(self.path)
 
     @property
+    def n_bytes(self) -> int:
+        """As it lies on the disk; 0 where that is not known."""
+        try:
+            return 0 if self.is_live else os.stat(self.path).st_size
+        except OSError:
+            return 0
+
+    @property
     def is_live(self) -> bool:
         """Whether it may be written while it is read."""
         return self.path == STANDARD_STREAM or is_stream(Path(self.path))

@@ -81,6 +81,7 @@ class Job:
         name: of the model, for formats that say who found the entities.
         model_digest: what the outputs of another model would have otherwise.
         elsewhere: what tags in place of this process and its workers: an engine.
+        n_processes: so many workers; 1 for none.
     """
 
     tagger: Tagger
@@ -89,6 +90,7 @@ class Job:
     model_digest: str = ""
     report: Report = field(default=lambda event: None)
     elsewhere: TagChunks | None = None
+    n_processes: int = 1
     _said: set[str] = field(default_factory=set)  # of what a format has no place for: the same for every output
 
     def to_one(self, inputs: Sequence[InputFile], target: str | Path | None) -> Outcome:
@@ -236,9 +238,9 @@ class Job:
         if self.elsewhere is not None:
             yield from self.elsewhere(self.tagger, source, flush, tokenized=settings.tokenized, scores=settings.scores)
             return
-        if settings.processes > 1:
+        if self.n_processes > 1:
             yield from tag_in_processes(
-                self.tagger, source, settings.processes, flush, tokenized=settings.tokenized, scores=settings.scores
+                self.tagger, source, self.n_processes, flush, tokenized=settings.tokenized, scores=settings.scores
             )
             return
         while True:

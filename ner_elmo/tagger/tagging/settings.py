@@ -59,8 +59,13 @@ class TagSettings(Writing, TextReading):
         panel="Output",
     )
     precision: str = setting("auto", help=precisions.INFERENCE_HELP, choices=precisions.INFERENCE, panel=_MACHINE)
-    processes: int = setting(
-        1, help="worker processes with one thread each, in place of threads", at_least=1, at_most=1024, panel=_MACHINE
+    processes: int | None = setting(
+        None,
+        help="worker processes with one thread each, in place of threads",
+        by_default="one for each thread, 16 at most, where files of more than 1 MB are tagged; else 1",
+        at_least=1,
+        at_most=1024,
+        panel=_MACHINE,
     )
     batch_tokens: int | None = setting(None, help="tokens computed together", at_least=1, panel=_MACHINE)
     engine: str = setting(
@@ -97,7 +102,7 @@ class TagSettings(Writing, TextReading):
         for key, value in (("address", self.address), ("workers", self.workers)):
             if value is not None and self.engine == HERE:
                 yield key, "is for an engine; expected --engine ray with it"
-        if self.engine != HERE and self.processes > 1:
+        if self.engine != HERE and (self.processes or 1) > 1:
             yield "processes", f"are of this machine; expected --workers N with --engine {self.engine}"
         if self.dehyphenate and self.unit == LINE:
             yield "dehyphenate", "joins the ends of lines; expected --unit paragraph or --unit file with it"

@@ -14,17 +14,33 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ner_elmo.tagger.tagger import Tagger, Unit
 from ner_elmo.text.documents import Document, Failure
+
+if TYPE_CHECKING:
+    import torch
 
 AHEAD = 4  # chunks begun before an earlier one is done, for each worker
 _ATTEMPTS = 2
 _LOOK_AGAIN = 0.02  # seconds, after which a source that had nothing is asked once more
 
+# From so much text on, processes are begun sooner than they are missed; and no more of them, unless asked for, since
+# each holds a batch's vectors.
+BYTES_FOR_PROCESSES = 1 << 20
+MOST_PROCESSES = 16
+
 Item = Unit | Failure
 Result = Document | Failure
+
+
+def usual_processes(n_bytes: int, n_threads: int, device: torch.device) -> int:
+    """How many processes tag a text of so many bytes, where as many threads might: threads of one process wait for one
+    another wherever Python itself computes. 1 where a process cannot be forked from this one."""
+    if n_bytes < BYTES_FOR_PROCESSES or sys.platform != "linux" or device.type != "cpu":
+        return 1
+    return min(n_threads, MOST_PROCESSES)
 
 
 class Source(Protocol):

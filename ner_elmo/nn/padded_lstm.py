@@ -1,0 +1,105 @@
+"""torch's own LSTM without projection or clips, for inference on a CPU: over padded sentences, step by step.
+
+oneDNN, where torch has it, computes a layer in one call, the gates of a step while they are at hand: in bfloat16 three
+times as fast as products and passes one by one. Its sums do not depend on the number of rows if their terms are a
+multiple of ``TERMS`` (seen on a processor with AMX, in both types of number). Whether that holds on this machine is
+tried once for each shape (:func:`sums_alike`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ner_elmo.nn.cell import Weights
+from ner_elmo.nn.thread_count import threads_for_now
+
+TERMS = 32
+# Of many rows, a multiple of so many is computed in less time than a few rows less.
+ROWS = 16
+# Of rows that are computed together: the least part of the greatest length, if there are not but few; and their places.
+LIKE = 0.85
+FEW_ROWS = 48
+POSITIONS = 4096
+
+
+class PaddedLstm:
+    """One direction of a layer, in ``fp32`` or ``bf16``.
+
+    Attributes:
+        n_inputs: the numbers of an input; :meth:`run` takes so many more zeros as make it a multiple of ``TERMS``.
+        n_terms: those together.
+    """
+
+    def __init__(self, weights: Weights, precision: str) -> None:
+        self.n_inputs = len(weights.kernel) - weights.width - 1
+        self.n_terms = self.n_inputs + -self.n_inputs % TERMS
+        self.type = torch.bfloat16 if precision == "bf16" else torch.float32
+        lstm: Any = nn.LSTM(self.n_terms, weights.width, device="meta")
+        lstm.to_empty(device="cpu")
+        lstm.requires_grad_(False)
+        of_input, of_state, bias = weights.kernel.split([self.n_inputs, weights.width, 1])
+        for parameter, value in (
+            (lstm.weight_ih_l0, functional.pad(of_input.T, (0, self.n_terms - self.n_inputs))),
+            (lstm.weight_hh_l0, of_state.T),
+            (lstm.bias_ih_l0, bias[0]),
+            (lstm.bias_hh_l0, torch.zeros_like(bias[0])),
+        ):
+            parameter.copy_(value)
+        self._lstm = lstm.to(self.type)
+
+    def run(self, x: Tensor) -> Tensor:
+        """Inputs ``(time, rows, n_terms)`` of the type, from the zero state, to outputs ``(time, rows, units)``, in
+        one thread: several would divide the sums."""
+        n_rows = x.shape[1]
+        added = -n_rows % ROWS if n_rows > ROWS else 0
+        with threads_for_now(1):
+            y: Tensor = self._lstm(functional.pad(x, (0, 0, 0, added)) if added else x)[0]
+        return y[:, :n_rows]
+
+
+def with_zeros(x: Tensor, n_terms: int, dtype: torch.dtype) -> Tensor:
+    """``x`` (rows, n) of another type, with zeros behind: ``(rows, n_terms)``."""
+    wide = x.new_empty(len(x), n_terms, dtype=dtype)
+    wide[:, : x.shape[1]] = x
+    wide[:, x.shape[1] :] = 0
+    return wide
+
+
+def like_lengths(lengths: Sequence[int]) -> list[tuple[list[int], int]]:
+    """Rows in groups that are computed together, and the greatest length of each: lengths so much alike that little is
+    computed for nothing, unless a group would be of few rows; empty rows are left out."""
+    groups: list[tuple[list[int], int]] = []
+    for row in sorted((row for row, length in enumerate(lengths) if length), key=lambda row: -lengths[row]):
+        if groups:
+            group, width = groups[-1]
+            is_like = lengths[row] >= LIKE * width or len(group) < FEW_ROWS
+            if is_like and (len(group) + 1) * width <= POSITIONS:
+                group.append(row)
+                continue
+        groups.append(([row], lengths[row]))
+    return groups
+
+
+@cache
+def sums_alike(n_inputs: int, n_units: int, precision: str) -> bool:
+    """Whether rows of this machine's LSTM of that shape are the same to the bit alone and in company, as far as some
+    rows and lengths show."""
+    if not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
+        return False
+    random = torch.Generator().manual_seed(1)
+    with torch.inference_mode():
+        kernel = torch.randn(n_inputs + n_units + 1, 4 * n_units, generator=random) / n_units**0.5
+        lstm = PaddedLstm(Weights(kernel, None), precision)
+        x = torch.randn(5, 48, lstm.n_terms, generator=random).to(lstm.type)
+        x[..., n_inputs:] = 0
+        together = lstm.run(x)
+        tried = ((1, 5), (1, 2), (2, 5), (3, 1), (7, 4), (17, 5), (33, 3))
+        return all(
+            torch.equal(lstm.run(x[:steps, :rows].contiguous()), together[:steps, :rows]) for rows, steps in tried
+        )
