@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ner_elmo.nn.cell import Weights
@@ -40,26 +39,22 @@ class PaddedLstm:
         self.n_inputs = len(weights.kernel) - weights.width - 1
         self.n_terms = self.n_inputs + -self.n_inputs % TERMS
         self.type = torch.bfloat16 if precision == "bf16" else torch.float32
-        lstm: Any = nn.LSTM(self.n_terms, weights.width, device="meta")
-        lstm.to_empty(device="cpu")
-        lstm.requires_grad_(False)
         of_input, of_state, bias = weights.kernel.split([self.n_inputs, weights.width, 1])
-        for parameter, value in (
-            (lstm.weight_ih_l0, functional.pad(of_input.T, (0, self.n_terms - self.n_inputs))),
-            (lstm.weight_hh_l0, of_state.T),
-            (lstm.bias_ih_l0, bias[0]),
-            (lstm.bias_hh_l0, torch.zeros_like(bias[0])),
-        ):
-            parameter.copy_(value)
-        self._lstm = lstm.to(self.type)
+        of_input = functional.pad(of_input.T, (0, self.n_terms - self.n_inputs))
+        # As torch has them, with two biases
+        parts = (of_input, of_state.T, bias[0], torch.zeros_like(bias[0]))
+        self._weights = [part.to(self.type).contiguous() for part in parts]
 
     def run(self, x: Tensor) -> Tensor:
         """Inputs ``(time, rows, n_terms)`` of the type, from the zero state, to outputs ``(time, rows, units)``, in
         one thread: several would divide the sums."""
         n_rows = x.shape[1]
         added = -n_rows % ROWS if n_rows > ROWS else 0
+        if added:
+            x = functional.pad(x, (0, 0, 0, added))
+        zeros = x.new_zeros(1, n_rows + added, self._weights[1].shape[1])
         with threads_for_now(1):
-            y: Tensor = self._lstm(functional.pad(x, (0, 0, 0, added)) if added else x)[0]
+            y = torch.lstm(x, (zeros, zeros), self._weights, True, 1, 0.0, False, False, False)[0]
         return y[:, :n_rows]
 
 
@@ -92,14 +87,18 @@ def sums_alike(n_inputs: int, n_units: int, precision: str) -> bool:
     rows and lengths show."""
     if not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
         return False
-    random = torch.Generator().manual_seed(1)
     with torch.inference_mode():
-        kernel = torch.randn(n_inputs + n_units + 1, 4 * n_units, generator=random) / n_units**0.5
+        kernel = _any_numbers(n_inputs + n_units + 1, 4 * n_units) / n_units**0.5
         lstm = PaddedLstm(Weights(kernel, None), precision)
-        x = torch.randn(5, 48, lstm.n_terms, generator=random).to(lstm.type)
+        x = _any_numbers(3 * 24, lstm.n_terms).view(3, 24, -1).to(lstm.type)
         x[..., n_inputs:] = 0
         together = lstm.run(x)
-        tried = ((1, 5), (1, 2), (2, 5), (3, 1), (7, 4), (17, 5), (33, 3))
+        tried = ((1, 3), (2, 1), (5, 3), (17, 2))
         return all(
             torch.equal(lstm.run(x[:steps, :rows].contiguous()), together[:steps, :rows]) for rows, steps in tried
         )
+
+
+def _any_numbers(n_rows: int, n: int) -> Tensor:
+    """From -1 to 1, the same each time, whatever the program draws at random."""
+    return torch.sin(torch.arange(n_rows * n) ** 2 % 9973.0).view(n_rows, n)

@@ -52,15 +52,20 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[int]]:
-    """The layers of each call of ``Elmo.embed``."""
+    """The layers of each call of ``Elmo.embed`` and ``embed_half``."""
     calls: list[Sequence[int]] = []
-    embed = Elmo.embed
 
-    def counting(self: Elmo, sentences: Any, layers: Any = "all") -> Iterator[np.ndarray]:
-        calls.append(layers)
-        return embed(self, sentences, layers)
+    def count(name: str) -> None:
+        embed = getattr(Elmo, name)
 
-    monkeypatch.setattr(Elmo, "embed", counting)
+        def counting(self: Elmo, sentences: Any, layers: Any = "all") -> Iterator[np.ndarray]:
+            calls.append(layers)
+            return embed(self, sentences, layers)  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(Elmo, name, counting)
+
+    count("embed")
+    count("embed_half")
     return calls
 
 

@@ -1,0 +1,88 @@
+"""torch's own LSTM over padded rows: near to one row at a time, and the same to the bit alone and in company."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from ner_elmo.nn import padded_lstm
+from ner_elmo.nn.cell import Weights
+from ner_elmo.nn.padded_lstm import FEW_ROWS, LIKE, POSITIONS, PaddedLstm, like_lengths, sums_alike, with_zeros
+from ner_elmo.tagger.network.bilstm import BiLstm, joined_weights
+
+
+def make(n_inputs: int, n_units: int, precision: str) -> tuple[nn.LSTM, PaddedLstm]:
+    torch.manual_seed(5)
+    plain = nn.LSTM(n_inputs, n_units)
+    of_input, of_state, bias = joined_weights(plain)
+    kernel = torch.cat([of_input.T, of_state.T, bias.unsqueeze(0)]).detach()
+    return plain, PaddedLstm(Weights(kernel, None), precision)
+
+
+@pytest.mark.parametrize(("n_inputs", "n_units"), [(740, 256), (33, 20), (64, 32)])
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("bf16", 0.02)])
+def test_the_outputs_are_those_of_torch(n_inputs: int, n_units: int, precision: str, bound: float) -> None:
+    plain, ours = make(n_inputs, n_units, precision)
+    x = torch.randn(6, 19, n_inputs)
+    with torch.inference_mode():
+        wanted = plain(x)[0]
+        found = ours.run(with_zeros(x.flatten(0, 1), ours.n_terms, ours.type).view(6, 19, -1))
+    assert found.shape == wanted.shape
+    assert (found.float() - wanted).abs().max() < bound
+
+
+@pytest.mark.skipif(not sums_alike(484, 256, "fp32"), reason="rows feel one another in this torch's LSTM: not used")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@settings(max_examples=15, deadline=None)
+@given(n_rows=st.integers(1, 120), n_steps=st.integers(1, 12), seed=st.integers(0, 99))
+def test_a_row_does_not_feel_the_others(precision: str, n_rows: int, n_steps: int, seed: int) -> None:
+    if not sums_alike(484, 256, precision):
+        pytest.skip("rows feel one another in this torch's LSTM: not used")
+    _, ours = make(484, 256, precision)
+    random = torch.Generator().manual_seed(seed)
+    x = torch.randn(12, 120, ours.n_terms, generator=random).to(ours.type)
+    chosen = torch.randperm(120, generator=random)[:n_rows]
+    with torch.inference_mode():
+        together = ours.run(x)
+        assert torch.equal(ours.run(x[:n_steps, chosen].contiguous()), together[:n_steps, chosen])
+
+
+def test_it_can_be_pickled_and_copied() -> None:
+    _, ours = make(40, 16, "bf16")
+    x = torch.randn(3, 2, ours.n_terms).bfloat16()
+    for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):
+        assert torch.equal(other.run(x), ours.run(x))
+
+
+@given(st.lists(st.integers(0, 300), max_size=300))
+def test_groups_have_all_rows_once_and_little_padding(lengths: list[int]) -> None:
+    groups = like_lengths(lengths)
+    assert sorted(row for rows, _ in groups for row in rows) == [row for row, length in enumerate(lengths) if length]
+    for rows, width in groups:
+        assert width == max(lengths[row] for row in rows)
+        assert len(rows) * width <= POSITIONS or len(rows) == 1
+        assert all(lengths[row] >= LIKE * width for row in rows[FEW_ROWS:])
+
+
+def test_where_rows_feel_one_another_the_recurrence_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    lstm = BiLstm(40, 32, 2, 0.0).eval()
+    x, mask = torch.randn(3, 5, 40), torch.arange(5) < torch.tensor([[5], [2], [4]])
+    lstm.prepare_for_inference()
+    with torch.inference_mode():
+        by_torch = lstm(x, mask)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ner_elmo.tagger.network.bilstm.sums_alike", lambda *shape: False)
+        lstm.prepare_for_inference()
+    assert not lstm.spares(40)
+    with torch.inference_mode():
+        torch.testing.assert_close(lstm(x, mask), by_torch, atol=1e-6, rtol=1e-5)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    padded_lstm.sums_alike.cache_clear()
+    assert not sums_alike(40, 32, "fp32")
+    padded_lstm.sums_alike.cache_clear()
