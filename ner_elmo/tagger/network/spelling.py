@@ -63,9 +63,29 @@ class SpellingCnn(nn.Module):
         around = functional.pad(char_ids, (before, window - 1 - before), value=PADDING_ID)
         packing = packed(char_ids != PADDING_ID)
         windows = around.unfold(1, window, 1).flatten(0, 1).index_select(0, packing.ahead)
-        best = BestWindow.apply(tables, windows, packing.sizes)
+        find = BestWindow.apply if torch.is_grad_enabled() else _best_window
+        best = find(tables, windows, packing.sizes)
         in_given_order: Tensor = torch.empty_like(best).index_copy(0, packing.order, best)
         return in_given_order + bias
+
+
+def _best_window(tables: Tensor, windows: Tensor, sizes: Sequence[int]) -> Tensor:
+    """What :class:`BestWindow` finds, without where it stands."""
+    sums = _sums_of(tables, windows.T.contiguous())
+    best = sums[: sizes[0] if sizes else 0]
+    start = len(best)
+    for size in sizes[1:]:
+        torch.maximum(best[:size], sums[start : start + size], out=best[:size])
+        start += size
+    return best
+
+
+def _sums_of(tables: Tensor, places: Tensor) -> Tensor:
+    """Of each window ``(positions, filters)``; places ``(window, positions)``."""
+    sums = tables[0].index_select(0, places[0])
+    for table, ids in zip(tables[1:], places[1:], strict=True):
+        sums += table.index_select(0, ids)
+    return sums
 
 
 class BestWindow(torch.autograd.Function):
@@ -78,9 +98,7 @@ class BestWindow(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tables: Tensor, windows: Tensor, sizes: Sequence[int]) -> Tensor:
         places = windows.T.contiguous()
-        sums = tables[0].index_select(0, places[0])
-        for table, ids in zip(tables[1:], places[1:], strict=True):
-            sums += table.index_select(0, ids)
+        sums = _sums_of(tables, places)
         n_types = sizes[0] if sizes else 0
         rows = torch.arange(len(sums), device=sums.device).unsqueeze(1)
         best, which = sums[:n_types].clone(), rows[:n_types].expand(n_types, sums.shape[1]).clone()

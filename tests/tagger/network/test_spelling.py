@@ -49,6 +49,8 @@ def test_looking_up_equals_convolving(tokens: list[str], window: int, filters: i
         cnn.zero_grad()
         (share * best).sum().backward()
         gradients.append([best.detach(), *(p.grad.clone() for p in cnn.parameters() if p.grad is not None)])
+    with torch.no_grad():  # without a gradient, where the best window stands is not asked
+        assert torch.equal(cnn._looked_up(ids), gradients[0][0])
     assert len(gradients[0]) == 4
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
