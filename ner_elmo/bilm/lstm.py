@@ -177,22 +177,20 @@ class LstmStack(nn.Module):
         return outputs, last_states
 
 
-def join(forward: LstmStack, backward: LstmStack, precision: str = "fp32") -> list[Arranged]:
-    """The weights of both directions, layer by layer, for :func:`~ner_elmo.nn.inference.run_both`; from now on the
-    stacks read theirs from there, and compute in ``precision``.
+def prepare_for_inference(forward: LstmStack, backward: LstmStack, precision: str = "fp32") -> None:
+    """Arrange the weights as inference reads them, in ``precision``; the layers let go of their own.
+
+    Those of both directions lie in one place: so a few rows met them in half the time that they took in two (seen).
 
     Raises:
         UsageError: torch has no such products on this processor.
     """
-    joined = []
     with torch.no_grad():
         for pair in zip(forward.layers, backward.layers, strict=True):
             layers = [layer for layer in pair if isinstance(layer, LstmLayer)]
             weights = arrange(_stacked([layer.weights() for layer in layers]))
             for direction, layer in enumerate(layers):
                 layer.use(weights.of(direction), precision)
-            joined.append(weights)
-    return joined
 
 
 def _stacked(weights: list[Weights]) -> Weights:

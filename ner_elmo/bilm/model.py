@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from ner_elmo.bilm.lstm import LstmStack, join
+from ner_elmo.bilm.lstm import LstmStack, prepare_for_inference
 from ner_elmo.bilm.options import BilmOptions
 from ner_elmo.bilm.token_encoder import CharacterCnn, TokenEncoder, WordTable
-from ner_elmo.nn.cell import Arranged, Clips, State, States, Types
+from ner_elmo.nn.cell import State, States, Types
 from ner_elmo.nn.in_threads import at_once
-from ner_elmo.nn.inference import run_both
-from ner_elmo.nn.ordered_sums import MANY_ROWS
 from ner_elmo.nn.packing import packing, reversal, reverse
 
-TWO_THREADS_DIM = 2048
 # The states that the layers of each direction begin with, forward and backward.
 Starts = tuple[list[State], list[State]]
 
@@ -51,7 +47,6 @@ class BiLm(nn.Module):
             raise ValueError("a model with word input needs n_words")
         self.forward_lstm = LstmStack(options.lstm, options.dropout)
         self.backward_lstm = LstmStack(options.lstm, options.dropout)
-        self._joined: list[Arranged] | None = None  # of both directions, for inference
 
     def reset_parameters(self) -> None:
         """Draw initial values; a new network holds whatever torch put there."""
@@ -69,8 +64,7 @@ class BiLm(nn.Module):
         if next(self.parameters()).device.type != "cpu":  # cuDNN wants the weights as they are
             return
         self.token_encoder.prepare_for_inference()
-        joined = join(self.forward_lstm, self.backward_lstm, precision)
-        self._joined = joined if precision == "fp32" else None
+        prepare_for_inference(self.forward_lstm, self.backward_lstm, precision)
 
     @property
     def n_words(self) -> int | None:
@@ -107,12 +101,7 @@ class BiLm(nn.Module):
         layers[0, :, :dim] = vectors
         layers[0, :, dim:] = vectors
         orders = there.to(vectors.device), back.to(vectors.device)
-        # Weights so large are read by two threads in half the time.
-        alone = self.options.lstm.dim >= TWO_THREADS_DIM and torch.get_num_threads() > 1
-        if self._joined is not None and batch_sizes[0] < MANY_ROWS and not alone:
-            outputs = self._few_rows(vectors, batch_sizes, orders, n_layers, starts)
-        else:
-            outputs = self._many_rows(vectors, batch_sizes, orders, n_layers, starts, types)
+        outputs = self._both(vectors, batch_sizes, orders, n_layers, starts, types)
         columns = layers[..., :dim], layers[..., dim:]
         for of_direction, order, direction_outputs in zip(columns, orders, outputs, strict=True):
             for number, output in enumerate(direction_outputs, start=1):
@@ -130,7 +119,7 @@ class BiLm(nn.Module):
         """
         return self.forward_lstm(begin, [1])[1], self.backward_lstm(end, [1])[1]
 
-    def _many_rows(
+    def _both(
         self,
         vectors: Tensor,
         batch_sizes: list[int],
@@ -151,37 +140,6 @@ class BiLm(nn.Module):
         if vectors.device.type != "cpu":
             return run_one(0), run_one(1)
         return at_once(lambda: run_one(0), lambda: run_one(1))
-
-    def _few_rows(
-        self,
-        vectors: Tensor,
-        batch_sizes: list[int],
-        orders: tuple[Tensor, Tensor],
-        n_layers: int,
-        starts: Starts | None,
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The same, both directions step by step together."""
-        assert self._joined is not None
-        x = torch.stack([vectors[order] for order in orders])
-        outputs: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for number, weights in enumerate(self._joined[:n_layers]):
-            state = None
-            if starts is not None:
-                n_rows = batch_sizes[0], -1
-                # the h of both directions, and the c
-                parts = zip(*(direction_starts[number] for direction_starts in starts), strict=True)
-                h, c = (torch.stack([row.expand(n_rows) for row in rows]) for rows in parts)
-                state = h, c
-            y = run_both(x, batch_sizes, weights, self._clips, state)
-            x = y + x if number > 0 and self.options.lstm.use_skip_connections else y
-            for direction_outputs, direction_x in zip(outputs, x, strict=True):
-                direction_outputs.append(direction_x)
-        return outputs
-
-    @property
-    def _clips(self) -> Clips:
-        lstm = self.options.lstm
-        return Clips(lstm.cell_clip, lstm.proj_clip if lstm.has_projection else None)
 
     def predictions(self, vectors: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What each direction knows before each of its n + 1 predictions.

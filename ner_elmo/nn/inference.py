@@ -84,10 +84,11 @@ def run_one(
     cells_twice = doubled(c, weights.dim)
     scratch = _Scratch(weights, most, x)
     scratch.used = [number for number, part in enumerate(x.split(LONGEST_SUM, dim=1)) if part.any()]
-    if types is not None:
-        scratch.add_types(types, weights)
     many_rows = MANY_ROWS if x.device.type == "cpu" else 1
-    for stretch in stretches(batch_sizes):
+    if types is not None and most >= many_rows:
+        scratch.add_types(types, weights)
+    most_rows = max(most, FEW_GATE_BYTES // (16 * weights.dim)) if most < many_rows else None
+    for stretch in stretches(batch_sizes, most_rows):
         part = slice(stretch.start, stretch.end)
         steps, rows = (stretch.n_steps, stretch.n_rows, -1), slice(stretch.n_rows)
         inputs, outputs = x[part].view(steps), y[part].view(steps)
@@ -196,33 +197,6 @@ def _parts_of(weights: Arranged, scratch: _Scratch, cells_twice: Tensor, hidden_
         cells, hidden = (in_blocks(of[:, start:end], block) for of in (cells_twice, hidden_half))
         of_types = scratch.of_types[number] if scratch.of_types else None
         yield _Part(of_input, of_state, kernel[-1], z, gates_in_blocks(z, block), cells, hidden, of_types)
-
-
-def run_both(
-    x: Tensor, batch_sizes: Sequence[int], weights: Arranged, clips: Clips, state: State | None = None
-) -> Tensor:
-    """:func:`run_one` for both directions of a layer at once, for a few rows (:mod:`~ner_elmo.nn.inference_few_rows`).
-
-    Args:
-        x: packed inputs ``(2, positions, inputs)``, of each direction in its own order.
-        weights: as of one layer, with a first dimension of 2.
-        state: where each row starts, with a first dimension of 2; zeros by default. Its ``c`` is overwritten.
-
-    Returns:
-        ``(2, positions, width)``, to the bit what :func:`run_one` gives for each (seen with MKL).
-    """
-    width, dim, most = weights.width, weights.dim, batch_sizes[0]
-    y = x.new_empty(*x.shape[:2], width)
-    h, c = state if state is not None else (x.new_zeros(2, most, width), x.new_zeros(2, most, dim))
-    cells_twice = doubled(c, dim)
-    for stretch in stretches(batch_sizes, max(most, FEW_GATE_BYTES // (32 * dim))):
-        steps, rows = (2, stretch.n_steps, stretch.n_rows, -1), slice(stretch.n_rows)
-        inputs, outputs = (part[:, stretch.start : stretch.end].view(steps) for part in (x, y))
-        for one in range(2):  # one after the other: the weights of both do not fit a core's own cache
-            outputs[one] = run_alone(inputs[one], weights.of(one), clips, h[one, rows], cells_twice[one, rows])
-        h = outputs[:, -1]
-    torch.mul(cells_twice[..., : c.shape[2]], 0.5, out=c)
-    return y
 
 
 def _to_outputs(hidden_half: Tensor, weights: Arranged, clips: Clips, out: Tensor) -> None:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from ner_elmo.errors import ModelError
-from ner_elmo.nn.in_threads import all_at_once
-from ner_elmo.nn.thread_count import threads_for_now
+from ner_elmo.nn.in_threads import all_at_once, divided_in_two
 from ner_elmo.tagger.network.inputs import Example, collate
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.text.batching import batches_by_length, shared
@@ -102,8 +101,8 @@ def _in_batches(
         results.update(zip(indices, compute(emissions, mask), strict=True))
 
     with _evaluating(model):
-        if on_cpu and len(batches) == 1:  # so little that another thread would be waited for, rather than help
-            with threads_for_now(1):
+        if on_cpu and len(batches) == 1:
+            with divided_in_two():
                 run(batches[0])
         elif on_cpu:
             all_at_once([partial(run, indices) for indices in batches])

@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ner_elmo.bilm.lstm import FORGET_BIAS, LstmLayer, LstmStack, join
+from ner_elmo.bilm.lstm import FORGET_BIAS, LstmLayer, LstmStack, prepare_for_inference
 from ner_elmo.bilm.options import LstmOptions, options_to_json, parse_options, size
 from ner_elmo.nn import precision
 from ner_elmo.nn.cell import State, arrange
-from ner_elmo.nn.inference import run_both
 from tests.support import reference
 from tests.support.devices import CPU
 
@@ -190,21 +189,16 @@ def test_a_stack_adds_inputs_from_the_second_layer_on(skip: bool) -> None:
     assert [torch.equal(a, b) for a, b in zip(lower, found, strict=False)] == [True, True]
 
 
-def test_joined_stacks_compute_what_they_did() -> None:
+def test_prepared_stacks_compute_what_they_did() -> None:
     stacks = [LstmStack(make_options(cell_clip=0.3, proj_clip=0.05)) for _ in range(2)]
     for seed, stack in enumerate(stacks):
         randomised(stack, seed)
     x = packed(draw_rows(WIDTH))
     wanted = [stack(x, BATCH_SIZES)[0] for stack in stacks]
-    joined = join(*stacks)
-    assert len(joined) == 2
-    layer = stacks[0].layers[0]
-    assert isinstance(layer, LstmLayer)
+    prepare_for_inference(*stacks)
     for direction, stack in enumerate(stacks):
         for ours, theirs in zip(stack(x, BATCH_SIZES)[0], wanted[direction], strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
-    both = run_both(torch.stack([x, x]), BATCH_SIZES, joined[0], layer.clips)
-    torch.testing.assert_close(both, torch.stack([wanted[0][0], wanted[1][0]]), atol=1e-6, rtol=1e-5)
 
 
 # torch's own LSTM, which a GPU runs ----------------------------------------------------------------------------

@@ -29,16 +29,16 @@ def test_vectors_do_not_depend_on_company(elmo: Elmo, monkeypatch: pytest.Monkey
         np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("places", ["ner_elmo.bilm.model.TWO_THREADS_DIM", "ner_elmo.elmo.encoder.ONE_THREAD_SIZE"])
-def test_nor_on_how_threads_share_the_work(elmo: Elmo, monkeypatch: pytest.MonkeyPatch, places: str) -> None:
-    """Large networks read their weights in two threads even for one sentence, and small ones have several threads for a
-    single batch: to the bit what one thread computes."""
+@pytest.mark.parametrize("size", [0, 1 << 60])
+def test_nor_on_how_threads_share_the_work(elmo: Elmo, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """A single batch has several threads for each product, or one for each direction: to the bit what one thread
+    computes."""
     sentences = [*SENTENCES, *([word] * 30 for word in "bcdefghijklmnopqrstuvwxyz")]
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         together, alone = list(elmo.embed(sentences)), [next(elmo.embed([one])) for one in sentences]
-        monkeypatch.setattr(places, 0)
+        monkeypatch.setattr("ner_elmo.elmo.encoder.DIVIDED_SIZE", size)
         torch.set_num_threads(2)
         assert [v.tobytes() for v in elmo.embed(sentences)] == [v.tobytes() for v in together]
         assert [next(elmo.embed([one])).tobytes() for one in sentences] == [v.tobytes() for v in alone]

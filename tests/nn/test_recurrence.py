@@ -12,7 +12,7 @@ from ner_elmo.nn import inference
 from ner_elmo.nn import inference_few_rows as few_rows
 from ner_elmo.nn import ordered_sums as products
 from ner_elmo.nn.cell import Clips, Weights, arrange
-from ner_elmo.nn.inference import run_both, run_one
+from ner_elmo.nn.inference import run_one
 from ner_elmo.nn.recurrence import Recurrence, last_outputs
 
 DIM, PROJECTION = 7, 4
@@ -111,27 +111,15 @@ def test_rows_that_end_and_chunks_change_nothing(lengths: list[int], gate_bytes:
     torch.testing.assert_close(found, packed(alone)[0], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("lengths", [[5], [4, 2], [6, 3, 3, 1], [2] * 7, [9, 1]])
 @pytest.mark.parametrize("clips", [Clips(None, None), BINDING])
 @pytest.mark.parametrize("projection", [True, False])
-def test_both_directions_at_once_are_each_alone(lengths: list[int], clips: Clips, projection: bool) -> None:
-    ours = [make_weights(projection, seed=seed) for seed in (1, 2)]
-    both = Weights(
-        torch.stack([w.kernel for w in ours]),
-        torch.stack([w.projection for w in ours if w.projection is not None]) if projection else None,
-    )
-    width = ours[0].width
-    inputs = [packed(sentences_of(lengths, width))[0], packed(sentences_of([n + 1 for n in lengths], width))[0]]
-    _, batch_sizes = packed(sentences_of(lengths, width))
-    x = torch.stack([inputs[0], inputs[1][: len(inputs[0])]])
+def test_a_long_sentence_is_computed_in_stretches(clips: Clips, projection: bool) -> None:
+    weights = arrange(make_weights(projection))
+    x, batch_sizes = packed(sentences_of([9, 1], weights.width))
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        for module in (products, few_rows, inference):
-            patch.setattr(module, "LONGEST_SUM", 3)
-        few_rows._places.cache_clear()
-        patch.setattr(inference, "FEW_GATE_BYTES", 32 * DIM * 3)
-        found = run_both(x, batch_sizes, arrange(both), clips)
-        for one, part, weights in zip(found, x, ours, strict=True):
-            torch.testing.assert_close(one, run_one(part, batch_sizes, arrange(weights), clips), atol=1e-6, rtol=0)
+        at_once = run_one(x, batch_sizes, weights, clips)
+        patch.setattr(inference, "FEW_GATE_BYTES", 16 * weights.dim * 3)
+        assert torch.equal(run_one(x, batch_sizes, weights, clips), at_once)
 
 
 def test_a_second_backward_pass_is_refused() -> None:

@@ -12,7 +12,6 @@ import torch
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.nn.dropout import Dropout
-from ner_elmo.nn.inference import run_both as run_few
 from ner_elmo.runs.events import silent
 from ner_elmo.tagger.decoding import predict_scored
 from ner_elmo.tagger.network.inputs import Example, collate, make_words
@@ -69,14 +68,6 @@ def test_what_no_layer_needs_is_not_computed(
         for stack in (elmo.model.forward_lstm, elmo.model.backward_lstm):
             for number, layer in enumerate(stack.layers):
                 layer.register_forward_hook(lambda _, read, out, number=number: note(number, len(read[0])))
-        joined = elmo.model._joined
-        assert joined is not None
-
-        def run_both(x: torch.Tensor, sizes: list[int], weights: object, *more: object) -> object:
-            note([one is weights for one in joined].index(True), x.shape[1])
-            return run_few(x, sizes, weights, *more)  # type: ignore[arg-type]
-
-        monkeypatch.setattr("ner_elmo.bilm.model.run_both", run_both)
         return elmo
 
     def note(number: int, positions: int) -> None:
