@@ -17,6 +17,7 @@ from ner_elmo.explore.index import Made, OccurrenceIndex, build_index, bytes_for
 from ner_elmo.explore.static import StaticVectors
 from ner_elmo.runs.events import Report, note
 from ner_elmo.tagger import store
+from ner_elmo.tagger.network.joined import members_of
 from ner_elmo.text.files import require_text, shown_name
 from ner_elmo.text.language_kinds import newest_kind
 from ner_elmo.text.tokenizer import is_by_character, resolved
@@ -108,13 +109,15 @@ def word_vectors_of_file(path: Path, index: OccurrenceIndex) -> StaticVectors:
 
 
 def word_vectors_of_tagger(folder: Path) -> StaticVectors | None:
-    """The static vectors of a tagger, as its training left them; ``None`` if it has none."""
+    """The static vectors of a tagger, as its training left them (of a joined one its first member's); ``None`` if it
+    has none."""
     if not (folder / store.INFO).is_file():
         return None
     stored = store.load_tagger(folder)
-    if stored.model.words is None:
+    first = members_of(stored.model)[0]
+    if first.words is None:
         return None
-    table = stored.model.words.table().detach().numpy()
+    table = first.words.table().detach().numpy()
     return StaticVectors("the tagger's word vectors", stored.words.words[2:], unit_length(table[2:]))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from ner_elmo.errors import ModelError
 from ner_elmo.nn.in_threads import all_at_once, divided_in_two
 from ner_elmo.tagger.network.inputs import Example, collate
-from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.joined import Network
 from ner_elmo.text.batching import batches_by_length, shared
 from ner_elmo.text.tag_scheme import TOKEN, Span, read_tags
 
@@ -26,7 +26,7 @@ Reading = tuple[list[Span], float]  # all entities of a sentence, and the log pr
 
 
 def predict(
-    model: TaggerModel,
+    model: Network,
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
     batch_tokens: int = BATCH_TOKENS,
@@ -36,7 +36,7 @@ def predict(
 
 
 def predict_scored(
-    model: TaggerModel,
+    model: Network,
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
     batch_tokens: int = BATCH_TOKENS,
@@ -56,7 +56,7 @@ def predict_scored(
 
 
 def predict_readings(
-    model: TaggerModel,
+    model: Network,
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
     batch_tokens: int = BATCH_TOKENS,
@@ -80,7 +80,7 @@ def predict_readings(
 
 
 def _in_batches(
-    model: TaggerModel,
+    model: Network,
     examples: Sequence[Example],
     device: torch.device | str,
     batch_tokens: int,
@@ -113,7 +113,7 @@ def _in_batches(
 
 
 def emission_batches(
-    model: TaggerModel, examples: Sequence[Example], device: torch.device | str, batch_tokens: int = BATCH_TOKENS
+    model: Network, examples: Sequence[Example], device: torch.device | str, batch_tokens: int = BATCH_TOKENS
 ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
     """Batches of sentences of similar length: their indices, emissions ``(batch, time, tags)`` and mask
     ``(batch, time)``. The model reads them without dropout.
@@ -126,7 +126,7 @@ def emission_batches(
             yield indices, *_emissions(model, [examples[index] for index in indices], device)
 
 
-def _emissions(model: TaggerModel, examples: list[Example], device: torch.device | str) -> tuple[Tensor, Tensor]:
+def _emissions(model: Network, examples: list[Example], device: torch.device | str) -> tuple[Tensor, Tensor]:
     batch = collate(examples).to(device)
     with torch.inference_mode():
         emissions = model(batch)
@@ -136,7 +136,7 @@ def _emissions(model: TaggerModel, examples: list[Example], device: torch.device
 
 
 @contextmanager
-def _evaluating(model: TaggerModel) -> Iterator[None]:
+def _evaluating(model: Network) -> Iterator[None]:
     """Within the block there is no dropout."""
     was_training = model.training
     if was_training:  # one that is not is left alone: other threads may be using it
@@ -148,7 +148,7 @@ def _evaluating(model: TaggerModel) -> Iterator[None]:
             model.train()
 
 
-def decode(model: TaggerModel, emissions: Tensor, mask: Tensor) -> list[list[Span]]:
+def decode(model: Network, emissions: Tensor, mask: Tensor) -> list[list[Span]]:
     """The entities of each sentence's most probable tag sequence."""
     with torch.inference_mode():
         sequences = model.crf.decode(emissions, mask)

@@ -20,6 +20,7 @@ from ner_elmo.runs.directory import BILM, REPORT
 from ner_elmo.settings import unique_keys
 from ner_elmo.tagger.network.crf import EMISSION_LIMIT
 from ner_elmo.tagger.network.inputs import Words
+from ner_elmo.tagger.network.joined import MOST_MEMBERS, Network, joined, members_of
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import TaggerOptions, parse_options, weight_shapes
 from ner_elmo.text.files import json_text, replace_directory, replace_file, sha256_of_file, write_text
@@ -35,7 +36,7 @@ from ner_elmo.text.hdf5 import (
     write_array,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, JOINED_VERSION = 1, 2  # of a joined tagger, which versions before would take for a damaged one
 INFO, WEIGHTS, WORD_VECTORS, CARD = "tagger.json", "tagger.hdf5", "word_vectors.hdf5", "README.md"
 STORAGES = ("float32", "float16")
 # The word table has a file of its own; its words belong beside it.
@@ -48,7 +49,7 @@ _BILM_PLACES = (BILM, f"../{BILM}")
 class StoredTagger:
     """What :func:`load_tagger` found: the network with its weights, words, ``tagger.json``, and the biLM's folder."""
 
-    model: TaggerModel
+    model: Network
     words: Words
     info: dict[str, Any]
     bilm: Path | None
@@ -90,13 +91,15 @@ def store_bilm(source: BilmPlace, directory: Path, with_softmax: bool = False) -
 
 def write_tagger(
     directory: Path,
-    model: TaggerModel,
+    model: Network,
     words: Words,
     info: Mapping[str, Any],
     storage: str = "float32",
     bilm: StoredBilm | None = None,
 ) -> dict[str, Any]:
     """Write the files of a tagger into ``directory``; ``tagger.json``, without which it is no tagger, comes last.
+
+    The weights of a joined one's members stand in one file, each under its number; fixed word vectors are stored once.
 
     Args:
         info: what ``tagger.json`` says beyond its format, the options and the digests (text, licence, data).
@@ -109,20 +112,24 @@ def write_tagger(
     directory.mkdir(parents=True, exist_ok=True)
     (directory / INFO).unlink(missing_ok=True)
     written = [WEIGHTS]
+    members = members_of(model)
     with replace_file(directory / WEIGHTS) as temporary, Hdf5Writer(temporary) as file:
-        for name, value in model.state_dict().items():
-            if name != _WORD_TABLE:
-                write_array(file, name, value.detach().float().cpu().numpy().reshape(_stored_shape(value)), storage)
-    if model.words is not None:
+        for number, member in enumerate(members):
+            for name, value in member.state_dict().items():
+                if number or name != _WORD_TABLE:
+                    array = value.detach().float().cpu().numpy().reshape(_stored_shape(value))
+                    write_array(file, _prefix(number, len(members)) + name, array, storage)
+    if members[0].words is not None:
         with replace_file(directory / WORD_VECTORS) as temporary, Hdf5Writer(temporary) as file:
-            write_array(file, "vectors", model.words.table().float().cpu().numpy(), storage)
+            write_array(file, "vectors", members[0].words.table().float().cpu().numpy(), storage)
             write_array(file, "words", _joined(words.words), "uint8")
         written.append(WORD_VECTORS)
     digests = {name: sha256_of_file(directory / name) for name in written}
     if bilm is not None:
         digests |= _digests_of_bilm(directory, bilm)
     values = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if len(members) == 1 else JOINED_VERSION,
+        **({} if len(members) == 1 else {"members": len(members)}),
         **info,
         "scheme": model.options.scheme,
         "tags": model.options.tags,
@@ -139,6 +146,11 @@ def _digests_of_bilm(directory: Path, bilm: StoredBilm) -> dict[str, str]:
     """The digests of all that tagging reads of it, by the files' places below the tagger's ``directory``."""
     files = [file for file in sorted((directory / bilm.place).iterdir()) if file.name != SOFTMAX]
     return {f"{bilm.place}/{file.name}": bilm.digests.get(file.name) or sha256_of_file(file) for file in files}
+
+
+def _prefix(number: int, n_members: int) -> str:
+    """What the names of a member's weights begin with: nothing where it is the only one."""
+    return "" if n_members == 1 else f"members.{number}."
 
 
 def _stored_shape(value: torch.Tensor) -> tuple[int, ...]:
@@ -176,9 +188,10 @@ def read_info(directory: Path) -> dict[str, Any]:
         version, digest = info["format_version"], info["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"{path}: damaged; expected the JSON that train-tagger writes") from None
-    if isinstance(version, bool) or version != FORMAT_VERSION:
+    if isinstance(version, bool) or version not in (FORMAT_VERSION, JOINED_VERSION):
         raise ModelError(
-            f"{path}: found format_version {shown_value(version)}, expected {FORMAT_VERSION}; try a newer ner-elmo"
+            f"{path}: found format_version {shown_value(version)}, expected {FORMAT_VERSION} or {JOINED_VERSION}; try a "
+            "newer ner-elmo"
         )
     blank = text.replace(f'"sha256": "{digest}"\n', '"sha256": ""\n')
     if hashlib.sha256(blank.encode("utf-8", "surrogatepass")).hexdigest() != digest:
@@ -217,21 +230,46 @@ def load_tagger(directory: str | Path) -> StoredTagger:
         if bool(options.elmo_dim) != (bilm is not None):
             raise ValueError(f"bilm is {shown_value(bilm)}, but options.elmo_dim is {options.elmo_dim}")
         _temperature(info)
+        n_members = _number_of_members(info)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ModelError(f"{directory / INFO}: damaged ({str(error)[:300]})") from None
     if bilm not in (None, *_BILM_PLACES) or not all(isinstance(name, str) and _is_ours(name) for name in files):
         raise ModelError(f"{directory / INFO}: it names files outside the tagger's own folder")
     _require_listed(directory, options, files)
     verify_files(directory, files)
-    _require_shapes(directory / WEIGHTS, options)
+    _require_shapes(directory / WEIGHTS, options, n_members)
     words, table = _read_words(directory / WORD_VECTORS, options) if options.n_words else (Words([]), None)
+    vectors = None if table is None else torch.from_numpy(table)
+    members = [_read_member(directory / WEIGHTS, options, number, n_members, vectors) for number in range(n_members)]
+    return StoredTagger(joined(members), words, info, None if bilm is None else directory / bilm)
+
+
+def _read_member(
+    path: Path, options: TaggerOptions, number: int, n_members: int, vectors: torch.Tensor | None
+) -> TaggerModel:
+    """One of the networks in a file of weights, with its word vectors, of which a joined tagger's later members have
+    the tuned ones in that file."""
     model = TaggerModel(options)
-    state = _read_weights(directory / WEIGHTS, model)
-    _require_bounded(directory / WEIGHTS, state)
-    if model.words is not None and table is not None:
-        model.words.set_table(torch.from_numpy(table))
+    state = _read_weights(path, model, number, n_members)
+    _require_bounded(path, state)
+    if model.words is not None and vectors is not None and not number:
+        model.words.set_table(vectors)
     model.load_state_dict(state, strict=False)
-    return StoredTagger(model.eval(), words, info, None if bilm is None else directory / bilm)
+    return model.eval()
+
+
+def _number_of_members(info: Mapping[str, Any]) -> int:
+    """How many networks a tagger is made of: 1, or what ``tagger.json`` of a joined one says.
+
+    Raises:
+        ValueError: that is no such number.
+    """
+    if info["format_version"] == FORMAT_VERSION:
+        return 1
+    found = info.get("members")
+    if not isinstance(found, int) or isinstance(found, bool) or not 2 <= found <= MOST_MEMBERS:
+        raise ValueError(f"members: found {shown_value(found)}, expected a whole number from 2 to {MOST_MEMBERS}")
+    return found
 
 
 def _require_listed(directory: Path, options: TaggerOptions, files: Mapping[str, str]) -> None:
@@ -245,19 +283,28 @@ def _require_listed(directory: Path, options: TaggerOptions, files: Mapping[str,
             raise ModelError(f"{directory / INFO}: files: it has no digest of {name}")
 
 
-def _require_shapes(path: Path, options: TaggerOptions) -> None:
+def _require_shapes(path: Path, options: TaggerOptions, n_members: int) -> None:
     """Compare the shapes in a file of weights with those that the options imply, before memory is taken for any.
 
     Raises:
         ModelError: one is missing, another one, or there are others.
     """
     with open_hdf5(path) as file:
-        expected = weight_shapes(options)
+        expected = {
+            _prefix(number, n_members) + name: shape
+            for number in range(n_members)
+            for name, shape in (weight_shapes(options) | (_tuned_shape(options) if number else {})).items()
+        }
         for name, shape in expected.items():
             check_shape(find_dataset(file, name), shape or (1,))
         if surplus := sorted(names_of_datasets(file) - expected.keys()):
             raise ModelError(f"{path}: {one_line(surplus[0])}: the options imply no such dataset")
         require_numbers(file, sum(map(math.prod, expected.values())))
+
+
+def _tuned_shape(options: TaggerOptions) -> dict[str, tuple[int, ...]]:
+    """The shape of the learned word vectors, if there are any, which only a joined tagger has among the weights."""
+    return {_WORD_TABLE: (options.n_tuned_words, options.word_dim)} if options.n_words else {}
 
 
 def require_bilm_fits(directory: Path, options: TaggerOptions, n_layers: int, dim: int) -> None:
@@ -299,12 +346,13 @@ def _is_ours(name: str) -> bool:
     )
 
 
-def _read_weights(path: Path, model: TaggerModel) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, model: TaggerModel, number: int, n_members: int) -> dict[str, torch.Tensor]:
+    prefix = _prefix(number, n_members)
     with open_hdf5(path) as file:
         return {
-            name: torch.from_numpy(read_array(file, name, _stored_shape(value)).reshape(value.shape))
+            name: torch.from_numpy(read_array(file, prefix + name, _stored_shape(value)).reshape(value.shape))
             for name, value in model.state_dict().items()
-            if name != _WORD_TABLE
+            if number or name != _WORD_TABLE
         }
 
 

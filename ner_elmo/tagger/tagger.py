@@ -26,7 +26,7 @@ from ner_elmo.runs.devices import chosen_device
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
 from ner_elmo.tagger.network.context import document_contexts, in_whole_documents
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
-from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.joined import Network
 from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger, require_bilm_fits
 from ner_elmo.text.batching import in_chunks
@@ -103,7 +103,7 @@ class Tagger:
 
     def __init__(
         self,
-        model: TaggerModel,
+        model: Network,
         words: Words,
         text: str,
         elmo: Elmo | None = None,

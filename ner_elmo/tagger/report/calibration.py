@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ner_elmo.tagger.decoding import decode, emission_batches
 from ner_elmo.tagger.network.inputs import Example
-from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.joined import Network
 from ner_elmo.text.tag_scheme import Span
 
 N_BINS = 15
@@ -42,7 +42,7 @@ class Predictions:
     """The entities of each sentence, and what is needed to compute their probabilities again."""
 
     spans: list[list[Span]]
-    model: TaggerModel
+    model: Network
     batches: list[_Lattices]
     is_correct: np.ndarray  # (entities,) bool, in the order of the batches
 
@@ -58,7 +58,7 @@ class Predictions:
 
 
 def predict_for_calibration(
-    model: TaggerModel, examples: Sequence[Example], gold: Sequence[Sequence[Span]], device: torch.device | str
+    model: Network, examples: Sequence[Example], gold: Sequence[Sequence[Span]], device: torch.device | str
 ) -> Predictions:
     """The most probable entities of each sentence, with the lattices of those sentences that have any."""
     spans: list[list[Span]] = [[] for _ in examples]

@@ -12,7 +12,7 @@ import torch
 from ner_elmo.pages.page import to_html, to_markdown
 from ner_elmo.runs.log import read_events
 from ner_elmo.tagger.network.inputs import Example
-from ner_elmo.tagger.network.model import TaggerModel
+from ner_elmo.tagger.network.joined import Network
 from ner_elmo.tagger.report.calibration import calibration_figures, fit_temperature, predict_for_calibration
 from ner_elmo.tagger.report.errors import Recurring, confusion, count_kinds, counts_by_length, recurring_errors
 from ner_elmo.tagger.report.page import report_blocks, title_of
@@ -29,7 +29,7 @@ Parts = Mapping[str, Sequence[LabelledSentence]]
 
 
 def predict_parts(
-    model: TaggerModel,
+    model: Network,
     examples: Mapping[str, Sequence[Example]],
     sentences: Parts,
     device: torch.device | str,
