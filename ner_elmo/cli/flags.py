@@ -121,7 +121,10 @@ def takes_settings(owner: type, leave_out: Sequence[str] = ()) -> Callable[[Call
         @functools.wraps(command)
         def with_settings(**values: Any) -> Any:
             texts = {name: values.pop(name) for name in flagged}
-            joined = {name: ",".join(value) if isinstance(value, list) else value for name, value in texts.items()}
+            joined = {
+                name: ",".join(value) if isinstance(value, list) and str in flagged[name].types else value
+                for name, value in texts.items()
+            }
             given = {
                 name: from_text(flagged[name], value) if isinstance(value, str) else value
                 for name, value in joined.items()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -110,6 +111,26 @@ def _in_batches(
             for indices in batches:
                 run(indices)
     return [results[index] for index in range(len(examples))]
+
+
+def emissions_of(
+    model: Network,
+    examples: Sequence[Example],
+    device: torch.device | str = "cpu",
+    batch_tokens: int = BATCH_TOKENS,
+) -> list[np.ndarray]:
+    """The emissions of each sentence, ``(time, tags)`` float32.
+
+    Raises:
+        ModelError: the network computes what are no numbers.
+    """
+
+    def rows(emissions: Tensor, mask: Tensor) -> list[np.ndarray]:
+        lengths = mask.sum(dim=1).tolist()
+        arrays = emissions.float().cpu().numpy()
+        return [array[:length].copy() for array, length in zip(arrays, lengths, strict=True)]
+
+    return _in_batches(model, examples, device, batch_tokens, rows)
 
 
 def emission_batches(

@@ -190,8 +190,8 @@ def read_info(directory: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: damaged; expected the JSON that train-tagger writes") from None
     if isinstance(version, bool) or version not in (FORMAT_VERSION, JOINED_VERSION):
         raise ModelError(
-            f"{path}: found format_version {shown_value(version)}, expected {FORMAT_VERSION} or {JOINED_VERSION}; try a "
-            "newer ner-elmo"
+            f"{path}: found format_version {shown_value(version)}, expected {FORMAT_VERSION} or {JOINED_VERSION}; "
+            "try a newer ner-elmo"
         )
     blank = text.replace(f'"sha256": "{digest}"\n', '"sha256": ""\n')
     if hashlib.sha256(blank.encode("utf-8", "surrogatepass")).hexdigest() != digest:

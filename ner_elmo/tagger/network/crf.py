@@ -22,6 +22,18 @@ EMISSION_LIMIT = 1e3
 DECODED_NUMBERS = 1 << 24  # in a step of decoding: 64 MB
 
 
+class Expected(NamedTuple):
+    """How often the paths through the sentences of a batch are expected to pass each part of the lattice.
+
+    Attributes:
+        nodes: each tag at each token ``(batch, time, tags)``, 0 at padding.
+        transitions: each start, end and step, in all sentences together.
+    """
+
+    nodes: Tensor
+    transitions: Transitions
+
+
 class ConstrainedCrf(nn.Module):
     """A linear-chain CRF over a tag set in which sequences that break the tag scheme have probability zero.
 
@@ -103,6 +115,49 @@ class ConstrainedCrf(nn.Module):
         transitions = self._transitions(weights.dtype)
         are_small = self._are_small(weights.detach().masked_fill(~mask.unsqueeze(2), 0.0), transitions)
         return LogPartition.apply(weights, mask, *transitions, are_small)  # type: ignore[no-any-return]
+
+    def expected(self, emissions: Tensor, mask: Tensor, shares: Tensor) -> Expected:
+        """How often P(y | emissions) passes each node and each transition, each sentence counted by its share.
+
+        Shapes: emissions ``(batch, time, tags)``, with one token at least; mask ``(batch, time)`` bool; shares
+        ``(batch,)``. All is float64. It is the gradient of Σ_b shares[b] · log Z[b].
+        """
+        weights = _bounded(emissions.detach().double()).requires_grad_()
+        transitions = [one.detach().requires_grad_() for one in self._transitions(weights.dtype)]
+        are_small = self._are_small(weights.detach().masked_fill(~mask.unsqueeze(2), 0.0), Transitions(*transitions))
+        with torch.enable_grad():
+            log_z = LogPartition.apply(weights, mask, *transitions, are_small)
+            nodes, *steps = torch.autograd.grad(log_z @ shares.double(), [weights, *transitions])
+        return Expected(nodes, Transitions(*steps))
+
+    def cross_entropy(
+        self, emissions: Tensor, mask: Tensor, tag_ids: Tensor, gold: Tensor, teacher: Expected, taught: Tensor
+    ) -> Tensor:
+        """What it costs to have neither the tags that are known nor a teacher's distribution of them, ``()``:
+
+            −Σ_b (gold[b] · log P(tags[b]) + taught[b] · Σ_y P_teacher(y) · log P(y))
+
+        As both lattices are sums over nodes and transitions, the sum over all sequences y is log Z less the score of
+        each node and transition times how often the teacher expects it (Wang et al. 2021, "Structural knowledge
+        distillation: tractably distilling information for structured predictor", case 1a, from one linear-chain CRF to
+        another); its gradient in a weight is how often P expects that, less how often the teacher does.
+
+        Shapes: as :meth:`neg_log_likelihood`; gold and taught ``(batch,)``.
+
+        Args:
+            gold: what the known tags of a sentence count for; 0 where there are none.
+            teacher: :meth:`expected` of the teacher's CRF, with the shares ``taught``.
+        """
+        if not mask.shape[1]:
+            return emissions.new_zeros(())
+        weights = _bounded(emissions.double())
+        log_z = self._log_partition(weights, mask)
+        known = gold.double() * self._path_score(weights, tag_ids, mask)
+        hoped = (teacher.nodes * weights.masked_fill(~mask.unsqueeze(2), 0.0)).sum()
+        for often, weight in zip(teacher.transitions, self._transitions(weights.dtype), strict=True):
+            hoped = hoped + (often * weight).sum()
+        cost = ((gold + taught).double() * log_z - known).sum() - hoped
+        return cost.to(emissions.dtype)
 
     def span_log_probabilities(
         self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[Span]], temperature: float = 1.0

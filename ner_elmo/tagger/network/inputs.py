@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -106,6 +106,7 @@ class Example:
         tag_ids: ``(time,)`` int64, or None where it is not known.
         context: of its document (:mod:`~ner_elmo.tagger.network.context`), ``(time, dim)`` float16, or None for a
             tagger that reads none.
+        taught: a teacher's emissions ``(time, tags)`` float32, or None where there is no teacher.
     """
 
     tokens: tuple[str, ...]
@@ -113,6 +114,7 @@ class Example:
     layers: np.ndarray | StoredSentence | None = None
     tag_ids: np.ndarray | None = None
     context: np.ndarray | None = None
+    taught: np.ndarray | None = None
 
 
 @dataclass(slots=True)
@@ -125,8 +127,10 @@ class TaggerBatch:
         char_ids: ``(types, width)`` int64, raw ids of the distinct tokens, as wide as the longest of them.
         layers: ``(layers, batch, time, dim)`` float32, or None.
         mask: ``(batch, time)`` bool, True = real.
-        tag_ids: ``(batch, time)`` int64, or None.
+        tag_ids: ``(batch, time)`` int64, 0 in sentences that have none, or None if no sentence has any.
         context: ``(batch, time, dim)`` float32, or None.
+        taught: a teacher's emissions ``(batch, time, tags)`` float32, or None.
+        is_labelled: which sentences have tags ``(batch,)`` bool, or None if all have, or none.
     """
 
     word_ids: Tensor
@@ -136,18 +140,13 @@ class TaggerBatch:
     mask: Tensor
     tag_ids: Tensor | None
     context: Tensor | None = None
+    taught: Tensor | None = None
+    is_labelled: Tensor | None = None
 
     def to(self, device: torch.device | str) -> TaggerBatch:
         """The same batch on ``device``."""
-        return TaggerBatch(
-            self.word_ids.to(device),
-            self.type_ids.to(device),
-            self.char_ids.to(device),
-            None if self.layers is None else self.layers.to(device),
-            self.mask.to(device),
-            None if self.tag_ids is None else self.tag_ids.to(device),
-            None if self.context is None else self.context.to(device),
-        )
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return TaggerBatch(**{name: None if value is None else value.to(device) for name, value in values.items()})
 
 
 def elmo_layers(
@@ -204,15 +203,17 @@ def collate(examples: Sequence[Example]) -> TaggerBatch:
         mask[row, :length] = True
         if example.tag_ids is not None:
             tag_ids[row, :length] = example.tag_ids
-    has_tags = all(example.tag_ids is not None for example in examples)
+    is_labelled = [example.tag_ids is not None for example in examples]
     return TaggerBatch(
         torch.from_numpy(word_ids),
         torch.from_numpy(type_ids),
         _char_ids(list(types)),
         _padded_layers(examples, time),
         torch.from_numpy(mask),
-        torch.from_numpy(tag_ids) if has_tags else None,
+        torch.from_numpy(tag_ids) if any(is_labelled) or not examples else None,
         _padded_contexts(examples, time),
+        _padded_taught(examples, time),
+        torch.tensor(is_labelled) if len({*is_labelled}) == 2 else None,
     )
 
 
@@ -241,6 +242,16 @@ def _padded_contexts(examples: Sequence[Example], time: int) -> Tensor | None:
         assert example.context is not None
         padded[row, : len(example.tokens)] = example.context
     return torch.from_numpy(padded).float()
+
+
+def _padded_taught(examples: Sequence[Example], time: int) -> Tensor | None:
+    if not examples or examples[0].taught is None:
+        return None
+    padded = np.zeros((len(examples), time, examples[0].taught.shape[1]), dtype=np.float32)
+    for row, example in enumerate(examples):
+        assert example.taught is not None
+        padded[row, : len(example.tokens)] = example.taught
+    return torch.from_numpy(padded)
 
 
 def drop_contexts(batch: TaggerBatch, probability: float) -> TaggerBatch:

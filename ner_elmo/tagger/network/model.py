@@ -134,6 +134,28 @@ class TaggerModel(nn.Module):
         assert batch.tag_ids is not None
         return self.crf.neg_log_likelihood(self(batch, in_bfloat16), batch.tag_ids, batch.mask).mean()
 
+    def taught_loss(
+        self, batch: TaggerBatch, teacher: ConstrainedCrf, teacher_weight: float, in_bfloat16: bool = False
+    ) -> Tensor:
+        """Mean cost of a sentence of the batch towards its teacher's distribution of tag sequences and, where it has
+        tags, these (:meth:`~ner_elmo.tagger.network.crf.ConstrainedCrf.cross_entropy`), ``()``.
+
+        Args:
+            teacher: the CRF above the emissions ``batch.taught``.
+            teacher_weight: what the teacher counts for in a sentence with tags; in one without it is alone.
+        """
+        assert batch.taught is not None
+        emissions: Tensor = self(batch, in_bfloat16)
+        size, tag_ids = len(batch.mask), batch.tag_ids
+        if not batch.mask.shape[1]:
+            return emissions.sum()
+        has_tags = batch.mask.new_full((size,), tag_ids is not None) if batch.is_labelled is None else batch.is_labelled
+        gold = has_tags * ((1 - teacher_weight) / size)
+        taught = 1 / size - gold
+        expected = teacher.expected(batch.taught, batch.mask, taught)
+        tag_ids = torch.zeros_like(batch.word_ids) if tag_ids is None else tag_ids
+        return self.crf.cross_entropy(emissions, batch.mask, tag_ids, gold, expected, taught)
+
     def mix_penalty(self) -> Tensor:
         """Σw² over the mixes' weights (γ is free), ``()``."""
         mixes = [mix for mix in (self.mix, self.output_mix) if mix is not None]

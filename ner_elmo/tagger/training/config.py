@@ -26,7 +26,9 @@ SEED_MOST = 2**32 - 1
 AS_BEFORE: dict[str, Any] = {"precision": "fp32", "context_dropout": 0.0}
 
 # Panels of --help.
-TRAINING, OUTPUT_PANEL = "Training", "Output"
+TRAINING, TEACHER, OUTPUT_PANEL = "Training", "Teacher", "Output"
+
+TEACHER_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,13 @@ class TrainingSettings:
         panel=BILM_LAYERS,
     )
     mix_l2: float = setting(0.001, help="weight of the penalty on mix weights", at_least=0, panel=BILM_LAYERS)
+    teacher_weight: float = setting(
+        TEACHER_WEIGHT,
+        help="what the teacher counts for in a labelled sentence; the labels count for the rest",
+        at_least=0,
+        at_most=1,
+        panel=TEACHER,
+    )
     precision: str = setting(
         "auto",
         help="auto, fp32 or bf16: of the products in training; bf16 on processors that have it",
@@ -168,6 +177,30 @@ class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
         replaces=("seeds",),
         excludes=("seeds",),
     )
+    join: bool = setting(
+        False, help="join the taggers of all seeds into one, instead of keeping the best", panel=TRAINING
+    )
+    teacher: str | None = setting(
+        None,
+        help="tagger directory or name: learn its distribution of tags, too",
+        by_default="none",
+        metavar="TAGGER",
+        panel=TEACHER,
+        may_change=True,
+    )
+    unlabelled: list[str] | None = setting(
+        None,
+        help="text of which the teacher alone says the tags: a sentence a line, tokens parted by blanks; may be "
+        "repeated",
+        by_default="none",
+        metavar="FILE",
+        panel=TEACHER,
+        repeats=True,
+        may_change=True,
+    )
+    unlabelled_sentences: int | None = setting(
+        None, help="the first so many of them", at_least=1, by_default="all", panel=TEACHER
+    )
     storage: str = setting(
         "float32",
         help="float32, or float16 for half the size",
@@ -228,6 +261,9 @@ def _check_together(config: TaggerConfig) -> None:
         raise SettingError("mix_layer_norm", f"is part of the learned mix; found --mix {config.mix}")
     if not config.tune_word_vectors and config.word_vectors is None:
         raise SettingError("tune_word_vectors", "without --word-vectors FILE there is nothing to leave as it is")
+    if config.join and len(config.seeds) < 2:
+        raise SettingError("join", "one seed makes one tagger; give several, such as --seeds 1,2,3")
+    _check_teacher(config)
     if not config.seeds:
         raise SettingError("seeds", "found none, expected at least one")
     if config.mix in (LEARNED_MIX, MEAN_MIX):
@@ -237,6 +273,15 @@ def _check_together(config: TaggerConfig) -> None:
         raise SettingError("mix", f"found {found}, expected learned, mean, or the number of a layer such as 2")
     if config.layers not in ((), (int(config.mix),)):
         raise SettingError("mix", f"{config.mix} reads that layer alone; leave out --layers, or use --mix learned")
+
+
+def _check_teacher(config: TaggerConfig) -> None:
+    if config.teacher is None and config.unlabelled is not None:
+        raise SettingError("unlabelled", "without --teacher TAGGER nothing says what is in it")
+    if config.teacher is None and config.teacher_weight != TEACHER_WEIGHT:
+        raise SettingError("teacher_weight", "without --teacher TAGGER there is nothing to weigh")
+    if config.unlabelled is None and config.unlabelled_sentences is not None:
+        raise SettingError("unlabelled_sentences", "without --unlabelled FILE there are none")
 
 
 def layers_and_mix(config: TaggerConfig) -> tuple[list[int], str]:

@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from ner_elmo.errors import NerElmoError
 from ner_elmo.runs.checkpoints import Checkpoints
 from ner_elmo.tagger.decoding import predict
+from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import Example, TaggerBatch, Words, collate, drop_contexts, drop_singletons
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.scores import Counts, count, total
@@ -48,12 +49,14 @@ class EpochRecord:
 
 @dataclass
 class TrainingData:
-    """Training examples, and dev examples with their gold entities; without any, nothing chooses an epoch."""
+    """Training examples, and dev examples with their gold entities; without any, nothing chooses an epoch. With a
+    ``teacher``, the CRF above its emissions, training examples have these (``taught``) and need no tags."""
 
     train: list[Example]
     dev: list[Example]
     dev_spans: Sequence[Sequence[Span]]
     words: Words
+    teacher: ConstrainedCrf | None = None
 
 
 @dataclass
@@ -230,7 +233,7 @@ def _train_once(
         batch = collate([data.train[index] for index in indices])
         batch = drop_singletons(batch, data.words, options.singleton_dropout)
         batch = drop_contexts(batch, options.context_dropout).to(device)
-        loss = _step(state, batch, options)
+        loss = _step(state, batch, options, data.teacher)
         if not math.isfinite(loss):
             raise NerElmoError(f"epoch {state.epoch}: the loss is {loss}; try a smaller --learning-rate")
         if state.average is not None:
@@ -242,8 +245,12 @@ def _train_once(
     return losses / max(1, len(data.train)), done
 
 
-def _step(state: TrainingState, batch: TaggerBatch, options: TrainingOptions) -> float:
-    loss = state.model.loss(batch, options.precision == "bf16")
+def _step(state: TrainingState, batch: TaggerBatch, options: TrainingOptions, teacher: ConstrainedCrf | None) -> float:
+    in_bfloat16 = options.precision == "bf16"
+    if teacher is None:
+        loss = state.model.loss(batch, in_bfloat16)
+    else:
+        loss = state.model.taught_loss(batch, teacher, options.teacher_weight, in_bfloat16)
     objective = loss
     if state.model.mix is not None or state.model.output_mix is not None:
         objective = loss + options.mix_l2 * state.model.mix_penalty()

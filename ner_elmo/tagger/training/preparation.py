@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,30 @@ import torch
 
 from ner_elmo.bilm.files.directory import BilmFiles, find_bilm, seen_words, shipped_languages
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.elmo.feature_cache import IN_MEMORY_BYTES, FeatureCache, StoredSentence, counted
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.events import Report, note, warning
-from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.settings import part_of
-from ner_elmo.tagger.network.context import document_contexts
 from ner_elmo.tagger.network.inputs import (
     Example,
     Words,
     count_words,
-    elmo_layers,
     initial_vectors,
     make_examples,
     make_words,
 )
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX, NetworkSettings, TaggerOptions
+from ner_elmo.tagger.network.options import DOCUMENT, NetworkSettings, TaggerOptions
 from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, require_files
+from ner_elmo.tagger.training.distillation import (
+    UNLABELLED,
+    Teacher,
+    load_teacher,
+    read_unlabelled,
+    require_same_tags,
+    teach,
+    unlabelled_facts,
+)
+from ner_elmo.tagger.training.features import contexts_of_parts, frozen_layers
 from ner_elmo.tagger.training.protocol import protocol_of
 from ner_elmo.text.examination import split_tokens
 from ner_elmo.text.files import STANDARD_STREAM
@@ -57,7 +62,8 @@ Parts = dict[str, list[LabelledSentence]]
 
 @dataclass
 class PreparedData:
-    """What all seeds share. ``parts`` has ``train``, ``dev`` (unless it is trained on) and, if given, ``test``."""
+    """What all seeds share. ``parts`` has ``train``, ``dev`` (unless it is trained on) and, if given, ``test``;
+    ``unlabelled`` are examples without tags, of which only the teacher says something."""
 
     parts: dict[str, list[LabelledSentence]]
     examples: dict[str, list[Example]]
@@ -68,6 +74,8 @@ class PreparedData:
     text: str
     protocol: dict[str, Any]
     bilm: BilmFiles | None = None
+    unlabelled: list[Example] = field(default_factory=list)
+    teacher: Teacher | None = None
 
 
 def prepare(
@@ -105,10 +113,12 @@ def prepare(
     elmo = None if bilm is None else Elmo.load(bilm, device=device)
     if elmo is not None:
         layers = _check_layers(layers, elmo.n_layers)
-    tokens = {part: [sentence.tokens for sentence in sentences] for part, sentences in parts.items()}
+    unlabelled = read_unlabelled(config)
+    everything = parts | ({UNLABELLED: unlabelled} if unlabelled else {})
+    tokens = {part: [sentence.tokens for sentence in sentences] for part, sentences in everything.items()}
     counts = count_words(sentence.tokens for sentence in learned)
     scheme = TOKEN if corpora["train"].scheme == TOKEN else config.tag_scheme
-    known, vectors = _known_vectors(config, tokens)
+    known, vectors = _known_vectors(config, {part: tokens[part] for part in parts})
     words = Words([])
     if config.word_dim:
         words = make_words(counts, config.min_count, known, config.tune_word_vectors)
@@ -121,25 +131,43 @@ def prepare(
         elmo_dim=0 if elmo is None else elmo.dim,
         elmo_layers=[] if elmo is None else list(layers),
     )
+    teacher = None if config.teacher is None else load_teacher(config.teacher)
+    if teacher is not None:
+        require_same_tags(teacher[0], teacher[1].model.options, options)
     _show_data(parts, "tags" if scheme == TOKEN else "entities", report)
-    frozen = {} if elmo is None else _frozen_layers(elmo, tokens, options, cache, report)
+    frozen = {} if elmo is None else frozen_layers(elmo, tokens, options, cache, report)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
-    contexts = _contexts(parts, frozen, report) if options.context == DOCUMENT else {}
+    contexts = contexts_of_parts(everything, frozen, report) if options.context == DOCUMENT else {}
     examples = {
         part: make_examples(sentences, words, tag_index, scheme, frozen.get(part), contexts.get(part))
-        for part, sentences in parts.items()
+        for part, sentences in everything.items()
     }
+    for example in examples.get(UNLABELLED, []):
+        example.tag_ids = None
     text = choose_text(read_as or config.text, None if elmo is None else elmo.text, tokens["train"])
     text_kind(text)
     _warn_about_blanks(text, tokens["train"], report)
     _warn_about_punctuation(text, tokens["train"], report)
     _warn_about_text(bilm, tokens["train"], report)
     protocol = protocol_of(config, corpora, parts, elmo)
+    taught = None
+    if teacher is not None:
+        learned_from = {
+            part: sentences
+            for part, sentences in everything.items()
+            if part in ("train", UNLABELLED) or (part == "dev" and config.train_with_dev)
+        }
+        taught = teach(*teacher, config, options, elmo, frozen, learned_from, examples, device, cache, report)
+    protocol |= {
+        "teacher": None if taught is None else dict(taught.facts),
+        "unlabelled": unlabelled_facts(config, unlabelled),
+    }
     if config.train_with_dev:
         _warn_about_dev(len(parts.get("dev", [])), config, report)
         parts["train"], examples["train"] = learned, examples["train"] + examples.pop("dev", [])
         parts.pop("dev", None)
-    return PreparedData(parts, examples, options, words, known, vectors, text, protocol, bilm)
+    without_tags = examples.pop(UNLABELLED, [])
+    return PreparedData(parts, examples, options, words, known, vectors, text, protocol, bilm, without_tags, taught)
 
 
 def kind_of_raw_text(config: TaggerConfig, bilm: BilmFiles | None) -> str | None:
@@ -244,67 +272,6 @@ def _known_vectors(config: TaggerConfig, tokens: dict[str, list[tuple[str, ...]]
         return [], np.zeros((0, config.word_dim), dtype=np.float32)
     wanted = {token for sentences in tokens.values() for sentence in sentences for token in sentence}
     return read_word_vectors(config.word_vectors, wanted, config.max_word_vectors)
-
-
-def _frozen_layers(
-    elmo: Elmo, tokens: dict[str, list[tuple[str, ...]]], options: TaggerOptions, folder: Path | None, report: Report
-) -> dict[str, Sequence[np.ndarray | StoredSentence]]:
-    """The frozen features of every part: read from the cache in ``folder`` if possible, otherwise kept in memory.
-
-    All parts together are read into memory up to ``IN_MEMORY_BYTES``; beyond that, batches read them from disk.
-    """
-
-    n_tokens = {part: sum(map(len, sentences)) for part, sentences in tokens.items()}
-    total, done = sum(n_tokens.values()), 0
-    size = 2 * total * options.n_mixed_layers * options.elmo_dim
-    cache = None if folder is None else FeatureCache(elmo, folder, partial(note, report), partial(warning, report))
-    in_memory = size <= IN_MEMORY_BYTES
-    if cache is None:
-        note(report, f"computing biLM layers of {total:,} tokens once (kept in memory: {size / 1e6:,.0f} MB)")
-    else:
-        where = "kept in memory" if in_memory else "each batch read from disk"
-        note(report, f"biLM layers of {total:,} tokens: {size / 1e6:,.0f} MB ({where})")
-
-    def progress(done_of_part: int) -> None:
-        tell_progress(report, "biLM layers", done + done_of_part, total)
-
-    frozen: dict[str, Sequence[np.ndarray | StoredSentence]] = {}
-    for part, sentences in tokens.items():
-        average, found = options.mix == MEAN_MIX, None
-        if cache is not None:
-            found = cache.features(sentences, options.elmo_layers, average, "float16", in_memory, progress)
-        if found is None:
-            found = list(counted(elmo_layers(elmo, sentences, options.elmo_layers, average), progress))
-        frozen[part] = found
-        done += n_tokens[part]
-    progress(0)
-    return frozen
-
-
-def _contexts(
-    parts: Parts, frozen: Mapping[str, Sequence[np.ndarray | StoredSentence]], report: Report
-) -> dict[str, list[np.ndarray]]:
-    """The context of every token, by its document within its part.
-
-    Raises:
-        DataError: nothing in the training data says where a document begins.
-    """
-    if all(sentence.document is None for sentence in parts["train"]):
-        raise DataError(
-            "train: found no documents, expected lines that begin with -DOCSTART- (or as --document-marker says), or a "
-            "text of several sentences in each unit; leave out --context document"
-        )
-    found = {}
-    for part, sentences in parts.items():
-        documents = [sentence.document for sentence in sentences]
-        tokens = [sentence.tokens for sentence in sentences]
-        found[part] = document_contexts(tokens, documents, frozen[part])
-        n_tokens = sum(map(len, tokens))
-        n_with = sum(int(context.any(axis=1).sum()) for context in found[part])
-        n_documents = len({document for document in documents if document is not None})
-        share = n_with / max(1, n_tokens)
-        note(report, f"{part}: {n_documents:,} documents; {share:.0%} of the tokens stand elsewhere in theirs, too")
-    return found
 
 
 def choose_text(wanted: str | None, bilm_text: str | None, sentences: Sequence[Sequence[str]]) -> str:

@@ -18,7 +18,7 @@ from ner_elmo.runs.quick import DOES_NOT_LEARN, LEARNS, MINUTES, UNCLEAR
 from ner_elmo.runs.quick import advice as advice_on
 from ner_elmo.tagger.network.options import DROPOUT_MOST
 from ner_elmo.tagger.report.scores import count, figure_name, total
-from ner_elmo.tagger.training.config import TaggerConfig
+from ner_elmo.tagger.training.config import TEACHER_WEIGHT, TaggerConfig
 from ner_elmo.tagger.training.loop import TrainingData, start, train
 from ner_elmo.tagger.training.preparation import new_model, prepare
 from ner_elmo.text.formats.corpus import LabelledSentence
@@ -60,6 +60,11 @@ def quick_check(
         config,
         test=None,
         train_with_dev=False,
+        join=False,
+        teacher=None,
+        teacher_weight=TEACHER_WEIGHT,
+        unlabelled=None,
+        unlabelled_sentences=None,
         epochs=min(config.epochs, EPOCHS),
         patience=min(config.patience, PATIENCE),
         dropout=_raised(config.dropout),

@@ -13,7 +13,8 @@ from ner_elmo.runs.checkpoints import Checkpoints, require_fit, require_optimize
 from ner_elmo.runs.directory import CHECKPOINTS, CONFIG, REPORT
 from ner_elmo.runs.events import Report
 from ner_elmo.settings import refuse_changes, settings_of
-from ner_elmo.tagger.store import INFO
+from ner_elmo.tagger.store import INFO, digest_of_tagger
+from ner_elmo.tagger.tagger import find_model
 from ner_elmo.tagger.training.config import AS_BEFORE, TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingState
 from ner_elmo.tagger.training.preparation import PreparedData
@@ -22,7 +23,15 @@ from ner_elmo.text.formats.corpus import sha256_of_labelled
 from ner_elmo.text.formats.recognition import require_labelled
 
 # What is learned from, which must be the same, and what it is called.
-LEARNED_FROM = {"train": "train file", "dev": "dev file", "bilm": "biLM", "word_vectors": "vectors file"}
+LEARNED_FROM = {
+    "train": "train file",
+    "dev": "dev file",
+    "bilm": "biLM",
+    "word_vectors": "vectors file",
+    "teacher": "teacher",
+    "unlabelled": "unlabelled text",
+}
+_NOT_NAMED = dict.fromkeys(("bilm", "word_vectors", "teacher", "unlabelled"))  # by digest instead, where there are any
 
 
 def checkpoints_in(folder: Path) -> Checkpoints:
@@ -46,7 +55,7 @@ def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | N
 
 def setting(config: TaggerConfig, prepared: PreparedData) -> dict[str, Any]:
     """What a checkpoint says of its run: the settings, with the check sums of the files in place of their names."""
-    return plain(config) | {"bilm": None, "word_vectors": None} | _digests(prepared.protocol)
+    return plain(config) | _NOT_NAMED | _digests(prepared.protocol)
 
 
 def plain(config: TaggerConfig) -> dict[str, Any]:
@@ -56,7 +65,12 @@ def plain(config: TaggerConfig) -> dict[str, Any]:
 
 def _digests(protocol: dict[str, Any]) -> dict[str, Any]:
     digests = {part: protocol["data"][part]["sha256"] for part in ("train", "dev") if part in protocol["data"]}
-    for part, key in (("bilm", "digest"), ("word_vectors", "sha256")):
+    for part, key in (
+        ("bilm", "digest"),
+        ("word_vectors", "sha256"),
+        ("teacher", "sha256"),
+        ("unlabelled", "sha256"),
+    ):
         if protocol.get(part):
             digests[part] = protocol[part].get(key)
     return digests
@@ -77,7 +91,8 @@ def refuse_another_run(folder: Path, before: dict[str, Any], now: dict[str, Any]
             "learning rate falls without a dev score; give the same, or another -o"
         )
     for part, what in LEARNED_FROM.items():
-        is_known = part in before or part in ("train", "dev")  # checkpoints of earlier versions say nothing of the rest
+        # Checkpoints of earlier versions say nothing of biLM and vectors; they had no teacher.
+        is_known = part in before or part not in ("bilm", "word_vectors")
         if is_known and before.get(part) != now.get(part):
             raise UsageError(
                 f"{folder}: --resume with another {what} than the run was begun with; put it back, or give another -o"
@@ -95,7 +110,7 @@ def _settings(values: dict[str, Any]) -> TaggerConfig:
 
 def settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
     """:func:`setting` of a finished run, from what it left."""
-    return plain(read_config(directory / CONFIG)) | {"bilm": None, "word_vectors": None} | _digests(done["protocol"])
+    return plain(read_config(directory / CONFIG)) | _NOT_NAMED | _digests(done["protocol"])
 
 
 def settings_now(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +126,20 @@ def settings_now(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]
             digests[part] = place and _digest_of(part, place)
         else:
             digests[part] = before.get(part)
-    return plain(config) | digests
+    return plain(config) | digests | _digests_of_teaching(config, before)
+
+
+def _digests_of_teaching(config: TaggerConfig, before: dict[str, Any]) -> dict[str, Any]:
+    """Those of teacher and unlabelled text; of what is not there any more, as ``before``."""
+    try:
+        teacher = config.teacher and digest_of_tagger(find_model(config.teacher))
+    except (OSError, UsageError):
+        teacher = before.get("teacher")
+    paths = config.unlabelled
+    unlabelled = paths and [sha256_of_file(path) for path in paths if Path(path).is_file()]
+    if paths and len(unlabelled or []) < len(paths):
+        unlabelled = before.get("unlabelled")
+    return {"teacher": teacher, "unlabelled": unlabelled}
 
 
 def _digest_of(part: str, place: str) -> str:

@@ -182,10 +182,11 @@ def _train_seed(
     write_config(folder, config)
     cut_log(folder / LOG, state.epoch)
     data = TrainingData(
-        prepared.examples["train"],
+        prepared.examples["train"] + prepared.unlabelled,
         prepared.examples.get("dev", []),
         [sentence.spans for sentence in prepared.parts.get("dev", [])],
         prepared.words,
+        None if prepared.teacher is None else prepared.teacher.crf.to(device),
     )
     epoch_of = {"epoch": state.epoch + 1}
 
@@ -274,8 +275,9 @@ def _finish(
 def _without_paths(config: TaggerConfig) -> dict[str, Any]:
     """The configuration without the folders of the machine it ran on."""
     values = asdict(config)
-    for name in ("train", "dev", "test", "bilm", "word_vectors"):
+    for name in ("train", "dev", "test", "bilm", "word_vectors", "teacher"):
         values[name] = None if values[name] is None else Path(values[name]).name
+    values["unlabelled"] = values["unlabelled"] and [Path(path).name for path in values["unlabelled"]]
     return values
 
 
