@@ -31,6 +31,7 @@ COMMANDS = (
     "pretrain",
     "perplexity",
     "train-tagger",
+    "join",
     "evaluate",
     "tag",
     "serve",

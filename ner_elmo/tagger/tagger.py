@@ -368,23 +368,24 @@ class Tagger:
         and in order."""
         for chunk in in_chunks(sentences, CHUNK_BATCHES * self.batch_tokens):
             begin_as_usual()
-            examples = self._examples(chunk, None)
+            examples = self.examples(chunk, None)
             yield from predict_readings(self.model, examples, self.device, self.batch_tokens)
 
     def _predict(
         self, sentences: Sequence[Sequence[str]], scores: bool, documents: Sequence[Hashable | None] | None
     ) -> list[list[FoundSpan]]:
         begin_as_usual()
-        examples = self._examples(sentences, documents)
+        examples = self.examples(sentences, documents)
         if not scores:
             unscored = predict(self.model, examples, self.device, self.batch_tokens)
             return [[(span, None) for span in sentence] for sentence in unscored]
         scored = predict_scored(self.model, examples, self.device, self.batch_tokens, self.temperature)
         return [list(sentence) for sentence in scored]
 
-    def _examples(
+    def examples(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[Hashable | None] | None
     ) -> list[Example]:
+        """What the network reads of tokenised sentences, held in memory; ``documents`` as in :meth:`tag_tokens`."""
         options = self.model.options
         layers: Iterable[np.ndarray | None] = [None] * len(sentences)
         if self.elmo is not None:

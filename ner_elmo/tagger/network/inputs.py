@@ -145,8 +145,9 @@ class TaggerBatch:
 
     def to(self, device: torch.device | str) -> TaggerBatch:
         """The same batch on ``device``."""
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return TaggerBatch(**{name: None if value is None else value.to(device) for name, value in values.items()})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in values.items()}
+        return TaggerBatch(**moved)
 
 
 def elmo_layers(

@@ -33,11 +33,13 @@ def predict_parts(
     examples: Mapping[str, Sequence[Example]],
     sentences: Parts,
     device: torch.device | str,
-    trained_on_dev: bool,
+    temperature: float | None = None,
 ) -> tuple[dict[str, list[list[Span]]], dict[str, Any]]:
     """The entities of dev and, if there is one, test; and how far their probabilities can be believed.
 
-    The temperature is fitted on dev, and is 1 if that was trained on: a model is surer of what it has learned.
+    Args:
+        temperature: None: it is fitted on dev. If that was trained on, it should be 1: a model is surer of what it has
+            learned.
 
     Returns:
         The entities of each part's sentences; ``calibration`` of ``report.json``.
@@ -47,7 +49,8 @@ def predict_parts(
         for part in ("dev", "test")
         if part in sentences
     }
-    temperature = 1.0 if trained_on_dev else fit_temperature(predictions["dev"])
+    if temperature is None:
+        temperature = fit_temperature(predictions["dev"])
     calibration: dict[str, Any] = {"temperature": temperature}
     calibration |= {part: calibration_figures(of_part, temperature) for part, of_part in predictions.items()}
     return {part: of_part.spans for part, of_part in predictions.items()}, calibration

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import torch
 
-from ner_elmo import __version__
 from ner_elmo.nn.precision import chosen_precision
 from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, held, remove_leftovers, write_config
 from ner_elmo.runs.events import Report, note, silent
@@ -21,13 +19,14 @@ from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.runs.log import RunLog
 from ner_elmo.runs.stop import Stopped
 from ner_elmo.settings import not_applied, refuse_changes
-from ner_elmo.tagger.report.facts import analyse, in_brief, learning_curve, predict_parts, write_errors
-from ner_elmo.tagger.report.page import main_part
-from ner_elmo.tagger.report.scores import accuracy, count, counts_as_data, figure_name, scores, seqeval_report
-from ner_elmo.tagger.store import StoredBilm, store_bilm, write_tagger
+from ner_elmo.tagger.network.joined import joined, members_of
+from ner_elmo.tagger.report.facts import learning_curve
+from ner_elmo.tagger.report.scores import figure_name
+from ner_elmo.tagger.store import StoredBilm, load_tagger, store_bilm
 from ner_elmo.tagger.training.config import TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingData, TrainingState, start, train
 from ner_elmo.tagger.training.preparation import PreparedData, new_model, prepare
+from ner_elmo.tagger.training.results import ScoredData, number_of_parameters, training_of_members, write_results
 from ner_elmo.tagger.training.resumption import (
     checkpoints_in,
     finished_report,
@@ -37,16 +36,11 @@ from ner_elmo.tagger.training.resumption import (
     settings_before,
     settings_now,
 )
-from ner_elmo.tagger.training.run_directory import PREDICTIONS, clear_run, cut_log, write_report
-from ner_elmo.tagger.training.seeds import choose_best, reopen
+from ner_elmo.tagger.training.run_directory import clear_run, cut_log
+from ner_elmo.tagger.training.seeds import choose_best, reopen, summary
 from ner_elmo.tagger.training.side_by_side import start_method, train_side_by_side
-from ner_elmo.text.files import replace_file
-from ner_elmo.text.formats.conll import write_conll
 from ner_elmo.text.languages import look_at, scripts_of
 from ner_elmo.text.suitability import trained_for
-from ner_elmo.text.tag_scheme import TOKEN, tags
-
-SCHEMA_VERSION = 1
 
 
 def _nothing_received() -> int | None:
@@ -126,6 +120,8 @@ def _train_all(
         reports = train_side_by_side(work, config.seeds, jobs, start_method(device.type), report, received)
     else:
         reports = {seed: work(seed, report=report, received=received) for seed in config.seeds}
+    if config.join:
+        return _join(config, prepared, directory, stored, device, reports, report)
     return choose_best(config, directory, reports, report)
 
 
@@ -147,7 +143,7 @@ def _done_seed(
     folder = directory if alone else directory / f"seed-{seed}"
     bilm = stored if stored is None or alone else stored._replace(place=f"../{BILM}")
     left = None if until is None else max(0.0, (until - time.monotonic()) / 60)
-    one = dataclasses.replace(config, seeds=(seed,))
+    one = dataclasses.replace(config, seeds=(seed,), join=False)
     done = finished_report(folder, one) if resume else None
     return done or _train_seed(one, prepared, folder, bilm, device, resume, left, report, received)
 
@@ -215,61 +211,64 @@ def _finish(
     report: Report,
 ) -> dict[str, Any]:
     """Score the best epoch on dev and test and write everything down."""
-    results: dict[str, Any] = {}
-    sentence_counts: dict[str, Any] = {}
-    analyses: dict[str, Any] = {}
-    found_spans, calibration = predict_parts(
-        state.model, prepared.examples, prepared.parts, device, prepared.protocol["trained_on_dev"]
+    training = {
+        "epochs_run": state.epoch,
+        "best_epoch": state.best_epoch,
+        "stopped": state.stopped,
+        "parameters": number_of_parameters(state.model),
+        "curve": learning_curve(folder / LOG),
+    }
+    data = ScoredData(
+        prepared.parts, prepared.examples, prepared.words, 1.0 if prepared.protocol["trained_on_dev"] else None
     )
-    for part, predicted in found_spans.items():
-        sentences = prepared.parts[part]
-        gold = [sentence.spans for sentence in sentences]
-        counts = count(gold, predicted)
-        lengths = [len(sentence.tokens) for sentence in sentences]
-        figures = scores(counts) | {"accuracy": accuracy(gold, predicted, lengths)}
-        results[part] = figures | {"sentences": len(sentences), "tokens": sum(lengths)}
-        sentence_counts[part] = counts_as_data(counts)
-        analyses[part] = analyse(sentences, predicted)
-        with replace_file(folder / PREDICTIONS[part]) as temporary, open(temporary, "w", encoding="utf-8") as stream:
-            pairs = zip(sentences, predicted, strict=True)
-            scheme = TOKEN if prepared.options.scheme == TOKEN else "iob2"
-            write_conll(((s.tokens, tags(found, len(s.tokens), scheme)) for s, found in pairs), stream)
-        table = f"{seqeval_report(gold, predicted, lengths)}accuracy {figures['accuracy']:.4f} (of tags, by token)\n"
-        report({"event": "scores", "part": part, "seed": config.seeds[0], "message": table})
-    found = {
-        "schema_version": SCHEMA_VERSION,
+    facts = _facts_of(config, prepared, training)
+    return write_results(
+        folder, state.model, data, facts, _info_of(config, prepared), config.storage, bilm, device, report
+    )
+
+
+def _join(
+    config: TaggerConfig,
+    prepared: PreparedData,
+    directory: Path,
+    bilm: StoredBilm | None,
+    device: torch.device,
+    reports: Mapping[int, Mapping[str, Any]],
+    report: Report,
+) -> dict[str, Any]:
+    """Join the taggers of all seeds, which stay where they are, into one in ``directory`` itself."""
+    stored = [load_tagger(directory / f"seed-{seed}") for seed in config.seeds]
+    model = joined([member for one in stored for member in members_of(one.model)])
+    data = ScoredData(
+        prepared.parts, prepared.examples, prepared.words, 1.0 if prepared.protocol["trained_on_dev"] else None
+    )
+    facts = _facts_of(config, prepared, training_of_members(model, list(reports.values())))
+    facts["members"] = {"number": len(reports), **summary(reports)}
+    return write_results(
+        directory, model.to(device), data, facts, _info_of(config, prepared), config.storage, bilm, device, report
+    )
+
+
+def _facts_of(config: TaggerConfig, prepared: PreparedData, training: dict[str, Any]) -> dict[str, Any]:
+    """What a report says of a training, beside what it came to."""
+    return {
         "seed": config.seeds[0],
         "protocol": prepared.protocol | {"seeds": list(config.seeds)},
-        "scores": results,
-        "mix": state.model.mix_weights(),
-        "training": {
-            "epochs_run": state.epoch,
-            "best_epoch": state.best_epoch,
-            "stopped": state.stopped,
-            "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
-            "curve": learning_curve(folder / LOG),
-        },
-        "options": prepared.options.as_dict(),
+        "training": training,
         "config": _without_paths(config),
         "licence": config.licence,
-        "versions": {"ner-elmo": __version__, "torch": torch.__version__, "python": platform.python_version()},
-        "calibration": calibration,
-        "analysis": analyses,
-        "sentences": sentence_counts,
     }
-    info = {
+
+
+def _info_of(config: TaggerConfig, prepared: PreparedData) -> dict[str, Any]:
+    """What ``tagger.json`` says of a training."""
+    teacher = prepared.protocol["teacher"]
+    return {
         "text": _text_of(prepared),
         "licence": config.licence,
         "data": prepared.protocol["data"],
-        "created_by": f"ner-elmo {__version__}",
-        "calibration": in_brief(calibration),
+        **({} if teacher is None else {"teacher": teacher, "unlabelled": prepared.protocol["unlabelled"]}),
     }
-    write_tagger(folder, state.model.cpu(), prepared.words, info, config.storage, bilm)
-    if found_spans:
-        part = main_part(found)
-        write_errors(folder, part, prepared.parts, found_spans[part])
-    write_report(folder, found)
-    return found
 
 
 def _without_paths(config: TaggerConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ def choose_best(
     return found
 
 
-def summary(reports: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Precision, recall and F1 of every seed on each part, their mean and (sample) standard deviation."""
+def summary(reports: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
+    """Precision, recall and F1 of every seed, or run of another name, on each part, their mean and (sample) standard
+    deviation."""
     parts = list(next(iter(reports.values()))["scores"])
     figures: dict[str, Any] = {name: {} for name in ("f1", "precision", "recall")}
     for name, part in itertools.product(figures, parts):
