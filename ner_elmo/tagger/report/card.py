@@ -83,6 +83,8 @@ def _is_of_tokens(report: Mapping[str, Any]) -> bool:
 
 
 def _scores(report: Mapping[str, Any]) -> list[str]:
+    if not report["scores"] and "members" in report:
+        return ["None: it was joined without dev and test data."]
     if not report["scores"]:
         return ["None: there was no test data, and dev was trained on."]
     lines = ["| part | label | precision | recall | F1 | entities |", "|---|---|---|---|---|---|"]
@@ -107,6 +109,11 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
             f"Over {n_seeds} seeds, {part} F1 is {figures['mean']:.4f} ± {figures['standard_deviation']:.4f}; "
             f"this is seed {report['seed']}, {which}."
         )
+    for part, figures in report.get("members", {}).get("f1", {}).items():
+        lines.append(
+            f"Its {len(figures['by_seed'])} members alone have a {part} F1 of {figures['mean']:.4f} ± "
+            f"{figures['standard_deviation']:.4f}."
+        )
     if "calibration" in report and report["protocol"]["trained_on_dev"]:
         lines += ["", "Probabilities: not calibrated, as dev was trained on."]
     elif "calibration" in report:
@@ -122,7 +129,8 @@ def _calibration(calibration: Mapping[str, Any]) -> str:
         if part != "temperature"
     )
     temperature = calibration["temperature"]
-    return f"Probabilities: temperature {temperature:.3f}, fitted on dev; expected calibration error {errors}."
+    origin = "fitted on dev" if "dev" in calibration else "the mean of its members'"
+    return f"Probabilities: temperature {temperature:.3f}, {origin}; expected calibration error {errors}."
 
 
 def _data(report: Mapping[str, Any]) -> list[str]:
@@ -135,7 +143,8 @@ def _data(report: Mapping[str, Any]) -> list[str]:
         return [*lines, "", f"{dev}: there is no dev score, and the last epoch is kept. It was not trained on test."]
     if report["protocol"]["dev"] != "file":
         lines += ["", f"Dev is {report['protocol']['dev']}."]
-    lines += ["", "It was not trained on dev or test; dev chose the epoch."]
+    chosen = "epoch of each member" if "members" in report else "epoch"
+    lines += ["", f"It was not trained on dev or test; dev chose the {chosen}."]
     return lines
 
 
@@ -158,9 +167,8 @@ def _making(report: Mapping[str, Any]) -> list[str]:
         f"- Input: {'; '.join(parts)}.",
         f"- BiLSTM: {options['lstm_layers']} × {options['hidden_dim']} units in each direction; "
         f"CRF over {'one tag a token' if _is_of_tokens(report) else options['scheme'] + ' tags'}.",
-        f"- Trained for {training['epochs_run']} epochs with seed {report['seed']}; "
-        f"epoch {training['best_epoch']} is kept. "
-        f"{training['parameters']:,} parameters.",
+        f"- {_training(report)} {training['parameters']:,} parameters.",
+        *_distilling(report["protocol"]),
     ]
     if mix is not None:
         shares = ", ".join(f"layer {layer} {share:.3f}" for layer, share in mix["layers"].items())
@@ -170,6 +178,39 @@ def _making(report: Mapping[str, Any]) -> list[str]:
             scale = mix["output"]["gamma"]
             lines.append(f"- A second learned mix beside the BiLSTM's output: {shares}; scale {scale:.3f}.")
     return lines
+
+
+def _training(report: Mapping[str, Any]) -> str:
+    training = report["training"]
+    if "members" not in report:
+        return (
+            f"Trained for {training['epochs_run']} epochs with seed {report['seed']}; "
+            f"epoch {training['best_epoch']} is kept."
+        )
+    names = report["members"].get("names") or [f"seed {seed}" for seed in report["protocol"]["seeds"]]
+    return f"Joined: it tags by the mean of the scores of {len(names)} taggers ({', '.join(names)})."
+
+
+def _distilling(protocol: Mapping[str, Any]) -> list[str]:
+    """What it was distilled from, if it was."""
+    teacher, unlabelled = protocol.get("teacher"), protocol.get("unlabelled")
+    if not teacher:
+        return []
+    members = f", {teacher['members']} members joined" if teacher["members"] > 1 else ""
+    line = (
+        f"- Distilled from the tagger {teacher['tagger']}{members} (SHA-256 of its tagger.json {teacher['sha256']}), "
+        f"{'which was trained on its dev data, too, and ' if teacher.get('trained_on_dev') else ''}"
+        f"whose distribution over tag sequences counts for {teacher['weight']:g} in labelled sentences"
+    )
+    if not unlabelled:
+        return [f"{line}."]
+    files = ", ".join(
+        f"{name} (SHA-256 {digest})" for name, digest in zip(unlabelled["files"], unlabelled["sha256"], strict=True)
+    )
+    return [
+        f"{line}, and alone in {unlabelled['sentences']:,} unlabelled sentences ({unlabelled['tokens']:,} tokens) of "
+        f"{files}."
+    ]
 
 
 def _bilm(bilm: Mapping[str, Any]) -> list[str]:

@@ -44,6 +44,7 @@ def report_blocks(
     """
     part = main_part(report)
     yield from _headline(report, part)
+    yield from _members(report)
     yield from _protocol(report)
     yield from _learning(report)
     yield from _by_label(report, part)
@@ -89,6 +90,19 @@ def _headline(report: Mapping[str, Any], part: str) -> Iterator[Block]:
         )
 
 
+def _members(report: Mapping[str, Any]) -> Iterator[Block]:
+    """Of a joined tagger: what its members have alone."""
+    members = report.get("members")
+    if not members:
+        return
+    yield Paragraph(f"This tagger joins {members['number']} taggers and tags by the mean of their scores.")
+    for name, figures in members["f1"].items():
+        yield Paragraph(
+            f"Alone they have a {name} F1 of {percent(figures['mean'])} ± {percent(figures['standard_deviation'])} "
+            f"(sample standard deviation): {', '.join(percent(f1) for f1 in figures['by_seed'].values())}."
+        )
+
+
 def _protocol(report: Mapping[str, Any]) -> Iterator[Block]:
     protocol, training = report["protocol"], report["training"]
     yield Heading("Protocol")
@@ -102,6 +116,8 @@ def _protocol(report: Mapping[str, Any]) -> Iterator[Block]:
         f"Dev is {dev}; it chose the epoch ({training['best_epoch']} of {training['epochs_run']}) and the temperature "
         "of the probabilities. Trained on dev: no."
     )
+    if "members" in report:
+        chosen = f"Dev is {dev}. Of each member dev chose the epoch."
     if protocol["trained_on_dev"]:
         trained = "TRAINED ON DEV, too" if "dev" in protocol["data"] else "Nothing was held out as dev"
         chosen = f"{trained}: there is no dev score, and the last of {training['epochs_run']} epochs is kept."
@@ -110,6 +126,10 @@ def _protocol(report: Mapping[str, Any]) -> Iterator[Block]:
     inputs = "no biLM" if bilm is None else f"a frozen biLM with {bilm['layers']} layers of {bilm['dim']} numbers"
     inputs += "; no word vectors from a file" if vectors is None else f"; word vectors from {vectors['file']}"
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    if teacher := protocol.get("teacher"):
+        inputs += f"; distilled from {teacher['tagger']} (weight {teacher['weight']:g})"
+    if unlabelled := protocol.get("unlabelled"):
+        inputs += f" over {unlabelled['sentences']:,} unlabelled sentences, too"
     yield Paragraph(f"Input: {inputs}. {training['parameters']:,} trained parameters. {versions}.")
 
 
@@ -232,7 +252,8 @@ def _calibration(report: Mapping[str, Any]) -> Iterator[Block]:
     yield Pictures([charts.reliability_picture(calibration[part], part, temperature) for part in parts])
     yield Paragraph(
         f"Of the entities with a probability of about 80 %, about 80 % should be right. Temperature {temperature:.3f}, "
-        "fitted on dev, divides the score of every tag sequence; it changes no entity."
+        f"{'fitted on dev' if 'dev' in calibration else 'the mean of its members'}, divides the score of every tag "
+        "sequence; it changes no entity."
         if temperature != 1.0
         else "Of the entities with a probability of about 80 %, about 80 % should be right. No temperature was fitted."
     )

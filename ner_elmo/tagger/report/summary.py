@@ -121,6 +121,14 @@ def _network_rows(tagger: Mapping[str, Any], report: Mapping[str, Any]) -> Itera
             parts.append(f"context {options['context']}")
         parameters = _at(report, "training", "parameters")
         yield "network", "; ".join(parts) + (f"; {parameters:,} parameters" if _is_number(parameters) else "")
+    if _is_number(tagger.get("members")):
+        yield "members", f"{tagger['members']} networks; it tags by the mean of their scores"
+    if teacher := _at(tagger, "teacher"):
+        said = f"{_at(teacher, 'tagger')}, weight {_at(teacher, 'weight')}"
+        if _is_number(_at(tagger, "unlabelled", "sentences")):
+            said += f"; {tagger['unlabelled']['sentences']:,} unlabelled sentences"
+        yield "teacher", said
+        yield "", f"sha256 {_at(teacher, 'sha256')}"
     best, run = _at(report, "training", "best_epoch"), _at(report, "training", "epochs_run")
     if _is_number(best) and _is_number(run):
         yield "training", f"epoch {best} of {run} was kept" + (f"; seed {report['seed']}" if "seed" in report else "")

@@ -18,7 +18,8 @@ import torch
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.feature_cache import StoredSentence, bilm_digest
 from ner_elmo.errors import DataError, UsageError
-from ner_elmo.runs.events import Report, note
+from ner_elmo.runs.directory import REPORT
+from ner_elmo.runs.events import Report, note, warning
 from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.tagger.decoding import emissions_of
 from ner_elmo.tagger.network.context import document_contexts
@@ -26,6 +27,7 @@ from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import Example
 from ner_elmo.tagger.network.joined import members_of
 from ner_elmo.tagger.network.options import DOCUMENT, TaggerOptions
+from ner_elmo.tagger.report.summary import read_report
 from ner_elmo.tagger.store import StoredTagger, digest_of_tagger, load_tagger, require_bilm_fits
 from ner_elmo.tagger.tagger import find_model, name_of_model
 from ner_elmo.tagger.training.config import TaggerConfig
@@ -185,13 +187,26 @@ def teach(
                 examples[part][row].taught = emissions
             done += len(rows)
             tell_progress(report, "teacher", done, total)
+    saw_dev = trained_on_dev(folder)
+    if saw_dev and not config.train_with_dev:
+        warning(
+            report, "the teacher was trained on its dev data: if that is this training's, its dev score means little"
+        )
     facts = {
         "tagger": name_of_model(folder.resolve()),
         "sha256": digest_of_tagger(folder),
         "members": len(members_of(model)),
         "weight": config.teacher_weight,
+        "trained_on_dev": saw_dev,
     }
     return Teacher(model.crf.cpu().requires_grad_(False), facts)
+
+
+def trained_on_dev(folder: Path) -> bool | None:
+    """Whether a tagger's report says that it was trained on dev; None where it does not say."""
+    protocol = read_report(folder / REPORT).get("protocol")
+    found = protocol.get("trained_on_dev") if isinstance(protocol, dict) else None
+    return found if isinstance(found, bool) else None
 
 
 def _features_of_teacher(

@@ -184,7 +184,7 @@ def test_with_and_without_a_cache_the_same_bytes(
 
     monkeypatch.setattr(Elmo, "embed", fail)
     train_tagger(config, tmp_path / "second", device=CPU, cache=tmp_path / "cache")
-    monkeypatch.setattr("ner_elmo.tagger.training.preparation.IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("ner_elmo.tagger.training.features.IN_MEMORY_BYTES", 0)
     train_tagger(config, tmp_path / "disk", device=CPU, cache=tmp_path / "cache", report=events)
     assert "each batch read from disk" in events.text()
     for file in ("tagger.hdf5", "word_vectors.hdf5", "tagger.json", "predictions.test.conll", "report.json"):

@@ -55,7 +55,7 @@ def test_the_bytes_of_one_after_the_other(
     monkeypatch.setattr(run, "start_method", lambda device_type: method)
     if is_on_disk:
         monkeypatch.setattr(feature_cache, "IN_MEMORY_BYTES", 0)
-        monkeypatch.setattr("ner_elmo.tagger.training.preparation.IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr("ner_elmo.tagger.training.features.IN_MEMORY_BYTES", 0)
     config = toy_config(toy, bilm=str(bilm), seeds=(3, 1, 2), epochs=2)
     reports, events = {}, {}
     for name, jobs in (("alone", 1), ("beside", 2)):
