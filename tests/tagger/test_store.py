@@ -18,6 +18,7 @@ from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.tagger.training.run import train_tagger
 from tests.support.devices import CPU
 from tests.support.hash_count import count_hashes
+from tests.support.hostile_models import rewrite
 from tests.support.toy_language import toy_config
 
 TEXT = "Ann Smith sees Rome City today."
@@ -102,15 +103,6 @@ def test_a_damaged_or_missing_file_is_named(copied: Path, damage: str) -> None:
             load_tagger(copied)
         file.write_bytes(content)
     load_tagger(copied)
-
-
-def rewrite(folder: Path, **changes: object) -> None:
-    """Change ``tagger.json`` and make its digest fit again, as a stranger could."""
-    from ner_elmo.tagger.store import _write_info
-
-    values = json.loads((folder / "tagger.json").read_text())
-    del values["sha256"]
-    _write_info(folder / "tagger.json", values | changes)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from ner_elmo.tagger.training.features import Features, frozen_layers
 from ner_elmo.text.files import display_name, read_lines, require_file, sha256_of_file
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.formats.labels import listed
+from ner_elmo.text.tag_scheme import labels_of
 
 UNLABELLED = "unlabelled"  # the part of the data
 DOCUMENT_MARKER = "-DOCSTART-"
@@ -128,7 +129,7 @@ def require_same_tags(folder: Path, teacher: TaggerOptions, student: TaggerOptio
             f"--teacher {folder}: found tag scheme {teacher.scheme}, expected {student.scheme}, as this training has"
         )
     if teacher.tags != student.tags:
-        here, there = (sorted({tag[2:] or tag for tag in options.tags}) for options in (student, teacher))
+        here, there = (labels_of(options.tags, options.scheme) for options in (student, teacher))
         raise UsageError(
             f"--teacher {folder}: found the labels {listed(there)}, expected those of the training data: {listed(here)}"
         )

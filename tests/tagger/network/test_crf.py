@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torchcrf import CRF
 
 from ner_elmo.tagger.network.crf import ConstrainedCrf
-from ner_elmo.text.tag_scheme import TOKEN, Span, allowed, spans, tag_set, tags
+from ner_elmo.text.tag_scheme import TOKEN, Span, spans, tag_set, tags
+from tests.support.lattices import all_sequences, is_legal, path_score
 from tests.support.marginals import token_marginals
 
 SCHEMES = ["bioes", "iob2", "bmes"]
@@ -24,26 +25,6 @@ def make_crf(scheme: str, labels: tuple[str, ...] = ("A", "B"), seed: int = 0) -
     for parameter in crf.parameters():
         torch.nn.init.normal_(parameter)
     return crf
-
-
-def is_legal(sequence: tuple[str, ...], scheme: str) -> bool:
-    edges = [None, *sequence, None]
-    return all(allowed(a, b, scheme) for a, b in itertools.pairwise(edges))
-
-
-def all_sequences(crf: ConstrainedCrf, length: int) -> list[tuple[int, ...]]:
-    return [
-        ids
-        for ids in itertools.product(range(len(crf.tag_set)), repeat=length)
-        if is_legal(tuple(crf.tag_set[i] for i in ids), crf.scheme)
-    ]
-
-
-def path_score(crf: ConstrainedCrf, emissions: torch.Tensor, ids: tuple[int, ...]) -> float:
-    score = crf.crf.start_transitions[ids[0]] + crf.crf.end_transitions[ids[-1]]
-    score = score + sum(emissions[t, i] for t, i in enumerate(ids))
-    score = score + sum(crf.crf.transitions[a, b] for a, b in itertools.pairwise(ids))
-    return float(score.detach())
 
 
 def enumerate_paths(crf: ConstrainedCrf, emissions: torch.Tensor) -> dict[tuple[int, ...], float]:
@@ -285,3 +266,51 @@ def test_probabilities_of_tags_are_those_of_enumeration() -> None:
     for span, log_p in zip(every, crf.span_log_probabilities(emissions, mask, [every])[0], strict=True):
         expected = sum(p for ids, p in paths.items() if crf.tag_set[ids[span.start]] == span.label)
         assert math.exp(log_p) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_cost_towards_a_teacher_and_its_gradient_equal_enumeration(scheme: str) -> None:
+    """Three sentences of 3, 1 and 2 tokens, of which one has tags alone, one a teacher alone, and one both."""
+    crf, teacher = make_crf(scheme, ("A",), seed=1), make_crf(scheme, ("A",), seed=2)
+    lengths, n_tags = [3, 1, 2], len(crf.tag_set)
+    mask = torch.arange(3) < torch.tensor(lengths)[:, None]
+    emissions = (2 * torch.randn(3, 3, n_tags, dtype=torch.double)).requires_grad_()
+    theirs = 2 * torch.randn(3, 3, n_tags, dtype=torch.double)
+    gold, taught = torch.tensor([0.3, 0.0, 0.2]).double(), torch.tensor([0.0, 0.5, 0.3]).double()
+    tag_ids = torch.tensor([[*all_sequences(crf, n)[-1], *[0] * (3 - n)] for n in lengths])
+
+    def log_probabilities(one: ConstrainedCrf, rows: torch.Tensor) -> dict[tuple[int, ...], torch.Tensor]:
+        sequences = all_sequences(one, len(rows))
+        scores = []
+        for ids in sequences:
+            score = one.crf.start_transitions[ids[0]] + one.crf.end_transitions[ids[-1]]
+            score = score + sum(rows[t, i] for t, i in enumerate(ids))
+            scores.append(score + sum(one.crf.transitions[a, b] for a, b in itertools.pairwise(ids)))
+        return dict(zip(sequences, torch.log_softmax(torch.stack(scores), dim=0), strict=True))
+
+    expected = torch.zeros((), dtype=torch.double)
+    for row, length in enumerate(lengths):
+        ours = log_probabilities(crf, emissions[row, :length])
+        wanted = log_probabilities(teacher, theirs[row, :length])
+        expected = expected - gold[row] * ours[tuple(tag_ids[row, :length].tolist())]
+        for ids, log_p in ours.items():
+            expected = expected - taught[row] * wanted[ids].detach().exp() * log_p
+
+    found = crf.cross_entropy(emissions, mask, tag_ids, gold, teacher.expected(theirs, mask, taught), taught)
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), abs=1e-9)
+    weights = [emissions, *crf.parameters()]
+    for ours_, theirs_ in zip(torch.autograd.grad(found, weights), torch.autograd.grad(expected, weights), strict=True):
+        assert torch.allclose(ours_, theirs_, atol=1e-9)
+
+
+def test_who_is_its_own_teacher_has_nothing_to_learn() -> None:
+    crf = make_crf("bioes")
+    emissions = torch.randn(2, 4, len(crf.tag_set), dtype=torch.double, requires_grad=True)
+    mask, taught = torch.ones(2, 4, dtype=torch.bool), torch.tensor([0.5, 0.5]).double()
+    nothing = torch.zeros(2).double()
+    tag_ids = torch.zeros(2, 4, dtype=torch.long)
+    cost = crf.cross_entropy(emissions, mask, tag_ids, nothing, crf.expected(emissions, mask, taught), taught)
+    cost.backward()
+    for weight in (emissions, *crf.parameters()):
+        assert weight.grad is not None
+        assert float(weight.grad.abs().max()) < 1e-12
