@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ner_elmo.errors import CannotWriteError, DataError, ModelError, NerElmoError, UsageError, WrongTypeError
     from ner_elmo.library.data import convert, read_corpus
     from ner_elmo.library.evaluation import LabelScores, Scores, evaluate
+    from ner_elmo.library.joining import join_taggers
     from ner_elmo.library.training import PretrainedBilm, TrainedTagger, pretrain, train_tagger
     from ner_elmo.tagger.tagger import Tagger
     from ner_elmo.tagger.training.config import TaggerConfig
@@ -41,6 +42,7 @@ _HOMES = {
     ),
     "ner_elmo.library.data": ("convert", "read_corpus"),
     "ner_elmo.library.evaluation": ("LabelScores", "Scores", "evaluate"),
+    "ner_elmo.library.joining": ("join_taggers",),
     "ner_elmo.library.training": ("PretrainedBilm", "TrainedTagger", "pretrain", "train_tagger"),
     "ner_elmo.tagger.tagger": ("Tagger",),
     "ner_elmo.tagger.training.config": ("TaggerConfig",),
@@ -78,6 +80,7 @@ __all__ = [
     "__version__",
     "convert",
     "evaluate",
+    "join_taggers",
     "pretrain",
     "read_corpus",
     "train_tagger",

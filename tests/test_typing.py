@@ -38,6 +38,7 @@ from ner_elmo import (
     evaluate,
     pretrain,
     read_corpus,
+    join_taggers,
     train_tagger,
 )
 
@@ -75,6 +76,7 @@ def main(folder: Path) -> None:
     assert_type(bilm.perplexity, Perplexity | None)
     trained = train_tagger(TaggerConfig(train="a", bilm=str(bilm.path), seeds=(1, 2)), folder / "tagger")
     assert_type(trained.dev, Scores | None)
+    assert_type(join_taggers(["a", folder], folder / "joined", dev="dev").test, Scores | None)
     assert_type(ner_elmo.DataError("x").exit_status, int)
     try:
         main(folder)
