@@ -13,6 +13,7 @@ from ner_elmo.bilm.files.directory import write_bilm
 from ner_elmo.bilm.model import BiLm
 from ner_elmo.bilm.options import parse_options
 from ner_elmo.bilm.softmax import Softmax
+from ner_elmo.tagger.store import copy_tagger
 from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.text.vocabulary import Vocabulary
 from tests.support.devices import CPU, one_thread
@@ -93,3 +94,13 @@ def trained(toy: Path, bilm: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with one_thread():
         train_tagger(toy_config(toy, bilm=str(bilm)), folder, device=CPU)
     return folder
+
+
+@pytest.fixture(scope="session")
+def joined(toy: Path, bilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tagger directory of two members, ready to ship; do not change it."""
+    folder = tmp_path_factory.mktemp("joined")
+    with one_thread():
+        train_tagger(toy_config(toy, bilm=str(bilm), seeds=(1, 2), join=True), folder / "run", device=CPU)
+    copy_tagger(folder / "run", folder / "tagger")
+    return folder / "tagger"

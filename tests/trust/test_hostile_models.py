@@ -32,7 +32,7 @@ from tests.support.hostile_models import (
 from tests.support.soak import cases, generator, tell
 
 SECONDS, MEGABYTES = 5.0, 300.0
-USES: dict[str, Callable[[Path], Any]] = {"bilm": use_bilm, "tagger": use_tagger}
+USES: dict[str, Callable[[Path], Any]] = {"bilm": use_bilm, "tagger": use_tagger, "joined": use_tagger}
 
 
 class Target:
@@ -64,10 +64,10 @@ class Target:
         return self.tried()
 
 
-@pytest.fixture(params=["bilm", "tagger"])
-def target(request: pytest.FixtureRequest, bilm: Path, trained: Path, tmp_path: Path) -> Iterator[Target]:
+@pytest.fixture(params=["bilm", "tagger", pytest.param("joined", marks=pytest.mark.slow)])
+def target(request: pytest.FixtureRequest, bilm: Path, trained: Path, joined: Path, tmp_path: Path) -> Iterator[Target]:
     with one_thread():
-        yield Target(request.param, {"bilm": bilm, "tagger": trained}[request.param], tmp_path)
+        yield Target(request.param, {"bilm": bilm, "tagger": trained, "joined": joined}[request.param], tmp_path)
 
 
 def require_sound(found: Outcome, case: str, target: Target) -> None:

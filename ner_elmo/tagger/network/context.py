@@ -120,7 +120,7 @@ def document_contexts(
     for part in documents_in(documents, list(map(len, tokens))):
         if part.stop - part.start == 1:  # nothing stands elsewhere
             n_tokens, dim = layers[part.start].shape[1:]
-            found.append(np.zeros((n_tokens, dim), dtype=np.float16))
+            found.append(np.broadcast_to(np.float16(0), (n_tokens, dim)))  # zeros that take no memory
         else:
             found += contexts_of(tokens[part], [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]])
     return found

@@ -27,6 +27,7 @@ _UNTOLD = {
     "dev",
     "test",
     "seeds",
+    "join",
     "licence",
     "storage",
     "keep_softmax",
@@ -226,6 +227,8 @@ def _notes(run: Run, first: Run, settings: Sequence[str]) -> list[str]:
     """What to know about a run's protocol beside the others'."""
     protocol, config = run.report["protocol"], run.report.get("config", {})
     notes = []
+    if "members" in run.report:
+        notes.append(f"{run.report['members'].get('number', 'several')} taggers joined")
     if protocol["trained_on_dev"]:
         notes.append("trained on dev, too")
     if protocol["dev"] != "file":
