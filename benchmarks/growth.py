@@ -1,8 +1,8 @@
 """How time and memory grow: tokens a second and peak memory by length, batch, labels, vocabulary, corpus and workers.
 
     PYTHONPATH=. python benchmarks/growth.py measure TEXT --train CONLL -o benchmarks/results/growth.json
-    PYTHONPATH=. python benchmarks/growth.py plots benchmarks/results/growth.json     # docs/images/growth-*.svg
-    PYTHONPATH=. python benchmarks/growth.py tables benchmarks/results/growth.json    # those of docs/growth.md
+    PYTHONPATH=. python benchmarks/growth.py plots                                   # docs/images/growth-*.svg
+    python benchmarks/tables.py docs/growth.md                                        # its tables
 
 TEXT has a tokenised sentence on each line; CONLL trains the small tagger without a biLM that goes through large
 corpora. Each point is measured in a process of its own (``growth_points.py``), whose peak memory it is, with one thread
@@ -18,17 +18,18 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ner_elmo.pages.charts import COLOURS, Panel, dot, frame, line, svg, text
+from ner_elmo.pages.charts import COLOURS, Panel, dot, frame, line, padded_range, short, svg, text
 
 HERE = Path(__file__).parent
+MEASURED = HERE / "results" / "growth.json"
 IMAGES = HERE.parent / "docs" / "images"
 SMALL_TAGGER = ("--epochs", "2", "--hidden-size", "64", "--word-dim", "50", "--char-filters", "32", "--seed", "1")
 
@@ -46,36 +47,31 @@ class Curve:
 
 
 CURVES = {
-    "sentence": Curve(
-        "tagging one sentence (`models/en`)", "tokens of the sentence", (10, 100, 1000, 10_000, 100_000), 3
-    ),
-    "batch": Curve(
-        "tagging (`models/en`), `--batch-tokens`", "batch-tokens", (64, 256, 1024, 4096, 8192, 16_384, 65_536)
-    ),
+    "sentence": Curve("tagging", "tokens of the sentence", (10, 100, 1000, 10_000, 100_000), 3),
+    "batch": Curve("tagging", "`--batch-tokens`", (64, 256, 1024, 4096, 8192, 16_384, 65_536)),
     "labels-tagging": Curve("tagging", "labels", (4, 20, 100, 500)),
-    "labels-training": Curve("tagger training", "labels", (4, 20, 100, 500)),
-    "words-tagging": Curve("tagging", "words with a vector", (10_000, 100_000, 1_000_000), 1),
-    "words-fixed": Curve(
-        "tagger training, 10,000 words learned, the others fixed", "words", (10_000, 100_000, 1_000_000), 1
-    ),
-    "words-learned": Curve("tagger training, all words learned", "words", (10_000, 100_000, 1_000_000), 1),
+    "labels-training": Curve("training", "labels", (4, 20, 100, 500)),
+    "words-tagging": Curve("tagging", "words", (10_000, 100_000, 1_000_000), 1),
+    "words-fixed": Curve("training, 10,000 learned", "words", (10_000, 100_000, 1_000_000), 1),
+    "words-learned": Curve("training, all learned", "words", (10_000, 100_000, 1_000_000), 1),
     "vocabulary-sampled": Curve(
-        "pretraining, 4,096 words sampled", "words", (10_000, 30_000, 100_000, 300_000, 1_000_000), 1
+        "training, 4,096 sampled", "words of the vocabulary", (10_000, 30_000, 100_000, 300_000, 1_000_000), 1
     ),
-    "vocabulary-exact": Curve("held-out perplexity: the exact softmax alone", "words", (10_000, 100_000, 1_000_000), 1),
-    "corpus-tag": Curve("`tag`, a small tagger without a biLM", "MB of text", (1, 10, 100)),
+    "vocabulary-exact": Curve("the exact softmax alone", "words of the vocabulary", (10_000, 100_000, 1_000_000), 1),
+    "corpus-tag": Curve("`tag`, without a biLM", "MB of text", (1, 10, 100)),
     "corpus-tag-en": Curve("`tag -m en`", "MB of text", (1, 2, 4), 1),
-    "corpus-read": Curve("reading, counting and batches of `pretrain`", "MB of text", (1, 10, 100, 1000)),
-    "threads": Curve("`tag -m en --threads`", "threads", (1, 2)),
-    "processes": Curve("`tag -m en --processes`", "processes", (1, 2)),
+    "corpus-read": Curve("`pretrain`: counting, reading, batches", "MB of text", (1, 10, 100, 1000)),
+    "threads": Curve("`tag -m en --threads`", "threads, or processes", (1, 2)),
+    "processes": Curve("`tag -m en --processes`", "threads, or processes", (1, 2)),
 }
 PICTURES = {  # file: title, curves
-    "sentence": ("Tagging by the length of one sentence", ("sentence",)),
+    "sentence": ("Tagging one sentence", ("sentence",)),
     "batch": ("Tagging by the size of a batch", ("batch",)),
     "labels": ("By the number of labels", ("labels-tagging", "labels-training")),
-    "words": ("Taggers by the number of words", ("words-tagging", "words-fixed", "words-learned")),
+    "words": ("Taggers by the number of their words", ("words-tagging", "words-fixed", "words-learned")),
     "vocabulary": ("Pretraining by its vocabulary", ("vocabulary-sampled", "vocabulary-exact")),
     "corpus": ("By the size of the text", ("corpus-tag", "corpus-tag-en", "corpus-read")),
+    "workers": ("By threads and processes", ("threads", "processes")),
 }
 
 
@@ -85,21 +81,18 @@ def main() -> None:
     measuring = commands.add_parser("measure")
     measuring.add_argument("text", type=Path, nargs="+", help="a tokenised sentence on each line, plain or compressed")
     measuring.add_argument("--train", type=Path, required=True, help="a labelled file")
+    measuring.add_argument("--small", type=Path, help="that tagger, if it is there already")
     measuring.add_argument("-m", "--model", default="en")
     measuring.add_argument("--curves", default=",".join(CURVES))
     measuring.add_argument("--values", help="of one curve, in place of its own, e.g. 10,100")
     measuring.add_argument("--quick", action="store_true")
     measuring.add_argument("-o", "--output", type=Path, required=True)
-    for name in ("plots", "tables"):
-        commands.add_parser(name).add_argument("measured", type=Path)
+    commands.add_parser("plots").add_argument("measured", type=Path, nargs="?", default=MEASURED)
     arguments = parser.parse_args()
     if arguments.command == "measure":
         measure(arguments)
         return
-    curves: dict[str, list[Point]] = json.loads(arguments.measured.read_text(encoding="utf-8"))["curves"]
-    if arguments.command == "tables":
-        print("\n\n".join(table(name, curves[name]) for name in CURVES if name in curves))
-        return
+    curves = read(arguments.measured)
     for name, (title, shown) in PICTURES.items():
         if present := {curve: curves[curve] for curve in shown if curve in curves}:
             (IMAGES / f"growth-{name}.svg").write_text(picture(title, present), encoding="utf-8")
@@ -121,7 +114,7 @@ def measure(arguments: argparse.Namespace) -> None:
             if arguments.values:
                 values = tuple(map(int, arguments.values.split(",")))
             if name == "corpus-tag":
-                small_tagger(arguments.train, Path(folder) / "small")
+                small_tagger(arguments.train, arguments.small, Path(folder) / "small")
             points = {point["x"]: point for point in found["curves"].get(name, [])}
             for value in values:
                 points[value] = point_of(name, value, arguments, folder)
@@ -142,8 +135,11 @@ def point_of(name: str, value: int, arguments: argparse.Namespace, folder: str) 
     return point
 
 
-def small_tagger(train: Path, folder: Path) -> None:
+def small_tagger(train: Path, ready: Path | None, folder: Path) -> None:
     """A tagger without a biLM, for corpora that one with a biLM would take hours for."""
+    if ready is not None:
+        shutil.copytree(ready, folder)
+        return
     command = [sys.executable, "-m", "ner_elmo", "train-tagger", "--train", str(train), "-o", str(folder)]
     subprocess.run([*command, *SMALL_TAGGER], check=True, stdout=subprocess.DEVNULL)
 
@@ -161,29 +157,47 @@ def rate(point: Point) -> float:
     return point["tokens"] / point["seconds"]
 
 
-def table(name: str, points: Sequence[Point]) -> str:
-    """In Markdown."""
-    curve = CURVES[name]
-    rows = [
-        [f"{point['x']:,}", f"{point['tokens']:,}", f"{rate(point):,.0f}", f"{point['peak_mb']:,}"] for point in points
-    ]
-    head = [curve.x, "tokens measured", "tokens/s", "peak MB"]
-    lines = [head, ["---"] * len(head), *rows]
-    return f"{curve.title}:\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def table_of(name: str) -> str:
+    """The table of one of ``PICTURES`` from what stands in ``results/``."""
+    curves = read(MEASURED)
+    present = {curve: curves[curve] for curve in PICTURES[name][1] if curve in curves}
+    return table(present) if present else "Not measured yet."
+
+
+def read(measured: Path) -> dict[str, list[Point]]:
+    return json.loads(measured.read_text(encoding="utf-8"))["curves"]  # type: ignore[no-any-return]
+
+
+def table(curves: dict[str, list[Point]]) -> str:
+    """In Markdown: a line for each x, and of each curve tokens a second and peak memory."""
+    first = CURVES[next(iter(curves))]
+    head = [first.x, *(cell for name in curves for cell in (f"{CURVES[name].title}: tokens/s", "MB"))]
+    by_x = {name: {point["x"]: point for point in points} for name, points in curves.items()}
+    lines = [head, ["---"] * len(head)]
+    for x in sorted({x for points in by_x.values() for x in points}):
+        cells = [f"{x:,}"]
+        for points in by_x.values():
+            cells += [f"{rate(points[x]):,.0f}", f"{points[x]['peak_mb']:,}"] if x in points else ["", ""]
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def picture(title: str, curves: dict[str, list[Point]]) -> str:
     """Two charts: speed, and peak memory; both axes of both are logarithmic."""
     xs = sorted({point["x"] for points in curves.values() for point in points})
     ends = math.log(xs[0]) - 0.2, math.log(xs[-1]) + 0.2
-    marks = [(math.log(x), f"{x:,.0f}") for x in xs if math.isclose(10 ** round(math.log10(x)), x) or len(xs) <= 5]
-    x_name = " / ".join(dict.fromkeys(CURVES[name].x for name in curves))
+    marks: list[tuple[float, str]] = []
+    for place, x in ((math.log(x), x) for x in xs):
+        if not marks or place - marks[-1][0] > 0.12 * (ends[1] - ends[0]):  # no name upon another
+            marks.append((place, f"{x:,.0f}" if x < 10_000 or x % 1000 else short(x)))
+    x_name = CURVES[next(iter(curves))].x.replace("`", "")
     parts = []
     for number, (what, value_of) in enumerate((("tokens/s", rate), ("peak MB", lambda point: point["peak_mb"]))):
         values = [value_of(point) for points in curves.values() for point in points]
-        bounds = 10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values) * 1.01))
+        bounds = padded_range(values, is_log=True)
+        bounds = bounds[0] / 2, bounds[1] * 2  # so that what is flat looks flat
         panel = Panel(what, 66 + 390 * number, 48, 300, 200, ends, bounds, is_log=True)
-        parts += frame(panel, x_name, marks)
+        parts += frame(panel, x_name, marks, y_format=",.0f")
         for colour, points in zip(COLOURS, curves.values(), strict=False):
             places = [(math.log(point["x"]), value_of(point)) for point in points]
             parts.append(line(panel, places, colour))

@@ -6,6 +6,7 @@ import argparse
 import json
 import multiprocessing
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -22,6 +23,8 @@ Result = dict[str, float]
 TURNS, LONG = 3, 4.0  # turns of which the fastest counts; one, if it takes so many seconds
 SENTENCE = 20  # tokens of a made-up sentence
 WORD_DIM = 100
+LONG_WORD = re.compile(r"\S{8,}")
+READ_AGAIN = 20_000_000  # tokens of a text that is counted whole are made into batches, at most
 
 
 class Asked(argparse.Namespace):
@@ -258,11 +261,10 @@ def text_of(asked: Asked, n_bytes: int) -> tuple[Path, int]:
     written = tokens = 0
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
         for number, line in rounds(asked):
-            words = line.split()
             if number:
-                line = " ".join(f"{word}{number}" if len(word) >= 8 else word for word in words)
+                line = LONG_WORD.sub(rf"\g<0>{number}", line)
             written += stream.write(line + "\n")
-            tokens += len(words)
+            tokens += line.count(" ") + 1
             if written >= n_bytes:
                 break
     return path, tokens
@@ -310,7 +312,8 @@ def corpus_tag_en(asked: Asked) -> Result:
 
 
 def corpus_read(asked: Asked) -> Result:
-    """All that pretrain does with a text beside the network: count it, choose words, read it again, make batches."""
+    """All that pretrain does with a text beside the network: count it, choose words, read it again, make batches. Of a
+    large text the second reading is that of its beginning, its time that of as many tokens more."""
     from ner_elmo.bilm.data.batches import training_batches
     from ner_elmo.bilm.pretraining.config import PretrainConfig
     from ner_elmo.bilm.pretraining.preparation import prepare
@@ -318,11 +321,16 @@ def corpus_read(asked: Asked) -> Result:
     text, tokens = text_of(asked, asked.value * 10**6)
     begun = time.process_time()
     prepared = prepare(PretrainConfig(corpus=[str(text)], text="tokenized"), "cpu", lambda event: None)
-    counted = time.process_time() - begun
-    n_read = sum(len(one) for made in training_batches(prepared.own_source.sentences, 4096, 1, 0) for one in made)
-    seconds = time.process_time() - begun
+    counting = time.process_time() - begun
+    n_read = 0
+    for made in training_batches(prepared.own_source.sentences, 4096, 1, 0):
+        n_read += sum(map(len, made))
+        if n_read >= READ_AGAIN:
+            break
+    reading = time.process_time() - begun - counting
     text.unlink()
-    return {"tokens": tokens, "seconds": seconds, "counting": round(counted, 2), "in_batches": n_read}
+    seconds = counting + reading * (prepared.n_tokens / n_read)
+    return {"tokens": tokens, "seconds": seconds, "counting": round(counting, 2), "in_batches": n_read}
 
 
 def threads(asked: Asked) -> Result:
