@@ -99,6 +99,8 @@ def main() -> None:
     for number in range(arguments.steps + WARM_UP):
         found: list[Ready] = []
         waiting = timed(lambda: found.extend(islice(batches, 1)), device)  # noqa: B023 - called at once
+        if not found:
+            raise SystemExit(f"{arguments.text}: found text for {number} batches, expected {WARM_UP} and --steps more")
         ready = found[0]
         n_tokens = sum(map(len, ready.sentences))
         steps = {"bare": lambda: bare.step(ready.sentences), "ner-elmo": lambda: trainer.train_on(*ready)}  # noqa: B023

@@ -63,6 +63,7 @@ QUICK = Counts(stream=24, calls=2, reference_batches=8, reference_single=1, turn
 def main() -> None:
     arguments = parse_arguments()
     report: dict[str, Any] = {"machine": describe_machine(), "threads": arguments.threads, "quick": arguments.quick}
+    report["device"] = arguments.device
     with tempfile.TemporaryDirectory(prefix="ner-elmo-benchmark-") as temporary:
         for shape in arguments.shape:
             counts = QUICK if arguments.quick else COUNTS[shape]
@@ -87,6 +88,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--shape", nargs="+", choices=list(COUNTS), default=list(COUNTS))
     parser.add_argument("--precision", nargs="+", default=["fp32", "int8", "bf16"], help="of our side")
     parser.add_argument("--threads", type=int, default=2, help="of both sides [2]")
+    parser.add_argument("--device", default="cpu", help="of our side: cpu or cuda; the others stay on the CPU [cpu]")
     parser.add_argument("--output", type=Path, help="JSON file for all figures")
     parser.add_argument("--quick", action="store_true", help="a few sentences: does it run?")
     return parser.parse_args()
@@ -138,7 +140,14 @@ def measure(
         def ours() -> Worker:
             script, place = HERE / "our_encoder.py", str(folder)
             return stack.enter_context(
-                Worker(sys.executable, script, arguments.threads, folder=place, precision=precision)
+                Worker(
+                    sys.executable,
+                    script,
+                    arguments.threads,
+                    folder=place,
+                    precision=precision,
+                    device=arguments.device,
+                )
             )
 
         worker = ours()
@@ -250,8 +259,9 @@ def measure_memory(worker: Worker, text: Path, counts: Counts) -> Measurement:
     peaks = []
     for _ in range(2):
         worker.ask("take", n_sentences=counts.stream)
-        peaks.append(worker.ask("memory")["peak_bytes"])
-    return {"loaded_bytes": worker.facts["loaded_bytes"], "peak_bytes": peaks[0], "peak_bytes_twice": peaks[1]}
+        held = worker.ask("memory")
+        peaks.append(held.pop("peak_bytes"))
+    return held | {"loaded_bytes": worker.facts["loaded_bytes"], "peak_bytes": peaks[0], "peak_bytes_twice": peaks[1]}
 
 
 def rate(measured: Sequence[Measurement], what: str = "tokens") -> float:

@@ -27,10 +27,10 @@ class Ours:
 
     stream: Iterator[tuple[np.ndarray, int]]
 
-    def start(self, folder: str, precision: str, threads: int) -> dict[str, Any]:
+    def start(self, folder: str, precision: str, threads: int, device: str = "cpu") -> dict[str, Any]:
         torch.set_num_threads(threads)
         try:
-            self.elmo = Elmo.load(folder, precision=precision)
+            self.elmo = Elmo.load(folder, precision=precision, device=device)
         except UsageError as error:
             return {"refused": str(error)}
         return {"program": f"ner-elmo {precision}, torch {torch.__version__}", "loaded_bytes": peak_bytes()}
@@ -64,26 +64,36 @@ class Ours:
         seconds, positions = 0.0, 0
         for group in by_length(sentences, self.elmo.batch_tokens):
             lengths = sorted((len(sentences[i]) + 2 for i in group), reverse=True)
-            vectors = torch.randn(sum(lengths), self.elmo.options.lstm.projection_dim)
+            vectors = torch.randn(sum(lengths), self.elmo.options.lstm.projection_dim, device=self.elmo.device)
+            self.wait()
             start = time.perf_counter()
             with torch.inference_mode():
                 self.elmo.model.layers(vectors, lengths)
+            self.wait()
             seconds += time.perf_counter() - start
             positions += sum(lengths)
         return {"seconds": seconds, "flops": positions * lstm_flops(self.elmo.options.lstm)}
 
     def gemm(self) -> dict[str, Any]:
         """The rate of a large float32 matrix product, by the median of five."""
-        a, b = torch.randn(2, GEMM_SIZE, GEMM_SIZE)
+        a, b = torch.randn(2, GEMM_SIZE, GEMM_SIZE, device=self.elmo.device)
         seconds = []
         for _ in range(5):
+            self.wait()
             start = time.perf_counter()
             torch.mm(a, b)
+            self.wait()
             seconds.append(time.perf_counter() - start)
         return {"seconds": statistics.median(seconds), "flops": 2 * GEMM_SIZE**3}
 
     def memory(self) -> dict[str, Any]:
-        return {"peak_bytes": peak_bytes()}
+        on_gpu = self.elmo.device.type == "cuda"
+        return {"peak_bytes": peak_bytes()} | ({"gpu_bytes": torch.cuda.max_memory_allocated()} if on_gpu else {})
+
+    def wait(self) -> None:
+        """Until a GPU has done what it was given."""
+        if self.elmo.device.type == "cuda":
+            torch.cuda.synchronize()
 
 
 def lstm_flops(lstm: LstmOptions) -> int:

@@ -1,7 +1,7 @@
-"""The tables of the READMEs and of docs/accuracy.md, made from the reports in ``results/``.
+"""The tables of the READMEs, of docs/accuracy.md and docs/growth.md, made from the reports in ``results/``.
 
-    python benchmarks/tables.py                                                      # print them
-    python benchmarks/tables.py README.md README.zh-CN.md docs/accuracy.md           # put them in their places there
+    python benchmarks/tables.py                                                               # print them
+    python benchmarks/tables.py README.md README.zh-CN.md docs/accuracy.md docs/growth.md     # put them in their places
 
 A place is what lies between ``<!-- table NAME -->`` and ``<!-- end of table -->``. Needs Python 3.11.
 """
@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import growth
 import tomllib
 from accuracy import WITH, WITHOUT
 from rows import figure, shown, table
@@ -190,6 +192,7 @@ TABLES = {
     "ablations": ablations,
     "other": other,
     "calibration": calibration,
+    **{f"growth-{name}": partial(growth.table_of, name) for name in growth.PICTURES},
 }
 
 if __name__ == "__main__":

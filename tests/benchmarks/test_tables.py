@@ -18,7 +18,7 @@ def tables(script: Callable[[str], ModuleType]) -> ModuleType:
     return script("tables")
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/accuracy.md"])
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/accuracy.md", "docs/growth.md"])
 def test_tables_say_what_the_reports_say(tables: ModuleType, repository: Path, name: str) -> None:
     made = {table: make() for table, make in tables.TABLES.items()}
     text = (repository / name).read_text(encoding="utf-8")

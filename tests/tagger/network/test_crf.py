@@ -145,6 +145,15 @@ def test_sequences_are_those_of_pytorch_crf(n_labels: int) -> None:
     assert crf.decode(torch.cat([emissions, emissions[:1]]), empty) == [*twin.decode(emissions, mask), []]
 
 
+def test_sequences_do_not_depend_on_how_many_numbers_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    crf = make_crf("bioes")
+    emissions, mask = torch.randn(5, 9, len(crf.tag_set)), torch.arange(9) < torch.tensor([[9], [1], [4], [0], [7]])
+    at_once = crf.decode(emissions, mask)
+    for numbers in (1, 5 * len(crf.tag_set) * 2, 5 * len(crf.tag_set) * 4):  # one, two and four tags of nine
+        monkeypatch.setattr("ner_elmo.tagger.network.crf.DECODED_NUMBERS", numbers)
+        assert crf.decode(emissions, mask) == at_once
+
+
 def test_extreme_scores_still_give_probabilities() -> None:
     crf = make_crf("bioes")
     emissions = torch.full((1, 3, len(crf.tag_set)), -1e3, dtype=torch.double)
