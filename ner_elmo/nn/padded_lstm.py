@@ -22,9 +22,9 @@ TERMS = 32
 # Of many rows, a multiple of so many is computed in less time than a few rows less.
 ROWS = 16
 # Of rows that are computed together: the least part of the greatest length, if there are not but few; and their places.
-LIKE = 0.85
-FEW_ROWS = 48
-POSITIONS = 4096
+LIKE = 0.9
+FEW_ROWS = 32
+POSITIONS = 2048
 
 
 class PaddedLstm:
