@@ -81,11 +81,12 @@ def messages_after(weights: Tensor, mask: Tensor, transitions: Transitions, are_
     # From the last token to the first, a tensor (batch, tags) each. Entry (b, i) for token t is the log-sum of all
     # suffixes of sentence b after token t, if that has tag i: the step from i, all that follows, and the end.
     after = [ends]
+    is_padded = not bool(mask.all())
     for t in range(weights.shape[1] - 1, 0, -1):
         # (batch, tags): a suffix after token t - 1 is the step to any j at t, the emission there, and a suffix after t.
         on = _log_product(weights[:, t] + after[-1], moves, exp_moves)
         # Where token t is padding, t - 1 is the last token or padding itself, and nothing but the end follows.
-        after.append(torch.where(mask[:, t].unsqueeze(1), on, ends))
+        after.append(torch.where(mask[:, t].unsqueeze(1), on, ends) if is_padded else on)
     # (batch, time, tags), turned round
     return torch.stack(after[::-1], dim=1)
 
