@@ -196,7 +196,7 @@ def picture(title: str, curves: dict[str, list[Point]]) -> str:
         values = [value_of(point) for points in curves.values() for point in points]
         bounds = padded_range(values, is_log=True)
         bounds = bounds[0] / 2, bounds[1] * 2  # so that what is flat looks flat
-        panel = Panel(what, 66 + 390 * number, 48, 300, 200, ends, bounds, is_log=True)
+        panel = Panel(what, 76 + 380 * number, 48, 290, 200, ends, bounds, is_log=True)
         parts += frame(panel, x_name, marks, y_format=",.0f")
         for colour, points in zip(COLOURS, curves.values(), strict=False):
             places = [(math.log(point["x"]), value_of(point)) for point in points]
@@ -205,15 +205,15 @@ def picture(title: str, curves: dict[str, list[Point]]) -> str:
     if len(curves) > 1:
         for number, (colour, name) in enumerate(zip(COLOURS, curves, strict=False)):
             top = 310 + 18 * number
-            parts.append(f'<rect x="66" y="{top - 9}" width="10" height="10" fill="{colour}"/>')
-            parts.append(text(82, top, CURVES[name].title.replace("`", "")))
+            parts.append(f'<rect x="76" y="{top - 9}" width="10" height="10" fill="{colour}"/>')
+            parts.append(text(92, top, CURVES[name].title.replace("`", "")))
     described = "; ".join(
         f"{CURVES[name].title}: "
         + ", ".join(f"{rate(p):,.0f} tokens/s and {p['peak_mb']} MB at {p['x']:,}" for p in points)
         for name, points in curves.items()
     )
     height = 300 + (18 * len(curves) if len(curves) > 1 else 0)
-    drawn = svg([text(66, 16, title, weight="bold"), *parts], 780, height, title, described, background="white")
+    drawn = svg([text(76, 16, title, weight="bold"), *parts], 780, height, title, described, background="white")
     return drawn.replace("currentColor", "#333333")
 
 

@@ -179,6 +179,36 @@ def calibration() -> str:
     return table(["test", "entities found", "temperature", "error without it", "with it"], lines)
 
 
+def peers(corpus: str = "curve") -> str:
+    """Test F1 of what others have, by the number of labelled sentences."""
+    rows = json.loads((RESULTS / "peers" / f"{corpus}.json").read_text(encoding="utf-8"))
+    names = list(dict.fromkeys(row["peer"] for row in rows))
+    found = {(row["sentences"], row["peer"]): f"{row['test_f1']:.2f}" for row in rows}
+    lines = [[f"{n:,}", *(found.get((n, name), "–") for name in names)] for n in sorted({n for n, _ in found})]
+    return table(["training sentences", *(f"{name}, test" for name in names)], lines)
+
+
+def transformer() -> str:
+    """What the fine-tuned transformer takes."""
+    rows = json.loads((RESULTS / "peers" / "curve.json").read_text(encoding="utf-8"))
+    lines = [
+        [
+            f"{row['sentences']:,}",
+            f"{row['rate']:g}",
+            f"{row['epoch']} of {row['epochs']}",
+            f"{row['cpu_seconds'] - row['of_these_for_dev']:,} s",
+            f"{row['training_peak_mb']:,} MB",
+            f"{row['tokens_per_cpu_second']:,}; {row['in_bfloat16']:,}",
+            f"{row['tagging_peak_mb']:,} MB",
+            f"{row['disk_mb']:,} MB",
+        ]
+        for row in rows
+        if "disk_mb" in row
+    ]
+    head = ["training sentences", "learning rate", "epoch", "training, without dev", "its peak memory"]
+    return table([*head, "tagging, tokens/s in fp32; bf16", "its peak memory", "on disk"], lines)
+
+
 def recipe(name: str) -> dict[str, Any]:
     """A recipe of ``recipes/``."""
     return tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
@@ -192,6 +222,8 @@ TABLES = {
     "ablations": ablations,
     "other": other,
     "calibration": calibration,
+    "peers": peers,
+    "transformer": transformer,
     **{f"growth-{name}": partial(growth.table_of, name) for name in growth.PICTURES},
 }
 
