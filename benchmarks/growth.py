@@ -49,8 +49,8 @@ class Curve:
 CURVES = {
     "sentence": Curve("tagging", "tokens of the sentence", (10, 100, 1000, 10_000, 100_000), 3),
     "batch": Curve("tagging", "`--batch-tokens`", (64, 256, 1024, 4096, 8192, 16_384, 65_536)),
-    "labels-tagging": Curve("tagging", "labels", (4, 20, 100, 500)),
-    "labels-training": Curve("training", "labels", (4, 20, 100, 500)),
+    "labels-tagging": Curve("tagging", "labels", (4, 20, 100, 500, 1000)),
+    "labels-training": Curve("training", "labels", (4, 20, 100, 500, 1000)),
     "words-tagging": Curve("tagging", "words", (10_000, 100_000, 1_000_000), 1),
     "words-fixed": Curve("training, 10,000 learned", "words", (10_000, 100_000, 1_000_000), 1),
     "words-learned": Curve("training, all learned", "words", (10_000, 100_000, 1_000_000), 1),

@@ -317,8 +317,14 @@ def _best_paths(emissions: Tensor, lengths: Tensor, transitions: Transitions) ->
 def _best_into(best: Tensor, into: Tensor) -> Tensor:
     """``max_i best[:, i] + into[j, i]``, ``(batch, j)``, some tags j at a time: all would be (batch, tags, tags)."""
     most = DECODED_NUMBERS if best.device.type == "cpu" else DECODED_NUMBERS_GPU
-    parts = [(best.unsqueeze(1) + some).amax(dim=2) for some in into.split(max(1, most // best.numel()))]
-    return torch.cat(parts, dim=1)
+    n_tags = max(1, most // best.numel())
+    # Places that are made once: thousands of small ones beside large ones that come and go tear memory to pieces.
+    reached, room = torch.empty_like(best), best.new_empty(len(best), min(n_tags, len(into)), best.shape[1])
+    for start in range(0, len(into), n_tags):
+        some = into[start : start + n_tags]
+        steps = torch.add(best.unsqueeze(1), some, out=room[:, : len(some)])
+        torch.amax(steps, dim=2, out=reached[:, start : start + n_tags])
+    return reached
 
 
 def _penalties(tag_set: Sequence[str], scheme: str) -> Tensor:
