@@ -5,8 +5,8 @@
 TEXT is tokenised, one sentence a line; shape and batches are those of ``pretraining.py``. First come the tokens per second of
 CPU time, the median over the steps without a profiler. Then the steps are taken once more under torch's profiler: every
 operation counts, with its own time alone, to the innermost part that it was called from, and there as a product of matrices,
-as a copy (conversions between numbers included) or as something else. The profiler reads a clock that goes on while other
-programs have the core, so its times are scaled to add up to that CPU time. Last come products of the shapes that a step has, in
+as a copy (conversions between numbers included) or as something else. Of each the median over the steps is taken, and all are
+scaled to add up to that CPU time, since the profiler reads a clock that goes on while other programs have the core. Last come products of the shapes that a step has, in
 float32 and in bfloat16, best of several: GFLOP/s.
 """
 
@@ -39,6 +39,8 @@ from ner_elmo.nn.precision import TRAINING_PRECISIONS, best_precision
 # What the profiler calls what, by the first name that fits from the innermost call outwards.
 PARTS = {
     "part: ": "",
+    "MixedRecurrenceBackward": "LSTMs, backward",
+    "MixedRecurrence": "LSTMs, forward",
     "RecurrenceBackward": "LSTMs, backward",
     "Recurrence": "LSTMs, forward",
     "_SampledCrossEntropyBackward": "softmax, its rows",
@@ -95,24 +97,40 @@ def part_of(event: Any) -> str:
 
 def shares(trainer: Trainer, batches: list[list[list[str]]], rate: float) -> dict[str, dict[str, float]]:
     """Milliseconds per 1,000 tokens of each part, by kind, which add up to 1,000 tokens at ``rate``; and 10⁹
-    floating-point operations of its products."""
-    found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    with named_parts(), profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True) as profiled:
-        for sentences in batches:
-            with record_function("part: all else"):
-                batch = make_batch(sentences, trainer.vocabulary, trainer.learner.model.token_encoder)
-                trainer.train_on(sentences, batch)
-    n_thousands = sum(len(sentence) for sentences in batches for sentence in sentences) / 1000
-    for event in profiled.events():
-        kind = "products" if event.name in PRODUCTS else "copies" if event.name in COPIES else "other"
-        of_part = found[part_of(event)]
-        of_part[kind] += event.self_cpu_time_total
-        of_part["gflop"] += (event.flops or 0) / 1e9 / n_thousands
+    floating-point operations of its products. Each is the median over the batches."""
+    steps = [share_of_step(trainer, sentences) for sentences in batches]
+    found = {
+        part: {kind: statistics.median(step[part][kind] for step in steps) for kind in (*KINDS, "gflop")}
+        for part in set().union(*steps)
+    }
     clock = sum(of_part[kind] for of_part in found.values() for kind in KINDS)
     for of_part in found.values():
         for kind in KINDS:
             of_part[kind] *= 1e6 / rate / clock
     return found
+
+
+def share_of_step(trainer: Trainer, sentences: list[list[str]]) -> dict[str, dict[str, float]]:
+    """Microseconds per 1,000 tokens by the clock, otherwise as above."""
+    found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    batch = make_batch(sentences, trainer.vocabulary, trainer.learner.model.token_encoder)
+    with named_parts(), profile(activities=[ProfilerActivity.CPU], record_shapes=True, with_flops=True) as profiled:
+        trainer.train_on(sentences, batch)
+    n_thousands = sum(map(len, sentences)) / 1000
+    for event in profiled.events():
+        kind = "products" if event.name in PRODUCTS else "copies" if event.name in COPIES else "other"
+        of_part = found[part_of(event)]
+        of_part[kind] += event.self_cpu_time_total / n_thousands
+        of_part["gflop"] += flops_of(event) / 1e9 / n_thousands
+    return found
+
+
+def flops_of(event: Any) -> float:
+    """Floating-point operations of a product, some of which torch does not count."""
+    if event.name != "mkldnn::_linear_pointwise":
+        return float(event.flops or 0)
+    (rows, terms), (columns, _) = event.input_shapes[:2]
+    return 2.0 * rows * terms * columns
 
 
 def data_rate(trainer: Trainer, batches: list[list[list[str]]]) -> float:
