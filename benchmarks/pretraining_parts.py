@@ -2,12 +2,13 @@
 
     OMP_NUM_THREADS=1 python benchmarks/pretraining_parts.py TEXT [--steps 12] [--precision bf16] [--json FILE]
 
-TEXT is tokenised, one sentence a line; shape and batches are those of ``pretraining.py``. First come the tokens per second of
-CPU time, the median over the steps without a profiler. Then the steps are taken once more under torch's profiler: every
-operation counts, with its own time alone, to the innermost part that it was called from, and there as a product of matrices,
-as a copy (conversions between numbers included) or as something else. Of each the median over the steps is taken, and all are
-scaled to add up to that CPU time, since the profiler reads a clock that goes on while other programs have the core. Last come products of the shapes that a step has, in
-float32 and in bfloat16, best of several: GFLOP/s.
+TEXT is tokenised, one sentence a line; shape and batches are those of ``pretraining.py``. First come the tokens per
+second of CPU time, the median over the steps without a profiler. Then the steps are taken once more under torch's
+profiler: every operation counts, with its own time alone, to the innermost part that it was called from, and there as a
+product of matrices, as a copy (conversions between numbers included) or as something else. Of each the median over the
+steps is taken, and all are scaled to add up to that CPU time, since the profiler reads a clock that goes on while other
+programs have the core. Last come products of the shapes that a step has, in float32 and in bfloat16, best of several:
+GFLOP/s.
 """
 
 from __future__ import annotations
@@ -178,7 +179,9 @@ def machine_rates() -> list[dict[str, Any]]:
 
 def show(found: dict[str, dict[str, float]]) -> None:
     total = sum(of_part[kind] for of_part in found.values() for kind in KINDS)
-    print(f"{'ms per 1,000 tokens':24} {'all':>7} {'share':>6} {'products':>9} {'copies':>7} {'other':>7} {'GFLOP/s':>8}")
+    print(
+        f"{'ms per 1,000 tokens':24} {'all':>7} {'share':>6} {'products':>9} {'copies':>7} {'other':>7} {'GFLOP/s':>8}"
+    )
     ranked = sorted(found.items(), key=lambda item: -sum(item[1][kind] for kind in KINDS))
     together = {kind: sum(of_part[kind] for of_part in found.values()) for kind in (*KINDS, "gflop")}
     for name, of_part in (*ranked, ("together", together)):

@@ -1,8 +1,8 @@
-"""The recurrence of :mod:`~ner_elmo.nn.recurrence` in mixed precision, arranged so that as little memory moves as can be.
+"""The recurrence of :mod:`~ner_elmo.nn.recurrence` in mixed precision, arranged so that little memory moves.
 
-Products, and the numbers that meet in them, are bfloat16; gates, cells and their gradients are float32. A step is written
-with σ alone, since tanh(x) = 2 σ(2x) − 1. The factors are powers of two and signs, which change no digit, so that they
-stand in the weights, and a step has one pass each for:
+Products, and the numbers that meet in them, are bfloat16; gates, cells and their gradients are float32. A step is
+written with σ alone, since tanh(x) = 2 σ(2x) − 1. The factors are powers of two and signs, which change no digit, so
+that they stand in the weights, and a step has one pass each for:
 
     z = [x_t h 1 1] K                 σ of all of z at once, then i, f, j, o = its quarters; 2 j − 1 is the candidate
     C_t = f C + 4 i j − 2 i           C is twice the cell, clipped
@@ -88,7 +88,7 @@ class Room:
         for tensor in taken:
             if tensor.device.type == "cpu":
                 whole = torch.empty(0, dtype=torch.float32)
-                self._free.append(whole.set_(tensor.untyped_storage()))  # type: ignore[call-overload]
+                self._free.append(whole.set_(tensor.untyped_storage()))
 
     def __reduce__(self) -> tuple[type[Room], tuple[()]]:
         return Room, ()
@@ -131,8 +131,7 @@ def _quarters(z: Tensor, sizes: Sequence[int]) -> list[tuple[Tensor, ...]]:
 
 def _scaled(kernel: Tensor) -> Tensor:
     """The kernel's rows ``(…, 4 dim)`` as G meets them."""
-    scales = kernel.new_tensor(SCALES).unsqueeze(1)
-    return (kernel.unflatten(1, (4, -1)) * scales).flatten(1)
+    return kernel * kernel.new_tensor(SCALES).repeat_interleave(kernel.shape[1] // 4)
 
 
 def _laid_out(kernel: Tensor) -> Tensor:
