@@ -26,7 +26,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from ner_elmo.nn.bfloat16 import TERMS, enough_rows
 from ner_elmo.nn.cell import Clips
@@ -136,11 +135,12 @@ def _scaled(kernel: Tensor) -> Tensor:
 
 def _laid_out(kernel: Tensor) -> Tensor:
     """K ``(filled terms, 4 dim)`` in bfloat16 from ``(2 · width + 1, 4 dim)``."""
-    i, f, j, o = kernel.chunk(4, dim=1)
-    whole = torch.cat([i, f, 2 * j, o], dim=1)
-    bias = whole[-1:]
-    rows = torch.cat([whole, bias - bias.bfloat16()])
-    return functional.pad(rows, (0, 0, 0, -len(rows) % TERMS)).bfloat16()
+    n_rows, dim, bias = len(kernel), kernel.shape[1] // 4, kernel[-1]
+    rows = kernel.new_zeros(-(-(n_rows + 1) // TERMS) * TERMS, 4 * dim, dtype=torch.bfloat16)
+    rows[:n_rows] = kernel
+    rows[n_rows] = bias - rows[n_rows - 1]
+    rows[:, 2 * dim : 3 * dim].mul_(2.0)
+    return rows
 
 
 class MixedRecurrence(torch.autograd.Function):
