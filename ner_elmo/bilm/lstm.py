@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.nn.cell import Arranged, Clips, State, Types, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
+from ner_elmo.nn.mixed_recurrence import MixedRecurrence, Room
 from ner_elmo.nn.precision import as_it_is, is_mixed, lstm_type
 from ner_elmo.nn.prepared import Prepared
 from ner_elmo.nn.recurrence import Recurrence, last_outputs
@@ -52,6 +53,7 @@ class LstmLayer(nn.Module):
         self.lstm.bias_hh_l0 = nn.Parameter(forget_bias, requires_grad=False)
         self.width = options.projection_dim
         self._prepared: Prepared | None = None
+        self._room = Room()
 
     def reset_parameters(self) -> None:
         """Glorot-uniform kernels (over inputs and state together, as TensorFlow has them) and zero biases."""
@@ -93,10 +95,10 @@ class LstmLayer(nn.Module):
         return x.new_zeros(batch_sizes[0], self.width), x.new_zeros(batch_sizes[0], self.dim)
 
     def _mixed(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
-        """By the recurrence that is ours, its products in bfloat16."""
+        """By :mod:`ner_elmo.nn.mixed_recurrence`, its products in bfloat16."""
         h, c = state if state is not None else (None, None)
         with as_it_is(x.device.type):
-            y, c = Recurrence.apply(x.float(), *self.weights(), h, c, batch_sizes, self.clips, torch.bfloat16)
+            y, c = MixedRecurrence.apply(x.float(), *self.weights(), h, c, batch_sizes, self.clips, self._room)
         return y, (last_outputs(y, batch_sizes), c)
 
     def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:

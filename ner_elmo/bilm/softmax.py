@@ -11,12 +11,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from ner_elmo.nn.precision import add_product, product
 
 CHUNK_ELEMENTS = 1 << 19  # logits held at a time: 2 MiB of float32, which stays in a processor's cache
 CHUNK_ELEMENTS_GPU = 1 << 27
 LEAST_ROWS = 128  # but a matrix product of fewer rows spends its time on reading the weights
+# In mixed precision so many times as many, in chunks of a multiple of so many rows: for each number of rows a product's
+# code is made anew.
+MIXED_CHUNKS = 4
+MIXED_ROWS = 64
+TERMS = 32  # products of a multiple of so many terms have no remainder
+HUGE = 1e30  # of a sum of exponentials, whose shift was too small
+NOTHING_BESIDE = 1e4  # a logit beside which others do not count
 
 
 LOSS_ROWS = 256  # predictions whose losses are computed together without a gradient
@@ -148,6 +156,76 @@ def draw_sample(n_samples: int, n_words: int, generator: torch.Generator, device
     return Sample(ids.to(device), log_expected_counts(ids, n_words, tries, n_samples).to(device), tries, n_words)
 
 
+class _Candidates:
+    """The sampled words as rows of ``y`` (n, dim) meet them: exponentials of logits, some rows at a time.
+
+    Attributes:
+        weight: ``(k, dim)``, in the numbers of the products.
+        shift: what is taken from a row's logits before they are exponentiated, ``(n,)``; the row's own logit at first.
+    """
+
+    def __init__(self, y: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> None:
+        self.y, self.weight, self.bias, self.shift = y, weight, bias, own.clone()
+
+    def exponentials(self, part: slice, hits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """exp(logit − shift) of some rows ``(rows, k)`` in the numbers of the products, 0 where row ``hits`` meets one
+        of ``columns``, and the sum of each row ``(rows,)``. The shift of these rows is set to the greatest logit."""
+        logits = torch.addmm(self.bias, self.y[part], self.weight.t())
+        logits[hits, columns] = -math.inf
+        self.shift[part] = torch.maximum(logits.amax(1), self.shift[part])
+        p = exp_of_negative_(logits.sub_(self.shift[part].unsqueeze(1)))
+        return p, p.sum(1)
+
+
+class _MixedCandidates(_Candidates):
+    """The same in bfloat16, with few passes over the logits: the product makes them with their biases and shifted, and
+    they are exponentiated where they stand.
+
+    The shift stays the row's own logit unless a sum is beyond all bounds: so logits close to the own one, which matter
+    most, are the most exact. Biases and shifts are two numbers each, which together have 16 binary digits.
+    """
+
+    def __init__(self, y: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> None:
+        dim, terms = y.shape[1], -(-(y.shape[1] + 4) // TERMS) * TERMS
+        self.rows, self.words = (
+            y.new_zeros(len(of), terms, dtype=torch.bfloat16) for of in (y, weight)
+        )  # y 1 1 −shift, and what each number meets: weight bias 1 1
+        self.rows[:, :dim] = y
+        self.rows[:, dim : dim + 2] = 1.0
+        self.words[:, :dim] = weight
+        self.words[:, dim : dim + 2] = _in_two(bias)
+        self.words[:, dim + 2 : dim + 4] = 1.0
+        self.shifts = self.rows[:, dim + 2 : dim + 4]
+        self.shifts.copy_(_in_two(-own))
+        self.logits = y.new_empty(0, dtype=torch.bfloat16)
+        super().__init__(y, self.words[:, :dim], bias, own)
+
+    def exponentials(self, part: slice, hits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        p = self._logits(part, hits, columns).exp_()
+        total = p.sum(1).float()
+        if not bool((total < HUGE).all()):
+            self.shifts[part] = 0.0
+            self.shift[part] = torch.maximum(self._logits(part, hits, columns).amax(1).float(), self.shift[part])
+            self.shifts[part] = _in_two(-self.shift[part])
+            p = self._logits(part, hits, columns).exp_()
+            total = p.sum(1).float()
+        return p, total
+
+    def _logits(self, part: slice, hits: Tensor, columns: Tensor) -> Tensor:
+        rows = self.rows[part]
+        if len(self.logits) != len(rows):
+            self.logits = rows.new_empty(len(rows), len(self.words))
+        torch.mm(rows, self.words.t(), out=self.logits)
+        self.logits[hits, columns] = -math.inf
+        return self.logits
+
+
+def _in_two(x: Tensor) -> Tensor:
+    """Two numbers of bfloat16 ``(n, 2)`` whose sum is ``x`` (n,) to 16 binary digits."""
+    high = x.bfloat16()
+    return torch.stack([high, (x - high).bfloat16()], dim=1)
+
+
 class _SampledCrossEntropy(torch.autograd.Function):
     """Mean over rows of -log softmax over the target and the sample; candidates equal to the target do not count.
 
@@ -166,36 +244,42 @@ class _SampledCrossEntropy(torch.autograd.Function):
         log_q_true: Tensor,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        n, y_cast = y.shape[0], y.to(dtype)
-        sample_weight, sample_bias = weight[ids].to(dtype), bias[ids] - log_q
+        n, is_mixed = y.shape[0], dtype != y.dtype
         true_weight = weight[targets]
         column_of = torch.full((weight.shape[0],), -1, dtype=torch.long, device=ids.device)
         column_of[ids] = torch.arange(len(ids), device=ids.device)
         columns = column_of[targets]  # where a row's own target stands among the candidates, or -1
-
         true_logits = (y * true_weight).sum(1) + bias[targets] - log_q_true
+        rows = rows_at_a_time(len(ids), y.device)
+        if is_mixed:  # rows are filled up, so that products have few different shapes, by some that add nothing
+            rows *= MIXED_CHUNKS
+            added = -n % min(rows, MIXED_ROWS)
+            y_filled = functional.pad(y, (0, 0, 0, added))
+            true_logits = functional.pad(true_logits, (0, added), value=NOTHING_BESIDE)
+            columns = functional.pad(columns, (0, added), value=-1)
+        else:
+            y_filled = y
+        candidates = (_MixedCandidates if is_mixed else _Candidates)(
+            y_filled, weight[ids], bias[ids] - log_q, true_logits
+        )
         grad_true = torch.empty_like(true_logits)  # d loss / d true logit
-        grad_y = torch.empty_like(y)
+        grad_y = torch.empty_like(y_filled)
         # The last column is the gradient of the biases: rows of y are extended by a 1.
         grad_sample = y.new_zeros(len(ids), y.shape[1] + 1)
         losses = torch.empty_like(true_logits)
-        rows = rows_at_a_time(len(ids), y.device)
-        for start in range(0, n, rows):
-            part = slice(start, start + rows)
-            logits = _logits(y_cast[part], sample_weight, sample_bias)
+        for start in range(0, len(y_filled), rows):
+            part = slice(start, min(start + rows, len(y_filled)))
             hits = (columns[part] >= 0).nonzero().squeeze(1)
-            logits[hits, columns[part][hits]] = -math.inf
-            own = true_logits[part]
-            # Few passes over the logits: they are left without their normaliser, which goes to what they meet.
-            greatest = torch.maximum(logits.amax(1), own)
-            p = exp_of_negative_(logits.sub_(greatest.unsqueeze(1)))
-            log_z = (p.sum(1) + (own - greatest).exp()).log_() + greatest
-            share = (greatest - log_z).exp_().unsqueeze(1)
-            losses[part] = log_z - own
-            grad_true[part] = (own - log_z).expm1()
-            p = p.to(dtype)
-            product(p, sample_weight, grad_y[part]).mul_(share)
-            add_product(grad_sample, p.t(), torch.cat([y[part] * share, share], dim=1).to(dtype))
+            p, total = candidates.exponentials(part, hits, columns[part][hits])
+            # Few passes over the exponentials: they are left without their normaliser, which goes to what they meet.
+            beyond_own = candidates.shift[part] - true_logits[part]
+            normaliser = total + (-beyond_own).exp()
+            share = normaliser.reciprocal().unsqueeze(1)
+            losses[part] = normaliser.log() + beyond_own
+            grad_true[part] = -total * share.squeeze(1)
+            product(p, candidates.weight, grad_y[part]).mul_(share)
+            add_product(grad_sample, p.t(), torch.cat([y_filled[part] * share, share], dim=1).to(dtype))
+        grad_y, grad_true, losses = grad_y[:n], grad_true[:n], losses[:n]
         grad_y.addcmul_(grad_true.unsqueeze(1), true_weight)
         ctx.n_words = weight.shape[0]
         ctx.save_for_backward(y, targets, ids, grad_y, grad_true, grad_sample)

@@ -13,8 +13,8 @@ h and the cell c of the step before:
 Both are arranged for a processor: rows that have ended leave the batch, and the gradient of all weights is one product
 over all steps. :mod:`~ner_elmo.nn.inference` says what packed means.
 
-In mixed precision the products, and the numbers that meet in them, are bfloat16 (sums within a product are float32);
-gates, cells and the gradients of both stay float32.
+:class:`Recurrence` is float32; in mixed precision :mod:`~ner_elmo.nn.mixed_recurrence` takes its place.
+:class:`BiRecurrence` has products in bfloat16, too.
 
 Letters in shapes: ``positions`` of all rows together, ``rows`` of one step, ``width`` of inputs and outputs, ``dim`` of
 the cell; of both directions ``batch`` sentences, ``time`` tokens, ``units`` of the cell.
@@ -32,7 +32,6 @@ from torch.autograd.function import once_differentiable
 
 from ner_elmo.nn.cell import Clips, Gates, Weights, gates_of
 from ner_elmo.nn.packing import Packing
-from ner_elmo.nn.precision import add_product, product
 
 
 def last_outputs(y: Tensor, batch_sizes: Sequence[int]) -> Tensor:
@@ -83,7 +82,7 @@ class Recurrence(torch.autograd.Function):
     """The outputs with a gradient for the inputs and the weights; the state that they start from is taken as given.
 
     Input, state and bias meet the weights in one product a step. A value that was clipped passes no gradient. The state
-    is ``None`` for zeros. Products are computed in ``dtype``.
+    is ``None`` for zeros.
     """
 
     @staticmethod
@@ -96,7 +95,6 @@ class Recurrence(torch.autograd.Function):
         c: Tensor | None,
         batch_sizes: Sequence[int],
         clips: Clips,
-        dtype: torch.dtype = torch.float32,
     ) -> tuple[Tensor, Tensor]:
         """Outputs ``(positions, width)`` and each row's last cell ``(rows, dim)``, which has no gradient.
 
@@ -106,10 +104,8 @@ class Recurrence(torch.autograd.Function):
         """
         weights = Weights(kernel, projection)
         n_positions, dim, width = x.shape[0], weights.dim, weights.width
-        # (2 · width + 1, 4 · dim), (dim, width)
-        kernel, projection = kernel.to(dtype), None if projection is None else projection.to(dtype)
         # (positions, 2 · width + 1); the columns of the state are filled step by step
-        joined = x.new_empty(n_positions, 2 * width + 1, dtype=dtype)
+        joined = x.new_empty(n_positions, 2 * width + 1)
         joined[:, :width] = x
         joined[:, -1] = 1.0
         # (positions, 4 · dim)
@@ -119,7 +115,7 @@ class Recurrence(torch.autograd.Function):
         # (positions, width)
         y = x.new_empty(n_positions, width)
         # (positions, dim)
-        hidden = y if projection is None else x.new_empty(n_positions, dim, dtype=dtype)
+        hidden = y if projection is None else x.new_empty(n_positions, dim)
         # (rows of the first step, dim)
         last_cells = x.new_empty(batch_sizes[0], dim)
         for step in _steps(batch_sizes):
@@ -127,10 +123,10 @@ class Recurrence(torch.autograd.Function):
             # (rows, width), (rows, dim): the state that these rows were left in
             before_h, before_c = (h, c) if step.before is None else (y[step.before], cells[step.before])
             joined[rows, width:-1] = 0.0 if before_h is None else before_h
-            gates = gates_of(product(joined[rows], kernel, z[rows]))
+            gates = gates_of(torch.mm(joined[rows], kernel, out=z[rows]))
             cell_forward(gates, before_c, cell, tanh_cells[rows], hidden[rows], clips.cell)
             if projection is not None:
-                out = product(hidden[rows], projection, y[rows])
+                out = torch.mm(hidden[rows], projection, out=y[rows])
                 if clips.projection is not None:
                     out.clamp_(-clips.projection, clips.projection)
             last_cells[step.n_going_on : step.n_rows] = cell[step.n_going_on :]
@@ -152,11 +148,11 @@ class Recurrence(torch.autograd.Function):
         """
         kernel, projection, joined, z, cells, tanh_cells, hidden, y = ctx.saved_tensors
         batch_sizes, clips = ctx.batch_sizes, ctx.clips
-        dim, width, dtype = cells.shape[1], y.shape[1], kernel.dtype
+        dim, width = cells.shape[1], y.shape[1]
         # (positions, width)
         d_y = d_y.clone(memory_format=torch.contiguous_format)
         # (positions, 4 · dim)
-        d_gates = z if dtype == z.dtype else torch.empty_like(z, dtype=dtype)
+        d_gates = z
         # (4 · dim, width): from the gates back to the output of the step before
         to_state = kernel[width:-1].t().contiguous()
         # (width, dim)
@@ -168,24 +164,22 @@ class Recurrence(torch.autograd.Function):
             rows, n_rows = step.rows, step.n_rows
             # (rows, width), (rows, dim), (rows, dim)
             d_out, d_hidden, d_cell = d_y[rows], buffers[0][:n_rows], d_cells[:n_rows]
-            add_product(d_out[: step.n_going_on], d_gates[step.following], to_state)
+            d_out[: step.n_going_on].addmm_(d_gates[step.following], to_state)
             if to_hidden is None:
                 d_hidden = d_out
             else:
                 if clips.projection is not None:
                     d_out.masked_fill_(y[rows].abs() >= clips.projection, 0.0)
-                product(d_out.to(dtype), to_hidden, d_hidden)
+                torch.mm(d_out, to_hidden, out=d_hidden)
             # (rows, dim)
             before_c = ctx.first_c if step.before is None else cells[step.before]
             scratch = buffers[1][:n_rows], buffers[2][:n_rows]
             gates = gates_of(z[rows])
             cell_backward(gates, cells[rows], tanh_cells[rows], before_c, d_hidden, d_cell, scratch, clips.cell)
-            if d_gates is not z:
-                d_gates[rows] = z[rows]
         # Sums over all steps at once: (positions, width), (dim, width), (2 · width + 1, 4 · dim)
-        d_x = (d_gates @ kernel[:width].t()).to(y.dtype) if ctx.needs_input_grad[0] else None
-        d_projection = None if projection is None else (hidden.t() @ d_y.to(dtype)).to(y.dtype)
-        return d_x, (joined.t() @ d_gates).to(y.dtype), d_projection, None, None, None, None, None
+        d_x = d_gates @ kernel[:width].t() if ctx.needs_input_grad[0] else None
+        d_projection = None if projection is None else hidden.t() @ d_y
+        return d_x, joined.t() @ d_gates, d_projection, None, None, None, None
 
 
 class BiRecurrence(torch.autograd.Function):

@@ -81,6 +81,23 @@ def test_products_in_bfloat16_change_losses_and_gradients_little(sampled: bool) 
         assert functional.cosine_similarity(a.flatten(), b.flatten(), 0) > 0.999
 
 
+@pytest.mark.usefixtures("_chunks")
+def test_logits_far_above_the_own_one_in_bfloat16() -> None:
+    """Their exponentials are beyond all numbers, so that they are shifted by the greatest instead."""
+    softmax = make_softmax()
+    sample = draw_sample(8, 30, torch.Generator().manual_seed(3))
+    y, targets = torch.randn(70, 6), torch.randint(30, (70,))
+    y[::7] *= 60
+    y.requires_grad_()
+    exact, each = softmax.sampled_loss(y, targets, sample)
+    wanted = torch.autograd.grad(exact, [y, softmax.weight, softmax.bias])
+    loss, losses = softmax.sampled_loss(y, targets, sample, torch.bfloat16)
+    assert each.max() > 100
+    torch.testing.assert_close(losses, each, atol=0.05, rtol=0.02)
+    for a, b in zip(torch.autograd.grad(loss, [y, softmax.weight, softmax.bias]), wanted, strict=True):
+        assert functional.cosine_similarity(a.flatten(), b.flatten(), 0) > 0.999
+
+
 def test_sampled_loss_equals_the_reference(goldens: Path) -> None:
     expected = dict(np.load(goldens / "sampled_softmax" / "expected.npz"))
     weight, bias = torch.from_numpy(expected["W"]), torch.from_numpy(expected["b"])
