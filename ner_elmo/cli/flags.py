@@ -221,8 +221,9 @@ def _usual_threads(device_type: str) -> int:
 # millisecond. Its own 300,000 are several, during which it keeps others, and the thread it waits for, from a core.
 _LOOKS_FOR_WORK = "10000"
 # How many compiled operations torch's library oneDNN keeps, one for each shape of a batch. Tagging fills all of its own
-# 1,024, since no two batches are alike: 130 MB that are hardly ever used again.
-_KEPT_OPERATIONS = "32"
+# 1,024, since no two batches are alike: 130 MB that are hardly ever used again. Products in bfloat16 have few shapes
+# (nn/bfloat16.py), but with 32 they were compiled again and again: a quarter of the time.
+_KEPT_OPERATIONS = "128"
 
 
 # Modules of torch that say what shapes its operations give on tensors without data. Nothing here asks for that, and
