@@ -12,8 +12,7 @@ sum is made of several products, and a row alone is the same to the bit as in co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,61 +20,14 @@ from torch.nn import functional
 
 from ner_elmo.nn.cell import Arranged, Clips, State, doubled, gates_in_blocks, in_blocks, update_cell
 from ner_elmo.nn.inference import stretches
+from ner_elmo.nn.ordered_matrix import TERMS, OrderedMatrix
 
-# Products of so many terms, or a multiple, are made without a remainder.
-TERMS = 32
 LONGEST_SUM = 416
 # For each number of rows a product's code is made anew, which takes far longer than the product: so there are few such
 # numbers, and rows are added that nobody reads. They are multiples of so many, and of an eighth of their power of two.
 ROWS = 16
 # Gates of so many units are computed at once, if they are of one block at least.
 UNITS = 512
-
-
-@cache
-def _onednn() -> tuple[Any, Any] | None:
-    """torch's functions that order a matrix once as oneDNN reads it, and multiply by it: not of its public ones."""
-    if not torch.backends.mkldnn.is_available():
-        return None
-    try:
-        order: Any = torch.ops.mkldnn._reorder_linear_weight
-        multiply: Any = torch.ops.mkldnn._linear_pointwise
-        matrix = order(torch.eye(TERMS, dtype=torch.bfloat16), None)
-        row = torch.ones(ROWS, TERMS, dtype=torch.bfloat16)
-        one = multiply(row, matrix, None, "sigmoid", [], "")
-        both = multiply.binary(row, row, matrix, None, "add")
-        works = bool(((one.float() - 0.731).abs() < 0.01).all() and (both == 2).all())
-    except Exception:  # another torch, or another processor
-        return None
-    return (order, multiply) if works else None
-
-
-class _Ordered:
-    """A matrix ``(outputs, terms)`` in bfloat16, as products read it fastest."""
-
-    def __init__(self, matrix: Tensor) -> None:
-        onednn = _onednn()
-        self.is_ordered = onednn is not None
-        self.matrix = matrix.contiguous() if onednn is None else onednn[0](matrix.contiguous(), None)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"matrix": self.matrix.to_dense() if self.is_ordered else self.matrix}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["matrix"])  # type: ignore[misc]
-
-    def meet(self, rows: Tensor, activation: str = "none") -> Tensor:
-        onednn = _onednn()
-        if onednn is not None:
-            return onednn[1](rows, self.matrix, None, activation, [], "")  # type: ignore[no-any-return]
-        product = torch.mm(rows, self.matrix.t())
-        return product if activation == "none" else product.sigmoid_()
-
-    def meet_and_add(self, rows: Tensor, term: Tensor) -> Tensor:
-        onednn = _onednn()
-        if onednn is not None:
-            return onednn[1].binary(rows, term, self.matrix, None, "add")  # type: ignore[no-any-return]
-        return torch.mm(rows, self.matrix.t()).add_(term)
 
 
 class Bf16Matrix:
@@ -92,7 +44,7 @@ class Bf16Matrix:
         n_parts = -(-self.n_terms // LONGEST_SUM)
         self.length = -(-self.n_terms // (n_parts * TERMS)) * TERMS
         whole = functional.pad(matrix, (0, 0, 0, missing)).bfloat16().t()
-        self.parts = [_Ordered(part) for part in whole.split(self.length, dim=1)]
+        self.parts = [OrderedMatrix(part) for part in whole.split(self.length, dim=1)]
 
     def meet(self, rows: Tensor) -> Tensor:
         """The product of ``rows`` (n, n_terms) and it, ``(n, outputs)``, both bfloat16: between its parts the sum is

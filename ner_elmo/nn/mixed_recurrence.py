@@ -20,46 +20,19 @@ positions in all, are filled up with zeros to one of a few numbers (``enough``):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ner_elmo.nn.bfloat16 import TERMS, enough_rows
+from ner_elmo.nn.bfloat16 import enough_rows
 from ner_elmo.nn.cell import Clips
+from ner_elmo.nn.ordered_matrix import TERMS, OrderedMatrix
 
 # By what G is to be multiplied for the gradient before activation: of i, f, j (before it was doubled) and o.
 SCALES = (-2.0, 1.0, 8.0, 1.0)
 POSITIONS = 256  # all positions are filled up to a multiple of so many
-
-
-class Packed:
-    """A matrix ``(terms, n)`` in bfloat16 that many rows meet, laid out for that once, where torch can do so."""
-
-    def __init__(self, matrix: Tensor, n_rows: int) -> None:
-        """``n_rows`` are those of a product."""
-        self.matrix, self.ready = matrix, None
-        if matrix.device.type == "cpu" and can_lay_out():
-            self.ready = torch.ops.mkldnn._reorder_linear_weight(matrix.t().contiguous(), n_rows)
-
-    def meets(self, rows: Tensor) -> Tensor:
-        """``rows`` (rows, terms) times the matrix, ``(rows, n)``."""
-        if self.ready is None:
-            return torch.mm(rows, self.matrix)
-        return torch.ops.mkldnn._linear_pointwise(rows, self.ready, None, "none", [], "")  # type: ignore[no-any-return]
-
-
-@cache
-def can_lay_out() -> bool:
-    """Whether torch lays out matrices beforehand: by operations that are none of its public ones."""
-    try:
-        weight = torch.ops.mkldnn._reorder_linear_weight(torch.eye(TERMS, dtype=torch.bfloat16), TERMS)
-        rows = torch.ones(1, TERMS, dtype=torch.bfloat16)
-        return bool((torch.ops.mkldnn._linear_pointwise(rows, weight, None, "none", [], "") == 1).all())
-    except (AttributeError, RuntimeError):
-        return False
 
 
 class Room:
@@ -163,8 +136,8 @@ class MixedRecurrence(torch.autograd.Function):
         sizes, most = filled.sizes, batch_sizes[0]
         dim, width = kernel.shape[1] // 4, x.shape[1]
         laid_out = _laid_out(kernel)
-        to_gates = Packed(laid_out, filled.filled[0])
-        to_output = None if projection is None else Packed(-projection.bfloat16(), filled.filled[0])
+        to_gates = OrderedMatrix(laid_out.t(), filled.filled[0])
+        to_output = None if projection is None else OrderedMatrix(-projection.bfloat16().t(), filled.filled[0])
         # What the weights meet, (filled positions, filled terms): x h 1 1 and zeros
         joined = filled.take(x, len(laid_out))
         joined[:, 2 * width :] = 0.0
@@ -186,7 +159,7 @@ class MixedRecurrence(torch.autograd.Function):
             n_rows, (i, f, j, o) = sizes[t], gates[t]
             real_rows[t][:, :width] = x_t
             real_rows[t][:, width : 2 * width] = state[:n_rows]
-            z_t.copy_(to_gates.meets(rows[t])[:n_rows]).sigmoid_()
+            z_t.copy_(to_gates.meet(rows[t])[:n_rows]).sigmoid_()
             torch.mul(f, cell[:n_rows], out=cell_t)
             cell_t.addcmul_(i, j, value=4.0).sub_(i, alpha=2.0)
             if clips.cell is not None:
@@ -196,7 +169,7 @@ class MixedRecurrence(torch.autograd.Function):
                 state = torch.addcmul(o, o, squashed_t, value=-2.0, out=y_t).neg_()
             else:
                 real_hidden[t].copy_(torch.addcmul(o, o, squashed_t, value=-2.0))
-                state = to_output.meets(meet_projection[t])[:n_rows]
+                state = to_output.meet(meet_projection[t])[:n_rows]
                 if clips.projection is not None:
                     state.clamp_(-clips.projection, clips.projection)
                 y_t.copy_(state)
@@ -225,8 +198,8 @@ class MixedRecurrence(torch.autograd.Function):
         dim, width = cells.shape[1], y.shape[1]
         # (2 · width, 4 dim): what G meets on its way back
         scaled = _scaled(kernel[:-1]).bfloat16()
-        to_state = Packed(scaled[width:].t(), filled.filled[0])
-        to_hidden = None if projection is None else Packed(-projection.bfloat16().t(), filled.filled[0])
+        to_state = OrderedMatrix(scaled[width:], filled.filled[0])
+        to_hidden = None if projection is None else OrderedMatrix(-projection.bfloat16(), filled.filled[0])
         # (filled positions, 4 dim): G; (filled positions, width): the gradient of the outputs
         d_gates, d_out = filled.take(y, 4 * dim), filled.take(y, width)
         d_rows, d_real = filled.steps(d_gates)
@@ -247,14 +220,14 @@ class MixedRecurrence(torch.autograd.Function):
                 d_y_t = d_y_t.masked_fill(y_t.abs() >= clips.projection, 0.0)
             out_real[t].copy_(d_y_t)
             # of n
-            d_n = -d_y_t if to_hidden is None else to_hidden.meets(out_rows[t])[:n_rows].float()
+            d_n = -d_y_t if to_hidden is None else to_hidden.meet(out_rows[t])[:n_rows].float()
             before = first_cell if t == 0 else of_steps[1][t - 1]
             scratch = buffers[0][:n_rows], buffers[1][:n_rows]
             _cell_backward(
                 gates[t], d_real[t].chunk(4, 1), cell, s, before[:n_rows], d_n, d_cells[:n_rows], scratch, clips.cell
             )
             if t > 0:
-                from_next = to_state.meets(d_rows[t])[:n_rows]
+                from_next = to_state.meet(d_rows[t])[:n_rows]
         d_x = None
         if ctx.needs_input_grad[0]:
             d_x = filled.without(torch.mm(d_gates, scaled[:width].t())).to(y.dtype)

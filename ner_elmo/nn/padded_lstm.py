@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ner_elmo.nn.cell import Weights
+from ner_elmo.nn.ordered_matrix import TERMS
 from ner_elmo.nn.thread_count import threads_for_now
 
-TERMS = 32
 # Of many rows, a multiple of so many is computed in less time than a few rows less.
 ROWS = 16
 # Of rows that are computed together: the least part of the greatest length, if there are not but few; and their places.

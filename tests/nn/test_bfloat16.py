@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ner_elmo.errors import UsageError
-from ner_elmo.nn import bfloat16, precision
+from ner_elmo.nn import ordered_matrix, precision
 from ner_elmo.nn.bfloat16 import ROWS, Bf16Weights, enough_rows, run_bf16
 from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
 from ner_elmo.nn.inference import run_one
@@ -107,7 +107,7 @@ def test_without_ordered_weights_it_computes_the_same(
     weights, clips = make_weights(n_inputs, width, dim, width != dim), Clips(0.5, 0.2)
     x = torch.randn(20, n_inputs)
     found = run_bf16(x, [10, 10], Bf16Weights(weights), clips)
-    monkeypatch.setattr(bfloat16, "_onednn", lambda: None)
+    monkeypatch.setattr(ordered_matrix, "onednn_functions", lambda: None)
     plain = Bf16Weights(weights)
     assert not plain.kernels[0].parts[0].is_ordered
     torch.testing.assert_close(run_bf16(x, [10, 10], plain, clips), found, atol=0.01, rtol=0.01)

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ner_elmo.nn import mixed_recurrence as module
+from ner_elmo.nn import ordered_matrix
 from ner_elmo.nn.cell import Clips
-from ner_elmo.nn.mixed_recurrence import MixedRecurrence, Packed, Room
+from ner_elmo.nn.mixed_recurrence import MixedRecurrence, Room
+from ner_elmo.nn.ordered_matrix import OrderedMatrix
 
 DIM, WIDTH = 12, 5
 BINDING = Clips(0.3, 0.05)
@@ -69,7 +70,7 @@ def test_outputs_and_gradients_are_those_of_a_slow_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not lays_out:  # as where torch lacks the operations
-        monkeypatch.setattr(module, "can_lay_out", lambda: False)
+        monkeypatch.setattr(ordered_matrix, "onednn_functions", lambda: None)
     torch.manual_seed(sum(batch_sizes))
     width, most = (WIDTH if projection else DIM), batch_sizes[0]
     kernel = (0.6 * torch.randn(2 * width + 1, 4 * DIM)).requires_grad_()
@@ -128,5 +129,5 @@ def test_a_copy_of_a_room_is_empty() -> None:
 def test_a_matrix_laid_out_beforehand_gives_its_product(n_rows: int) -> None:
     torch.manual_seed(n_rows)
     rows, matrix = torch.randn(n_rows, 64).bfloat16(), torch.randn(64, 24).bfloat16()
-    found = Packed(matrix, 16).meets(rows)
+    found = OrderedMatrix(matrix.t(), 16).meet(rows)
     torch.testing.assert_close(found.double(), rows.double() @ matrix.double(), atol=0.05, rtol=0.01)

@@ -212,8 +212,8 @@ def collate(examples: Sequence[Example]) -> TaggerBatch:
         _padded_layers(examples, time),
         torch.from_numpy(mask),
         torch.from_numpy(tag_ids) if any(is_labelled) or not examples else None,
-        _padded_contexts(examples, time),
-        _padded_taught(examples, time),
+        _padded([example.context for example in examples], time, np.float16),
+        _padded([example.taught for example in examples], time, np.float32),
         torch.tensor(is_labelled) if len({*is_labelled}) == 2 else None,
     )
 
@@ -235,24 +235,15 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
     return torch.from_numpy(padded).float()
 
 
-def _padded_contexts(examples: Sequence[Example], time: int) -> Tensor | None:
-    if not examples or examples[0].context is None:
+def _padded(vectors: Sequence[np.ndarray | None], time: int, dtype: type[np.floating]) -> Tensor | None:
+    """Of each sentence ``(time, dim)``, as ``(batch, time, dim)`` float32; None where the sentences have none."""
+    if not vectors or vectors[0] is None:
         return None
-    padded = np.zeros((len(examples), time, examples[0].context.shape[1]), dtype=np.float16)
-    for row, example in enumerate(examples):
-        assert example.context is not None
-        padded[row, : len(example.tokens)] = example.context
+    padded = np.zeros((len(vectors), time, vectors[0].shape[1]), dtype=dtype)
+    for row, one in enumerate(vectors):
+        assert one is not None
+        padded[row, : len(one)] = one
     return torch.from_numpy(padded).float()
-
-
-def _padded_taught(examples: Sequence[Example], time: int) -> Tensor | None:
-    if not examples or examples[0].taught is None:
-        return None
-    padded = np.zeros((len(examples), time, examples[0].taught.shape[1]), dtype=np.float32)
-    for row, example in enumerate(examples):
-        assert example.taught is not None
-        padded[row, : len(example.tokens)] = example.taught
-    return torch.from_numpy(padded)
 
 
 def drop_contexts(batch: TaggerBatch, probability: float) -> TaggerBatch:
