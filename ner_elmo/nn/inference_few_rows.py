@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ner_elmo.nn.cell import Arranged, Clips, update_cell
 from ner_elmo.nn.forking import Lock
-from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
+from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts, widened
 
 
 def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: Tensor) -> Tensor:
@@ -64,8 +64,8 @@ _Parts = tuple[Tensor, Tensor, Tensor]
 
 
 def _parts_of(matrices: Tensor, first: int, last: int, n_rows: int) -> _Parts:
-    n_directions, height, n = matrices.shape
-    return matrices.reshape(-1, n), *_places(n_directions, height, first, last, n_rows)
+    n_directions, height, _ = matrices.shape
+    return widened(matrices).flatten(0, 1), *_places(n_directions, height, first, last, n_rows)
 
 
 @cache  # there are a few for each shape of a network
@@ -124,7 +124,8 @@ def _steps(
             h = hidden_half[:, :, : h.shape[2]] * 2
         else:
             sums = _products(projection_rows, projection_index, projection_offsets, hidden_half)
-            h = torch.embedding_bag(sums.flatten(0, 2), all_parts, first_parts, False, 0, False)[0].view(h.shape)
+            wide = torch.embedding_bag(sums.flatten(0, 2), all_parts, first_parts, False, 0, False)[0]
+            h = wide.view(n, n_rows, -1)[:, :, : h.shape[2]]
             if projection_clip is not None:
                 h = h.clamp(-projection_clip, projection_clip)
         outputs.append(h)

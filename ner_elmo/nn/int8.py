@@ -4,8 +4,9 @@ Torch's dynamically quantised product: each row of a weight matrix has a scale o
 it meets has one too, taken anew in every product. Cells, gates and the token encoder stay float32.
 
 torch scales a whole batch at once, by its least and greatest number, and a sentence's vectors would depend on the
-sentences beside it. So each row is divided by its greatest magnitude first, and two columns of 1 and -1, which meet
-weights of zero, make torch's own scale the same in every call.
+sentences beside it. So two columns of opposite numbers, which meet weights of zero, make torch's scale the same in
+every call: each row is divided by its greatest magnitude first, or all its numbers are known to lie between two bounds.
+What comes of it is the same to the bit for a row alone and in company: whole numbers have one sum in any order.
 """
 
 from __future__ import annotations
@@ -20,15 +21,22 @@ from torch import Tensor
 from ner_elmo.errors import UsageError
 from ner_elmo.nn.cell import Arranged, Clips, State, doubled, gates_in_blocks, in_blocks, update_cell
 from ner_elmo.nn.inference import stretches
+from ner_elmo.nn.precision import processor_has
 
+HALF = 0.5  # of σ(o) tanh(cell), which is at most 1
 _ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
 
 
 class Int8Matrix:
-    """A matrix ``(inputs, outputs)`` of float32, packed in 8 bits, for products with rows of float32."""
+    """A matrix ``(inputs, outputs)`` of float32, packed in 8 bits, for products with rows of float32.
 
-    def __init__(self, matrix: Tensor) -> None:
+    Args:
+        bound: the greatest magnitude that is met, if that is known.
+    """
+
+    def __init__(self, matrix: Tensor, bound: float | None = None) -> None:
         self.n_inputs = matrix.shape[0]
+        self.bound = bound
         padded = torch.cat([matrix.t(), matrix.new_zeros(matrix.shape[1], 2)], dim=1)
         scales = (padded.abs().amax(1) / 127).clamp_min(1e-12).double()
         with warnings.catch_warnings():
@@ -37,7 +45,8 @@ class Int8Matrix:
             zeros = torch.zeros(len(scales), dtype=torch.long)
             quantised = torch.quantize_per_channel(padded, scales, zeros, 0, torch.qint8)
             self._packed = torch.ops.quantized.linear_prepack(quantised, None)
-        self._reduce_range = not _has_vnni()
+        # Without VNNI a processor pairs products in 16 bits, where only 7-bit inputs fit.
+        self._reduce_range = not processor_has("vnni")
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain tensors: torch's own way to copy what is packed uses what it warns of."""
@@ -58,16 +67,22 @@ class Int8Matrix:
     def rows(self, n_rows: int) -> Tensor:
         """Room for ``n_rows`` rows of inputs ``(n_rows, n_inputs + 2)``; the last two columns are not to be changed."""
         room = torch.empty(n_rows, self.n_inputs + 2)
-        room[:, -2], room[:, -1] = 1.0, -1.0
+        bound = 1.0 if self.bound is None else self.bound
+        room[:, -2], room[:, -1] = bound, -bound
         return room
 
-    def product(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The product ``(n, outputs)`` of :meth:`rows`, which are overwritten, but for the factor of each row
-        ``(n, 1)``."""
+    def product(self, rows: Tensor) -> Tensor:
+        """The product ``(n, outputs)`` of :meth:`rows` within the bound."""
+        product: Tensor = torch.ops.quantized.linear_dynamic(rows, self._packed, self._reduce_range)
+        return product
+
+    def scaled_product(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The product ``(n, outputs)`` of :meth:`rows` of any size, which are overwritten, but for the factor of each
+        row ``(n, 1)``."""
         inputs = rows[:, :-2]
         factors = inputs.abs().amax(1, keepdim=True).clamp_min_(1e-30)
         inputs.div_(factors)
-        return torch.ops.quantized.linear_dynamic(rows, self._packed, self._reduce_range), factors
+        return self.product(rows), factors
 
 
 class Int8Weights:
@@ -83,7 +98,7 @@ class Int8Weights:
         self.block = weights.block
         self.kernel = Int8Matrix(weights.kernel[:-1])
         self.bias = weights.kernel[-1].clone()
-        self.projection = None if weights.projection is None else Int8Matrix(weights.projection)
+        self.projection = None if weights.projection is None else Int8Matrix(weights.projection, HALF)
 
 
 def run_int8(
@@ -106,7 +121,7 @@ def run_int8(
         for step, out in zip(inputs, outputs, strict=True):
             both[:, :n_inputs] = step
             both[:, n_inputs:-2] = h
-            product, factors = weights.kernel.product(both)
+            product, factors = weights.kernel.scaled_product(both)
             torch.addcmul(weights.bias, product, factors, out=product)
             gates = gates_in_blocks(product, weights.block)
             product.sigmoid_()
@@ -114,7 +129,7 @@ def run_int8(
             if weights.projection is None:
                 torch.mul(rows[:, :width], 2, out=out)
             else:
-                torch.mul(*weights.projection.product(rows), out=out)
+                out.copy_(weights.projection.product(rows))
                 if clips.projection is not None:
                     out.clamp_(-clips.projection, clips.projection)
             h = out
@@ -134,9 +149,3 @@ def _choose_engine() -> None:
         f"--precision int8: this build of torch has no quantised products here (engines: {', '.join(supported)}); "
         "use --precision fp32"
     )
-
-
-def _has_vnni() -> bool:
-    """Whether the processor sums 8-bit products in 32 bits; others pair them in 16, where only 7-bit inputs fit."""
-    ask = getattr(torch.cpu, "_is_vnni_supported", None)
-    return bool(ask is not None and ask())

@@ -19,6 +19,9 @@ from ner_elmo.nn.thread_count import threads_for_now
 # and on the rows. So longer sums are made of such products, one after the other.
 LONGEST_SUM = 128
 MANY_ROWS = 4
+# A product of fewer columns is computed in another way (seen with MKL on a processor of AMD): it is made wider, and
+# what was added is left out again.
+MANY_COLUMNS = 16
 # Several threads have ``MANY_ROWS`` each for sure, however they share them, if there are so many for each.
 ROWS_A_THREAD = 6
 
@@ -47,12 +50,22 @@ def add_up(bias: Tensor | None, products: Products, out: Tensor) -> None:
         out.copy_(torch.zeros_like(out) if bias is None else bias.expand_as(out))
         return
     rows, matrix = products[0]
+    if (n_columns := matrix.shape[1]) < MANY_COLUMNS:
+        wide = out.new_empty(len(out), MANY_COLUMNS)
+        add_up(None if bias is None else widened(bias), [(part, widened(matrix)) for part, matrix in products], wide)
+        out.copy_(wide[:, :n_columns])
+        return
     if bias is None:
         torch.mm(rows, matrix, out=out)
     else:
         torch.addmm(bias, rows, matrix, out=out)
     for rows, matrix in products[1:]:
         out.addmm_(rows, matrix)
+
+
+def widened(matrix: Tensor) -> Tensor:
+    """``matrix`` (..., columns) with columns of zeros behind, if it has fewer than ``MANY_COLUMNS``."""
+    return functional.pad(matrix, (0, max(0, MANY_COLUMNS - matrix.shape[-1])))
 
 
 def product_in_order(bias: Tensor | None, rows: Tensor, matrix: Tensor) -> Tensor:

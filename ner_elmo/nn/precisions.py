@@ -3,5 +3,5 @@
 INFERENCE = ("auto", "fp32", "bf16", "int8")
 INFERENCE_HELP = (
     "how the LSTMs compute: fp32; bf16, faster on CPUs that have it; int8, on any CPU, less exact; "
-    "auto: bf16, or else fp32"
+    "auto: the fastest for many texts on this CPU"
 )

@@ -136,9 +136,9 @@ class Tagger:
         """Load a tagger directory, or a model that ships by its name (``en`` without any).
 
         Args:
-            precision: how the LSTMs compute: ``fp32``; ``bf16``, for many texts faster on a CPU that has it, for one
-                short text slower; ``int8`` (any CPU, less exact); or ``auto``: bf16 on a CPU that has it, else fp32,
-                which is what ``ner-elmo tag`` does.
+            precision: how the LSTMs compute: ``fp32``; ``bf16`` on a CPU that has it and ``int8`` on any, for many
+                texts faster and less exact, for one short text slower; or ``auto``: what is fastest for many texts on
+                this CPU and loses next to nothing, which is what ``ner-elmo tag`` does.
             batch_tokens: tokens computed together, padding included.
             text: how raw text is read, in place of the model's own kind: a kind of text or a language's code.
 

@@ -240,25 +240,54 @@ _CLITIC = re.compile(r"(?<=.)(?:n't|'(?:s|m|re|ve|d|ll))\Z", re.IGNORECASE)
 _LONGEST_CLITIC = 4  # with the character before it
 
 
+# What is between two white spaces is cut in the same way wherever it stands, but for a dot at its end, whose part
+# depends on what follows. So it is cut once, if it is no longer than so many characters; so many are remembered.
+_REMEMBERED_LENGTH = 24
+_MOST_REMEMBERED = 1 << 16
+_CHUNK = re.compile(r"\S+")
+_remembered: dict[str, list[Token]] = {}
+
+
 def _tokenize_english(text: str) -> list[Token]:
     visible, skeleton, positions = _view(text)
     tokens = []
-    for start, end in _english_spans(skeleton):
-        form = _form(visible[start:end])
-        if positions is not None:
-            start, end = positions[start], positions[end - 1] + 1
-        tokens.append(Token(start, end, form))
-    return tokens
+    for match in _CHUNK.finditer(visible):
+        begin, end = match.span()
+        chunk = match[0]
+        found = _remembered.get(chunk)
+        if found is None:
+            found = _tokens_of_chunk(chunk, skeleton, begin, end)
+        for start, end, form in found:
+            tokens.append(Token(begin + start, begin + end, form))
+    if positions is None:
+        return tokens
+    return [Token(positions[start], positions[end - 1] + 1, form) for start, end, form in tokens]
 
 
-def _english_spans(skeleton: str) -> Iterator[tuple[int, int]]:
-    for match in _TOKEN.finditer(skeleton):
-        start, end = match.span()
+def _tokens_of_chunk(chunk: str, skeleton: str, begin: int, end: int) -> list[Token]:
+    """The tokens of what stands between two white spaces, at ``begin`` to ``end`` of the text; counted from there."""
+    found = [
+        Token(start, end, _form(chunk[start:end]))
+        for start, end in ((start - begin, end - begin) for start, end in _english_spans(skeleton, begin, end))
+    ]
+    if len(chunk) <= _REMEMBERED_LENGTH and (chunk == "." or not chunk.endswith(".")):
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[chunk] = found
+    return found
+
+
+def _english_spans(skeleton: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where the tokens stand that begin within some part."""
+    for match in _TOKEN.finditer(skeleton, begin):
+        start, stop = match.span()
+        if start >= end:
+            return
         if match.lastgroup != "word":
-            yield start, end
+            yield start, stop
             continue
-        cuts = _clitic_starts(skeleton, start, end)
-        yield from zip([start, *cuts], [*cuts, end], strict=True)
+        cuts = _clitic_starts(skeleton, start, stop)
+        yield from zip([start, *cuts], [*cuts, stop], strict=True)
 
 
 def _clitic_starts(skeleton: str, start: int, end: int) -> list[int]:
@@ -299,18 +328,22 @@ _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 
 def _split_english(text: str, tokens: list[Token]) -> list[list[Token]]:
     last_end = ""  # the form of the token that may have ended the sentence, if only closers came after it
+    has_blank_lines = _BLANK_LINE.search(text) is not None
 
     def starts(i: int) -> bool:
         nonlocal last_end
-        token, previous = tokens[i], tokens[i - 1]
-        gap = text[previous.end : token.start]
+        previous = tokens[i - 1]
         if previous.form[-1:] in _ENDS:
             last_end = previous.form
         elif previous.form not in _CLOSERS:
             last_end = ""
+        if not last_end and not has_blank_lines:
+            return False
+        token = tokens[i]
+        gap = text[previous.end : token.start]
         if not gap:
             return False
-        if "\n" in gap and _BLANK_LINE.search(gap):
+        if has_blank_lines and _BLANK_LINE.search(gap):
             return True
         first = tokens[i + 1] if token.form in _OPENERS and i + 1 < len(tokens) else token
         return bool(last_end) and _may_follow(last_end, first.form)

@@ -88,11 +88,11 @@ def test_a_copy_computes_the_same(name: str) -> None:
 
 def test_only_where_it_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    monkeypatch.setattr(precision, "_has", lambda capability: False)
+    monkeypatch.setattr(precision, "processor_has", lambda capability: False)
     assert inference_precision("auto", cpu) == "fp32"
     with pytest.raises(UsageError, match="needs a processor that multiplies bfloat16"):
         inference_precision("bf16", cpu)
-    monkeypatch.setattr(precision, "_has", lambda capability: True)
+    monkeypatch.setattr(precision, "processor_has", lambda capability: True)
     assert inference_precision("auto", cpu) == "bf16"
     assert inference_precision("auto", torch.device("cuda")) == "fp32"
     with pytest.raises(UsageError, match="for CPUs only"):

@@ -14,6 +14,7 @@ from ner_elmo.nn import int8
 from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
 from ner_elmo.nn.inference import run_one
 from ner_elmo.nn.int8 import Int8Matrix
+from ner_elmo.nn.precision import processor_has
 from tests.support.small_bilms import small_bilm
 
 needs_engine = pytest.mark.skipif(
@@ -38,7 +39,7 @@ def test_close_to_float32_and_clipped_alike(width: int, dim: int, projection: bo
     exact = run_one(x, [4, 3, 2], weights, clips, (state[0], cells[0]))
     found = int8.run_int8(x, [4, 3, 2], int8.Int8Weights(weights), clips, (state[0], cells[1]))
     # Where the processor pairs products in 16 bits, inputs have 7 bits instead of 8, and steps twice as wide.
-    most = 0.05 if int8._has_vnni() else 0.1
+    most = 0.05 if processor_has("vnni") else 0.1
     assert (found - exact).abs().max() < most * exact.abs().max()
     assert not torch.equal(found, exact)  # else nothing was quantised
     torch.testing.assert_close(cells[1], cells[0], atol=0.05, rtol=0.05)
@@ -88,5 +89,24 @@ def test_a_copy_computes_the_same_and_warns_of_nothing() -> None:
     values = torch.randn(3, 7)
     for one in rows:
         one[:, :-2] = values
-    products = [one.product(row)[0] for one, row in zip((matrix, copied), rows, strict=True)]
+    products = [one.scaled_product(row)[0] for one, row in zip((matrix, copied), rows, strict=True)]
     assert torch.equal(*products)
+
+
+@needs_engine
+def test_rows_between_known_bounds_need_no_factor() -> None:
+    torch.manual_seed(0)
+    weights = torch.randn(64, 32)
+    bounded = Int8Matrix(weights, 0.5)
+    rows = bounded.rows(5)
+    rows[:, :-2] = torch.rand(5, 64) - 0.5
+    rows[:, 0] = 0.5
+    kept = rows.clone()
+    found = bounded.product(rows)
+    exact = rows[:, :-2] @ weights
+    # A step of the input is a 255th of its range, or a 127th, and half a step is the most that a number is changed by.
+    step = 1.0 / (255 if processor_has("vnni") else 127)
+    most = (step / 2 * weights.abs() + 0.5 * weights.abs().amax(0) / 254).sum(0)
+    assert ((found - exact).abs() <= 1.02 * most).all()
+    assert torch.equal(rows, kept)
+    assert torch.equal(bounded.product(rows[:1]), found[:1])

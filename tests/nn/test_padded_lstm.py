@@ -79,10 +79,29 @@ def test_where_rows_feel_one_another_the_recurrence_is_ours(monkeypatch: pytest.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ner_elmo.tagger.network.bilstm.sums_alike", lambda *shape: False)
         lstm.prepare_for_inference()
-    assert not lstm.spares(40)
     with torch.inference_mode():
+        assert not lstm.spares(30)
         torch.testing.assert_close(lstm(x, mask), by_torch, atol=1e-6, rtol=1e-5)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     padded_lstm.sums_alike.cache_clear()
     assert not sums_alike(40, 32, "fp32")
     padded_lstm.sums_alike.cache_clear()
+
+
+@pytest.mark.parametrize(("precision", "atol"), [("fp32", 1e-6), ("int8", 0.02)])
+@pytest.mark.parametrize("by_torch", [True, False])
+def test_columns_of_zeros_may_be_left_out(
+    precision: str, atol: float, by_torch: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    lstm = BiLstm(40, 32, 2, 0.0).eval()
+    x, mask = torch.randn(3, 5, 40), torch.arange(5) < torch.tensor([[5], [2], [4]])
+    x[..., 10:20] = 0
+    monkeypatch.setattr("ner_elmo.tagger.network.bilstm.sums_alike", lambda *shape: by_torch)
+    lstm.prepare_for_inference(precision, slice(10, 20))
+    assert not lstm.spares(30)  # with a gradient nothing is prepared
+    with torch.inference_mode():
+        assert lstm.spares(30)
+        assert not lstm.spares(20)
+        fewer = torch.cat([x[..., :10], x[..., 20:]], dim=2)
+        torch.testing.assert_close(lstm(fewer, mask), lstm(x, mask), atol=atol, rtol=1e-5)

@@ -35,3 +35,17 @@ def test_auto_asks_the_processor(monkeypatch: pytest.MonkeyPatch, capabilities: 
     for name in ("avx512_bf16", "amx_tile"):
         monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name in capabilities, raising=False)
     assert precision.best_precision("cpu") == expected
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        (["amx_tile", "avx512_bf16", "vnni"], "bf16"),
+        (["avx512_bf16", "vnni"], "int8"),
+        (["vnni"], "int8"),
+        ([], "fp32"),
+    ],
+)
+def test_auto_tags_in_what_is_fastest(monkeypatch: pytest.MonkeyPatch, capabilities: list[str], expected: str) -> None:
+    monkeypatch.setattr(precision, "processor_has", lambda name: name in capabilities)
+    assert precision.inference_precision("auto", torch.device("cpu")) == expected

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ner_elmo.errors import UsageError
+from ner_elmo.text import tokenizer
 from ner_elmo.text.tokenizer import TEXT_KINDS, sentence_forms, sentences, tokenize
 
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
@@ -151,3 +152,24 @@ def test_agreement_with_the_reference_tokens(shared: Path) -> None:
 def test_the_sample_for_pretraining_is_tokenised_by_these_rules(repository: Path) -> None:
     for line in (repository / "data" / "sample.raw.txt").read_text(encoding="utf-8").splitlines():
         assert english(line) == line
+
+
+@given(
+    text=TRICKY
+    | st.lists(st.sampled_from(["No.", "5", "J.", "U.S.", "``", "a.m.", "can't", "…", "é.", "."])).map(" ".join)
+)
+def test_what_stands_between_blanks_is_cut_as_the_whole_text_is(text: str) -> None:
+    visible, skeleton, positions = tokenizer._view(text)
+    spans = list(tokenizer._english_spans(skeleton, 0, len(skeleton)))
+    places = list(range(len(text))) if positions is None else positions
+    expected = [(places[a], places[b - 1] + 1, tokenizer._form(visible[a:b])) for a, b in spans]
+    for _ in range(2):  # the second time some of it is remembered
+        assert tokenize(text, "en-1") == expected
+
+
+def test_no_more_is_remembered_than_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer, "_MOST_REMEMBERED", 10)
+    monkeypatch.setattr(tokenizer, "_remembered", {})
+    assert len(tokenize(" ".join(f"x{n}" for n in range(100)) + " " + "y" * 1000, "en-1")) == 101
+    assert 0 < len(tokenizer._remembered) <= 10
+    assert "y" * 1000 not in tokenizer._remembered

@@ -43,9 +43,9 @@ class BiLstm(nn.Module):
         self.backwards = nn.ModuleList(nn.LSTM(dim, hidden_dim, batch_first=True) for dim in dims)
         self.dropout = Dropout(dropout)
         self.n_units = hidden_dim
-        # Forward and backward, for inference
-        self._prepared: list[tuple[Prepared, Prepared]] = []
-        self._padded: dict[int, list[tuple[PaddedLstm, PaddedLstm]]] = {}  # by the numbers of an input
+        # Forward and backward of each layer, for inference, by the numbers of an input
+        self._prepared: dict[int, list[tuple[Prepared, Prepared]]] = {}
+        self._padded: dict[int, list[tuple[PaddedLstm, PaddedLstm]]] = {}
 
     def prepare_for_inference(self, precision: str = "fp32", often_zero: slice | None = None) -> None:
         """Arrange the weights as inference on a CPU reads them, in ``fp32``, ``bf16`` or ``int8``, once and for all.
@@ -57,28 +57,36 @@ class BiLstm(nn.Module):
         Raises:
             UsageError: torch has no 8-bit products on this processor.
         """
+        self._prepared, self._padded = {}, {}
         with torch.no_grad():
-            layers = [tuple(map(_weights, pair)) for pair in zip(self.forwards, self.backwards, strict=True)]
-            self._prepared, self._padded = [], {}
-            if precision != "int8" and all(_sums_alike(lstm, precision) for lstm in self.forwards):
-                padded = [(PaddedLstm(one, precision), PaddedLstm(other, precision)) for one, other in layers]
-                self._padded[padded[0][0].n_inputs] = padded
-                if often_zero is not None:
-                    one, other = (PaddedLstm(_without(one, often_zero), precision) for one in layers[0])
-                    self._padded[one.n_inputs] = [(one, other), *padded[1:]]
-            else:
-                self._prepared = [
-                    (Prepared(arrange(one), precision), Prepared(arrange(other), precision)) for one, other in layers
-                ]
+            layers = [
+                (_weights(ahead), _weights(back)) for ahead, back in zip(self.forwards, self.backwards, strict=True)
+            ]
+            firsts = [layers[0]]
+            if often_zero is not None:
+                firsts.append((_without(layers[0][0], often_zero), _without(layers[0][1], often_zero)))
+            padded = precision != "int8" and all(_sums_alike(lstm, precision) for lstm in self.forwards)
+            for first in firsts:
+                pairs = [first, *layers[1:]]
+                n_inputs = len(first[0].kernel) - first[0].width - 1
+                if padded:
+                    self._padded[n_inputs] = [
+                        (PaddedLstm(ahead, precision), PaddedLstm(back, precision)) for ahead, back in pairs
+                    ]
+                else:
+                    self._prepared[n_inputs] = [
+                        (Prepared(arrange(ahead), precision), Prepared(arrange(back), precision))
+                        for ahead, back in pairs
+                    ]
 
     def spares(self, n_inputs: int) -> bool:
         """Whether inputs may be of so many numbers, those left out that are often zero."""
-        return n_inputs in self._padded and not torch.is_grad_enabled()
+        return n_inputs in {*self._padded, *self._prepared} and not torch.is_grad_enabled()
 
     def forward(self, x: Tensor, mask: Tensor, in_bfloat16: bool = False) -> Tensor:
         """``(batch, time, dim)`` → ``(batch, time, 2 · units)``; mask ``(batch, time)`` bool, True = real."""
         if self._prepared and not torch.is_grad_enabled():
-            return self._inferred(x, mask, self._prepared)
+            return self._inferred(x, mask, self._prepared[x.shape[2]])
         if self._padded and not torch.is_grad_enabled():
             return self._inferred_padded(x, mask)
         layer = self._in_bfloat16(mask) if in_bfloat16 else self._in_float32(mask)

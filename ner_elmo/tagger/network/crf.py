@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchcrf import CRF
 
-from ner_elmo.tagger.network.lattice import LogPartition, Transitions, messages_after, messages_before
+from ner_elmo.tagger.network.lattice import ROWS, LogPartition, Transitions, messages_after, messages_before
 from ner_elmo.text.tag_scheme import OUTSIDE, TOKEN, Span, allowed, split_tag, tags
 
 # What an illegal transition costs. Emissions are kept within ±EMISSION_LIMIT, so no detour through an illegal
@@ -174,6 +175,10 @@ class ConstrainedCrf(nn.Module):
             return [[] for _ in spans]
         with torch.no_grad():
             weights = _bounded(emissions.double()) / temperature
+            # With sentences added that nobody reads, a sentence has the same scores to the bit in any company.
+            added = -len(weights) % ROWS
+            weights = functional.pad(weights, (0, 0, 0, 0, 0, added))
+            mask = functional.pad(mask, (0, 0, 0, added), value=True)
             transitions = Transitions(*(one / temperature for one in self._transitions(torch.double)))
             are_small = self._are_small(weights, transitions)
             # (batch, time, tags): entry (b, t, j) is the log-sum of all prefixes that end in tag j at token t ...

@@ -323,3 +323,17 @@ def test_who_is_its_own_teacher_has_nothing_to_learn() -> None:
     for weight in (emissions, *crf.parameters()):
         assert weight.grad is not None
         assert float(weight.grad.abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("n_labels", [1, 2, 5])
+def test_scores_are_the_same_to_the_bit_in_any_company(n_labels: int) -> None:
+    torch.manual_seed(0)
+    scheme = "bioes"
+    crf = ConstrainedCrf(tag_set([f"L{n}" for n in range(n_labels)], scheme), scheme)
+    emissions = 2 * torch.randn(23, 9, len(crf.tag_set))
+    mask = torch.ones(23, 9, dtype=torch.bool)
+    spans = [[Span(0, 1, "L0"), Span(1, 3, "L0"), Span(4, 9, "L0")]] * 23
+    together = crf.span_log_probabilities(emissions, mask, spans)
+    for first, last in ((0, 1), (1, 4), (3, 9), (7, 23), (22, 23)):
+        part = slice(first, last)
+        assert crf.span_log_probabilities(emissions[part], mask[part], spans[part]) == together[part]
