@@ -39,7 +39,9 @@ def rows_of(dataset: Any) -> list[dict[str, Any]]:
     return sorted(dataset.take_all(), key=lambda row: row["id"])
 
 
-def test_rows_have_what_tag_finds(trained: Path) -> None:
+@pytest.mark.parametrize("name", ["trained", "joined"])
+def test_rows_have_what_tag_finds(name: str, request: pytest.FixtureRequest) -> None:
+    trained: Path = request.getfixturevalue(name)
     texts = texts_of(500)
     done = rows_of(tag_dataset(dataset_of(texts), trained, concurrency=(1, 2), batch_rows=100))
     assert [row["id"] for row in done] == list(range(500))

@@ -42,7 +42,9 @@ def expected(tagger: Tagger, texts: list[str], partitions: int = 2) -> list[Any]
     ]
 
 
-def test_frames_have_what_tag_finds(spark: Any, trained: Path) -> None:
+@pytest.mark.parametrize("name", ["trained", "joined"])
+def test_frames_have_what_tag_finds(spark: Any, name: str, request: pytest.FixtureRequest) -> None:
+    trained: Path = request.getfixturevalue(name)
     texts = texts_of(400)
     found = rows_of(tag_frame(frame_of(spark, texts), str(trained), batch_tokens=50))
     assert [row["id"] for row in found] == list(range(400))

@@ -132,7 +132,9 @@ def test_two_processes_give_the_same(english: Any) -> None:
     assert [entity._.ner_elmo_score for entity in docs[0].ents] == pytest.approx(alone, abs=1e-5)
 
 
-def test_a_pipeline_on_disk_needs_nothing_else(trained: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["trained", "joined"])
+def test_a_pipeline_on_disk_needs_nothing_else(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    trained: Path = request.getfixturevalue(name)
     model = tmp_path / "model"
     Path(tmp_path / "here").mkdir()
     integration.copy_tagger(trained, model)
