@@ -212,11 +212,11 @@ def test_bfloat16_is_refused_where_it_is_not_and_a_run_from_elsewhere_goes_on_wi
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, text = tmp_path / "run", str(data / "sample.raw.txt")
-    monkeypatch.setattr("ner_elmo.nn.precision._has", lambda capability: True)
+    monkeypatch.setattr("ner_elmo.nn.precision.processor_has", lambda capability: True)
     few = ["--max-tokens", "600", "--precision", "bf16"]
     assert main(["pretrain", text, "-o", str(run), *PRETRAIN, *few]) == 0
     assert json.loads((run / "config.json").read_text())["precision"] == "bf16"
-    monkeypatch.setattr("ner_elmo.nn.precision._has", lambda capability: False)
+    monkeypatch.setattr("ner_elmo.nn.precision.processor_has", lambda capability: False)
     assert main(["pretrain", text, "-o", str(tmp_path / "other"), *PRETRAIN, *few]) == 2
     assert "this machine computes no bfloat16; try --precision fp32" in capsys.readouterr().err
     assert main(["pretrain", "-o", str(run), "--resume", "--max-tokens", "900", "--device", "cpu"]) == 0
