@@ -22,7 +22,7 @@ from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.tagger.training.side_by_side import train_side_by_side
 from ner_elmo.text.files import sha256_of_file
 from tests.support.command_line import SMALL
-from tests.support.devices import CPU
+from tests.support.devices import CPU, one_thread
 from tests.support.toy_language import toy_config, write_toy
 from tests.support.toy_training import Events
 
@@ -60,9 +60,10 @@ def test_the_bytes_of_one_after_the_other(
     reports, events = {}, {}
     for name, jobs in (("alone", 1), ("beside", 2)):
         events[name] = Events()
-        reports[name] = train_tagger(
-            config, tmp_path / name, device=CPU, cache=tmp_path / "cache", jobs=jobs, report=events[name]
-        )
+        with one_thread():  # as each that trains beside others has
+            reports[name] = train_tagger(
+                config, tmp_path / name, device=CPU, cache=tmp_path / "cache", jobs=jobs, report=events[name]
+            )
     assert files(tmp_path / "alone") == files(tmp_path / "beside")
     assert "tagger.hdf5" in files(tmp_path / "alone")
     assert timeless(reports["alone"]) == timeless(reports["beside"])
@@ -80,7 +81,8 @@ def test_the_bytes_of_one_after_the_other(
 def test_it_goes_on_with_more_epochs(toy: Path, tmp_path: Path) -> None:
     for epochs in (1, 2):
         train_tagger(toy_config(toy, seeds=(1, 2), epochs=epochs), tmp_path / "beside", device=CPU, jobs=2, resume=True)
-    train_tagger(toy_config(toy, seeds=(1, 2), epochs=2), tmp_path / "alone", device=CPU)
+    with one_thread():
+        train_tagger(toy_config(toy, seeds=(1, 2), epochs=2), tmp_path / "alone", device=CPU)
     assert files(tmp_path / "alone") == files(tmp_path / "beside")
 
 
