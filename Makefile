@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	$(BIN)/ner-elmo tag data/sample.txt
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not long"
 
 # Everything, with the real corpora and full counts.
 test-all: $(VENV)/installed-dev

@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.walkthroughs import is_walkthrough
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 FILES = [
     *sorted(REPOSITORY.glob("README*.md")),

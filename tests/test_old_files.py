@@ -19,6 +19,8 @@ from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.tagger.tagger import Tagger
 
+pytestmark = pytest.mark.long
+
 FIXTURES = Path(__file__).parent / "fixtures" / "version-0.1"
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.disks import Disk
 
+pytestmark = pytest.mark.long
+
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "version-0.1"
 
 

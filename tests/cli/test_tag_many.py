@@ -18,7 +18,7 @@ import pytest
 from tests.support.command_line import ner_elmo
 from tests.support.processes import STEP_LIMIT, environment
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its signals and pipes are others")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="its signals and pipes are others")]
 
 
 @pytest.fixture

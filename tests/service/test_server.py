@@ -18,7 +18,7 @@ from tests.support.command_line import ner_elmo
 from tests.support.processes import STEP_LIMIT
 from tests.support.served import running
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its signals are others")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="its signals are others")]
 TEXT = "Ann sees Rome ."
 
 

@@ -18,6 +18,8 @@ import pytest
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.tagger.tagger import Tagger
 
+pytestmark = pytest.mark.long
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 

@@ -23,6 +23,8 @@ from tests.support.attempts import ANSWERED, attempt
 from tests.support.command_line import ner_elmo, silent
 from tests.support.devices import one_thread
 
+pytestmark = pytest.mark.long
+
 ONE = ["--threads", "1", "--device", "cpu"]
 BLOCK = b"a " * (1 << 19)
 GROWN = 3 * MOST_OF_A_LINE // 2  # bytes of one line

@@ -31,6 +31,8 @@ from tests.support.devices import one_thread
 from tests.support.disks import Disk
 from tests.support.soak import cases, generator, tell
 
+pytestmark = pytest.mark.long
+
 ONE = ["--threads", "1", "--device", "cpu"]
 
 

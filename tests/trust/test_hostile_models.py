@@ -31,6 +31,8 @@ from tests.support.hostile_models import (
 )
 from tests.support.soak import cases, generator, tell
 
+pytestmark = pytest.mark.long
+
 SECONDS, MEGABYTES = 5.0, 300.0
 USES: dict[str, Callable[[Path], Any]] = {"bilm": use_bilm, "tagger": use_tagger, "joined": use_tagger}
 

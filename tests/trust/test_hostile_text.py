@@ -24,6 +24,8 @@ from tests.support.hostile_requests import ask
 from tests.support.service import Server
 from tests.support.soak import cases, generator, tell
 
+pytestmark = pytest.mark.long
+
 PIECES = [
     *(
         "Ann Smith",

@@ -25,6 +25,8 @@ from tests.support.devices import one_thread
 from tests.support.soak import cases, generator, tell
 from tests.support.toy_pretraining import toy_text
 
+pytestmark = pytest.mark.long
+
 ONE = ["--threads", "1", "--device", "cpu"]
 
 

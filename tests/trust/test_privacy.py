@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ONE = "--threads 1 --device cpu"
 SECRET = "Zacharias Geheimrath"
 

@@ -23,6 +23,8 @@ from tests.support.processes import STEP_LIMIT, environment, finish, run_alone, 
 from tests.support.reports import report_of
 from tests.support.toy_pretraining import toy_text, weights_of
 
+pytestmark = pytest.mark.long
+
 SCALE = Path(__file__).resolve().parents[3] / "docs" / "scale.md"
 
 

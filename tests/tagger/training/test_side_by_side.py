@@ -26,6 +26,8 @@ from tests.support.devices import CPU, one_thread
 from tests.support.toy_language import toy_config, write_toy
 from tests.support.toy_training import Events
 
+pytestmark = pytest.mark.long
+
 FORK = "fork"
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 
