@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ner_elmo.nn.passes import passes_on
 from ner_elmo.nn.precision import add_product, product
 
 CHUNK_ELEMENTS = 1 << 19  # logits held at a time: 2 MiB of float32, which stays in a processor's cache
@@ -198,17 +199,18 @@ class _MixedCandidates(_Candidates):
         self.shifts = self.rows[:, dim + 2 : dim + 4]
         self.shifts.copy_(_in_two(-own))
         self.logits = y.new_empty(0, dtype=torch.bfloat16)
+        self.passes = passes_on(y.device)
         super().__init__(y, self.words[:, :dim], bias, own)
 
     def exponentials(self, part: slice, hits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        p = self._logits(part, hits, columns).exp_()
-        total = p.sum(1).float()
+        p = self._logits(part, hits, columns)
+        total = self.passes.exponentials(p)
         if not bool((total < HUGE).all()):
             self.shifts[part] = 0.0
             self.shift[part] = torch.maximum(self._logits(part, hits, columns).amax(1).float(), self.shift[part])
             self.shifts[part] = _in_two(-self.shift[part])
-            p = self._logits(part, hits, columns).exp_()
-            total = p.sum(1).float()
+            p = self._logits(part, hits, columns)
+            total = self.passes.exponentials(p)
         return p, total
 
     def _logits(self, part: slice, hits: Tensor, columns: Tensor) -> Tensor:
