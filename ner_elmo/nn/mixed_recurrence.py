@@ -31,40 +31,10 @@ from ner_elmo.nn.bfloat16 import enough_rows
 from ner_elmo.nn.cell import Clips
 from ner_elmo.nn.ordered_matrix import TERMS, OrderedMatrix
 from ner_elmo.nn.passes import FACTORS, passes_on
+from ner_elmo.nn.room import Room
 
 OF_CANDIDATE = 8.0  # by what a gradient is to be multiplied to be that of j's columns before they were doubled
 POSITIONS = 256  # all positions are filled up to a multiple of so many
-
-
-class Room:
-    """Memory of a layer on a processor that is used again in the next step of training: the system takes a tenth of the
-    time to give so much anew, page by page. A copy begins without any."""
-
-    def __init__(self) -> None:
-        self._free: list[Tensor] = []  # each of float32, in one dimension
-
-    def take(self, like: Tensor, n_rows: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Unset numbers ``(n_rows, width)``, on the device of ``like``."""
-        if like.device.type != "cpu":
-            return like.new_empty(n_rows, width, dtype=dtype)
-        n_numbers = -(-n_rows * width * dtype.itemsize // 4)
-        try:
-            whole = self._free.pop()
-        except IndexError:
-            whole = like.new_empty(0, dtype=torch.float32)
-        if not n_numbers <= len(whole) <= 2 * n_numbers:
-            whole = like.new_empty(n_numbers + n_numbers // 8, dtype=torch.float32)
-        return whole[:n_numbers].view(dtype)[: n_rows * width].view(n_rows, width)
-
-    def give_back(self, *taken: Tensor) -> None:
-        """Tensors that nobody reads any more, the last that was taken first."""
-        for tensor in taken:
-            if tensor.device.type == "cpu":
-                whole = torch.empty(0, dtype=torch.float32)
-                self._free.append(whole.set_(tensor.untyped_storage()))
-
-    def __reduce__(self) -> tuple[type[Room], tuple[()]]:
-        return Room, ()
 
 
 class _Filled:
@@ -104,13 +74,13 @@ def _scale_candidate_(kernel: Tensor) -> Tensor:
 
 
 def _laid_out(kernel: Tensor) -> Tensor:
-    """K ``(filled terms, 4 dim)`` in bfloat16 from ``(2 · width + 1, 4 dim)``."""
-    n_rows, dim, bias = len(kernel), kernel.shape[1] // 4, kernel[-1]
-    rows = kernel.new_zeros(-(-(n_rows + 1) // TERMS) * TERMS, 4 * dim, dtype=torch.bfloat16)
-    rows[:n_rows] = kernel
-    rows[n_rows] = bias - rows[n_rows - 1]
-    rows[:, 2 * dim : 3 * dim].mul_(2.0)
-    return rows
+    """K in bfloat16, transposed: ``(4 dim, filled terms)`` from ``(2 · width + 1, 4 dim)``."""
+    n_terms, n_columns = kernel.shape
+    columns = kernel.new_zeros(n_columns, -(-(n_terms + 1) // TERMS) * TERMS, dtype=torch.bfloat16)
+    columns[:, :n_terms] = kernel.t()
+    columns[:, n_terms] = kernel[-1] - columns[:, n_terms - 1]
+    columns.chunk(4)[2].mul_(2.0)
+    return columns
 
 
 class MixedRecurrence(torch.autograd.Function):
@@ -133,10 +103,10 @@ class MixedRecurrence(torch.autograd.Function):
         sizes, most = filled.sizes, batch_sizes[0]
         dim, width = kernel.shape[1] // 4, x.shape[1]
         laid_out = _laid_out(kernel)
-        to_gates = OrderedMatrix(laid_out.t(), filled.filled[0])
+        to_gates = OrderedMatrix(laid_out, filled.filled[0])
         to_output = None if projection is None else OrderedMatrix(-projection.bfloat16().t(), filled.filled[0])
         # What the weights meet, (filled positions, filled terms): x h 1 1 and zeros
-        joined = filled.take(x, len(laid_out))
+        joined = filled.take(x, laid_out.shape[1])
         joined[:, 2 * width :] = 0.0
         joined[:, 2 * width : 2 * width + 2] = 1.0
         rows, real_rows = filled.steps(joined)

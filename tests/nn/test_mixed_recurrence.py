@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-
 import pytest
 import torch
 from torch import Tensor
 
 from ner_elmo.nn import ordered_matrix
 from ner_elmo.nn.cell import Clips
-from ner_elmo.nn.mixed_recurrence import MixedRecurrence, Room
+from ner_elmo.nn.mixed_recurrence import MixedRecurrence
 from ner_elmo.nn.ordered_matrix import OrderedMatrix
+from ner_elmo.nn.room import Room
 
 DIM, WIDTH = 12, 5
 BINDING = Clips(0.3, 0.05)
@@ -116,13 +114,6 @@ def test_a_second_backward_pass_is_refused() -> None:
     y.sum().backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="second backward pass"):
         y.sum().backward()
-
-
-def test_a_copy_of_a_room_is_empty() -> None:
-    room = Room()
-    room.give_back(room.take(torch.zeros(1), 1000, 1000))
-    assert len(pickle.dumps(room)) < 200
-    assert copy.deepcopy(room)._free == []
 
 
 @pytest.mark.parametrize("n_rows", [1, 16, 93])

@@ -18,7 +18,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from ner_elmo.bilm.data.batches import Batch, make_batch, training_batches
 from ner_elmo.bilm.data.corpus import TextSource
@@ -199,7 +198,7 @@ class Trainer:
         rate, factors = learning_rate(self.config, self.place), self.rate_factors()
         forward, backward, n_tokens = self._sums(forward, backward, n_tokens)
         processes.add_gradients(self.learner.parameters())
-        norm = float(nn.utils.clip_grad_norm_(self.learner.parameters(), self.config.clip_norm))
+        norm = self.learner.clip(self.config.clip_norm)
         finite = math.isfinite(norm) and math.isfinite(forward + backward)
         if finite:
             self.learner.change(rate, factors)
