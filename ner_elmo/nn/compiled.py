@@ -1,8 +1,9 @@
-"""``passes.c``, compiled for this processor where there is a compiler: torch's operations need several passes over
+"""``passes.c``, compiled for this processor where that is asked for: torch's operations need several passes over
 memory, and several times the time.
 
-It is compiled when a program first asks for it, which takes some two seconds; nothing of it stays on the disk.
-``$NER_ELMO_COMPILER`` names the compiler, or ``none``; without it, it is ``$CC``, or else ``cc``.
+No program is started unbidden, so it is an option of training. It takes a second or two at each start; nothing of it
+stays on the disk. As with the number of threads, results differ from those without it in the last digits, and with it
+they are the same to the bit.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-import threading
-from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("passes.c")
-VARIABLE = "NER_ELMO_COMPILER"
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 WIDE = "-mprefer-vector-width=512"  # known to compilers for x86 alone
 SECONDS = 120  # a compiler that takes longer is left
@@ -78,36 +76,41 @@ def _at(tensor: Tensor | None) -> int | None:
     return tensor.data_ptr()
 
 
-_lock = threading.Lock()
+class _InUse:
+    """What the whole process computes with."""
+
+    passes: CompiledPasses | None = None
 
 
 def compiled_passes() -> CompiledPasses | None:
-    """Compiled at the first call, once for the whole process; ``None`` where that is not wanted or not possible."""
-    with _lock:
-        return _compiled()
+    """What :func:`use_compiler` has made; ``None`` before, and where it could not."""
+    return _InUse.passes
 
 
-@cache
-def _compiled() -> CompiledPasses | None:
-    compiler = compiler_command()
-    if compiler is None:
+def use_compiler() -> str | None:
+    """Compile, and let the whole process compute with what comes of it. The compiler is ``$CC``, or else ``cc``.
+
+    Returns:
+        Why not, if it could not be done; ``None`` if it was.
+    """
+    if _InUse.passes is not None:
         return None
+    compiler = shlex.split(os.environ.get("CC") or "cc")
+    if shutil.which(compiler[0]) is None:
+        return f"there is no C compiler: no program is called {compiler[0]}"
     with tempfile.TemporaryDirectory(prefix="ner-elmo-") as folder:
         for flags in ((*FLAGS, WIDE), FLAGS):
             made = Path(folder) / f"passes-{len(flags)}.so"
             if _compile([*compiler, *flags, str(SOURCE), "-o", str(made), *_runtime()]):
                 try:
-                    return CompiledPasses(ctypes.CDLL(str(made)))
-                except (OSError, AttributeError):  # a folder whose programs may not be run, or a strange compiler
-                    return None
-    return None
-
-
-def compiler_command() -> list[str] | None:
-    """The words of the compiler's call; ``None`` if there is none or none is wanted."""
-    asked = os.environ.get(VARIABLE) or os.environ.get("CC") or "cc"
-    words = shlex.split(asked)
-    return words if words and asked != "none" and shutil.which(words[0]) else None
+                    _InUse.passes = CompiledPasses(ctypes.CDLL(str(made)))
+                except (
+                    OSError,
+                    AttributeError,
+                ) as error:  # a folder of which nothing may be run, or a strange compiler
+                    return f"what {compiler[0]} made cannot be used: {error}"
+                return None
+    return f"{compiler[0]} could not compile it"
 
 
 def _runtime() -> list[str]:

@@ -21,6 +21,7 @@ positions in all, are filled up with zeros to one of a few numbers (``enough``):
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -61,6 +62,16 @@ class _Filled:
         """Views of each step of ``filled`` (n_positions, …): with what it was filled up by, and without."""
         whole = list(filled[: sum(self.filled)].split(self.filled))
         return whole, [part[:size] for part, size in zip(whole, self.sizes, strict=True)]
+
+    def put(self, rows: Tensor, filled: Tensor) -> None:
+        """Write ``rows`` (positions, …) to where they stand in ``filled``, steps of one size together."""
+        start = of_filled = 0
+        for size, same in groupby(self.sizes):
+            n_steps, n_rows = len(list(same)), enough_rows(size)
+            end, end_of_filled = start + n_steps * size, of_filled + n_steps * n_rows
+            real = filled[of_filled:end_of_filled].unflatten(0, (n_steps, n_rows))[:, :size]
+            real.copy_(rows[start:end].unflatten(0, (n_steps, size)))
+            start, of_filled = end, end_of_filled
 
     def without(self, filled: Tensor) -> Tensor:
         """The rows of ``filled`` that are real, ``(positions, …)``."""
@@ -109,31 +120,32 @@ class MixedRecurrence(torch.autograd.Function):
         joined = filled.take(x, laid_out.shape[1])
         joined[:, 2 * width :] = 0.0
         joined[:, 2 * width : 2 * width + 2] = 1.0
+        filled.put(x, joined[:, :width])
         rows, real_rows = filled.steps(joined)
         passes, cell_clip = passes_on(x.device), None if clips.cell is None else 2.0 * clips.cell
-        # (positions, FACTORS · dim): what the way back needs; (positions, width)
-        factors, y = room.take(x, len(x), FACTORS * dim, torch.bfloat16), x.new_empty(len(x), width)
+        # (positions, FACTORS · dim): what the way back needs
+        factors = room.take(x, len(x), FACTORS * dim, torch.bfloat16)
         # (filled positions, dim): minus the hidden vectors, if they are projected
         hidden = None if projection is None else filled.take(x, dim)
         meet_projection, real_hidden = ([], []) if hidden is None else filled.steps(hidden)
-        steps = [of.split(sizes) for of in (x, factors, y)]
         # (rows, width), (rows, dim): the state before; a row that has ended leaves its cell as it is
         state = x.new_zeros(most, width) if h is None else h
         cells = x.new_zeros(most, dim) if c is None else 2 * c
-        for t, (x_t, factors_t, y_t) in enumerate(zip(*steps, strict=True)):
+        states = []
+        for t, factors_t in enumerate(factors.split(sizes)):
             n_rows = sizes[t]
-            real_rows[t][:, :width] = x_t
             real_rows[t][:, width : 2 * width] = state[:n_rows]
             z = to_gates.meet(rows[t])[:n_rows]
             if to_output is None:
-                passes.cell_forward(z, cells[:n_rows], cell_clip, factors_t, None, y_t)
-                state = y_t
+                state = x.new_empty(n_rows, dim)
+                passes.cell_forward(z, cells[:n_rows], cell_clip, factors_t, None, state)
             else:
                 passes.cell_forward(z, cells[:n_rows], cell_clip, factors_t, real_hidden[t], None)
                 state = to_output.meet(meet_projection[t])[:n_rows]
                 if clips.projection is not None:
                     state.clamp_(-clips.projection, clips.projection)
-                y_t.copy_(state)
+            states.append(state)
+        y = torch.cat(states).float()  # (positions, width)
         ctx.filled, ctx.clips, ctx.taken = filled, clips, (joined, factors, hidden)
         ctx.save_for_backward(kernel, projection, y)
         last_cells = cells.mul_(0.5)
@@ -171,15 +183,15 @@ class MixedRecurrence(torch.autograd.Function):
         for t in reversed(range(len(sizes))):
             n_rows = sizes[t]
             d_y_t, factors_t, y_t = (of[t] for of in of_steps)
-            if from_next is not None:
-                d_y_t = d_y_t.clone()
-                d_y_t[: len(from_next)] += from_next
-            if clips.projection is not None and to_hidden is not None:
-                d_y_t = d_y_t.masked_fill(y_t.abs() >= clips.projection, 0.0)
             if to_hidden is None:
-                passes.cell_backward(factors_t, None, d_y_t.contiguous(), d_cells[:n_rows], d_real[t])
+                passes.cell_backward(factors_t, None, _added(d_y_t, from_next), d_cells[:n_rows], d_real[t])
             else:
-                out_real[t].copy_(d_y_t)
+                n_going_on = 0 if from_next is None else len(from_next)
+                out_real[t][n_going_on:] = d_y_t[n_going_on:]
+                if from_next is not None:
+                    torch.add(d_y_t[:n_going_on], from_next, out=out_real[t][:n_going_on])
+                if clips.projection is not None:
+                    out_real[t].masked_fill_(y_t.abs() >= clips.projection, 0.0)
                 d_hidden = to_hidden.meet(out_rows[t])[:n_rows]
                 passes.cell_backward(factors_t, d_hidden, None, d_cells[:n_rows], d_real[t])
             passes.add_rows(d_bias, d_rows[t])
@@ -196,3 +208,11 @@ class MixedRecurrence(torch.autograd.Function):
         d_projection = None if hidden is None else torch.mm(hidden.t(), d_out).to(y.dtype).neg_()
         filled.room.give_back(*(of for of in (d_out, d_gates, hidden, factors, joined) if of is not None))
         return d_x, d_kernel, d_projection, None, None, None, None, None
+
+
+def _added(x: Tensor, to_first: Tensor | None) -> Tensor:
+    """A contiguous copy of ``x`` (rows, …) whose first rows have had ``to_first`` added."""
+    total = x.clone(memory_format=torch.contiguous_format)
+    if to_first is not None:
+        total[: len(to_first)] += to_first
+    return total

@@ -1,5 +1,5 @@
-/* The passes of training over memory, each once: nn/compiled.py compiles them where there is a compiler, and
- * nn/passes.py says what each computes, and computes it without one. Numbers of bfloat16 are the upper halves of floats.
+/* The passes of training over memory, each once: nn/compiled.py compiles them where that is asked for, and
+ * nn/passes.py says what each computes, and computes it otherwise. Numbers of bfloat16 are the upper halves of floats.
  * Rows are shared by threads; no sum crosses a row, so that their number changes no digit. */
 
 #include <stdint.h>
@@ -7,7 +7,10 @@
 
 typedef uint16_t half;
 
-#define BLOCK 64 /* units that are computed together */
+#define BLOCK 64    /* units that are computed together */
+#define LINE 32     /* numbers in a line of a cache */
+#define AHEAD 8     /* blocks of factors that are on their way while one is computed */
+#define AHEAD_OUT 4 /* rows of gradients, likewise */
 
 static inline float from_half(half x) {
     uint32_t bits = (uint32_t)x << 16;
@@ -57,6 +60,7 @@ void cell_forward(int64_t n_rows, int64_t dim, const half *z, float *cell, float
             int64_t end = start + BLOCK < dim ? start + BLOCK : dim, n = end - start;
             half *of_i = factors + 6 * (dim * row + start), *of_f = of_i + n, *of_j = of_f + n, *kept = of_j + n;
             half *of_o = kept + n, *of_c = of_o + n;
+            for (int line = 0; line < 6 * BLOCK; line += LINE) __builtin_prefetch(of_i + AHEAD * 6 * BLOCK + line, 1);
             float minus_hidden[BLOCK];
 #pragma omp simd
             for (int64_t unit = start; unit < end; unit++) {
@@ -99,6 +103,13 @@ void cell_backward(int64_t n_rows, int64_t dim, const half *factors, const half 
             int64_t end = start + BLOCK < dim ? start + BLOCK : dim, n = end - start;
             const half *of_i = factors + 6 * (dim * row + start), *of_f = of_i + n, *of_j = of_f + n;
             const half *kept = of_j + n, *of_o = kept + n, *of_c = of_o + n;
+            for (int line = 0; line < 6 * BLOCK; line += LINE) __builtin_prefetch(of_i + AHEAD * 6 * BLOCK + line);
+            for (int line = 0; line < BLOCK; line += LINE) {
+                __builtin_prefetch(i + AHEAD_OUT * dim + start + line, 1);
+                __builtin_prefetch(f + AHEAD_OUT * dim + start + line, 1);
+                __builtin_prefetch(j + AHEAD_OUT * dim + start + line, 1);
+                __builtin_prefetch(o + AHEAD_OUT * dim + start + line, 1);
+            }
             float minus[BLOCK];
             if (d_hidden)
 #pragma omp simd

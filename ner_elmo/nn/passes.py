@@ -1,5 +1,5 @@
 """The passes over memory between the products of training in bfloat16: by torch's operations, several passes each, or
-in one, compiled where there is a compiler (:mod:`~ner_elmo.nn.compiled`). Both round at the same places, but not all
+in one, compiled where that is asked for (:mod:`~ner_elmo.nn.compiled`). Both round at the same places, but not all
 that they do in between.
 
 Of a step of the LSTM as :mod:`~ner_elmo.nn.mixed_recurrence` writes it, with i, f, j, o = σ(z) and twice the cell C:

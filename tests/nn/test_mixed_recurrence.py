@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ner_elmo.nn import ordered_matrix
+from ner_elmo.nn import compiled, ordered_matrix
 from ner_elmo.nn.cell import Clips
 from ner_elmo.nn.mixed_recurrence import MixedRecurrence
 from ner_elmo.nn.ordered_matrix import OrderedMatrix
@@ -58,17 +58,21 @@ def slow(
 @pytest.mark.parametrize("clips", [Clips(None, None), BINDING])
 @pytest.mark.parametrize("projection", [True, False])
 @pytest.mark.parametrize("with_state", [True, False])
-@pytest.mark.parametrize("lays_out", [True, False])
+@pytest.mark.parametrize(("lays_out", "compiles"), [(True, False), (False, False), (True, True)])
 def test_outputs_and_gradients_are_those_of_a_slow_loop(
     batch_sizes: list[int],
     clips: Clips,
     projection: bool,
     with_state: bool,
     lays_out: bool,
+    compiles: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not lays_out:  # as where torch lacks the operations
         monkeypatch.setattr(ordered_matrix, "onednn_functions", lambda: None)
+    monkeypatch.setattr(compiled._InUse, "passes", None)
+    if compiles and (why_not := compiled.use_compiler()) is not None:
+        pytest.skip(f"not here: {why_not}")
     torch.manual_seed(sum(batch_sizes))
     width, most = (WIDTH if projection else DIM), batch_sizes[0]
     kernel = (0.6 * torch.randn(2 * width + 1, 4 * DIM)).requires_grad_()
