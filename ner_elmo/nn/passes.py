@@ -80,8 +80,8 @@ class TorchPasses:
     ) -> None:
         sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
         t, u, gates = self._room(cell)
-        i, f, j, o = gates.copy_(z).sigmoid_().chunk(4, 1)
-        of_i, of_f, of_j, kept, of_o, of_cell = factors.chunk(FACTORS, 1)
+        i, f, j, o = gates.view(4, *cell.shape).copy_(z.unflatten(1, (4, -1)).transpose(0, 1)).sigmoid_()
+        of_i, of_f, of_j, kept, of_o, of_cell = factors.view(FACTORS, *cell.shape)
         kept.copy_(f)
         of_f.copy_(sigmoid_backward(cell, f, grad_input=t))
         of_j.copy_(sigmoid_backward(i, j, grad_input=t))
@@ -108,14 +108,15 @@ class TorchPasses:
         d_n, t, _ = self._room(d_cell)
         if d_hidden is not None:
             d_n.copy_(d_hidden)
+            rounded = d_hidden
         elif d_out is not None:
-            torch.neg(d_out, out=d_n)
-        of_i, of_f, of_j, kept, of_o, of_cell = factors.chunk(FACTORS, 1)
+            rounded = torch.neg(d_out, out=d_n).bfloat16()
+        of_i, of_f, of_j, kept, of_o, of_cell = factors.view(FACTORS, *d_cell.shape)
         i, f, j, o = d_gates.chunk(4, 1)
-        d_cell.addcmul_(d_n, t.copy_(of_cell), value=-2.0)
-        o.copy_(d_n.mul_(t.copy_(of_o)))
+        torch.mul(rounded, of_o, out=o)
+        rounded = d_cell.addcmul_(d_n, t.copy_(of_cell), value=-2.0).bfloat16()
         for factor, gate in ((of_i, i), (of_f, f), (of_j, j)):
-            gate.copy_(torch.mul(d_cell, t.copy_(factor), out=d_n))
+            torch.mul(rounded, factor, out=gate)
         d_cell.mul_(t.copy_(kept))
 
     def add_rows(self, total: Tensor, x: Tensor) -> None:
