@@ -32,6 +32,7 @@ from ner_elmo.bilm.pretraining.schedule import Place, learning_rate, rate_factor
 from ner_elmo.bilm.softmax import Sample
 from ner_elmo.errors import NerElmoError, is_out_of_memory
 from ner_elmo.nn.precision import computing
+from ner_elmo.nn.room import keep_memory
 from ner_elmo.text.batching import by_length
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -282,7 +283,9 @@ def new_trainer(
     processes: Processes = Processes(),  # noqa: B008 - immutable
     parent: BilmFiles | None = None,
 ) -> Trainer:
-    """A run at its beginning (:func:`~ner_elmo.bilm.pretraining.learner.new_learner`)."""
+    """A run at its beginning (:func:`~ner_elmo.bilm.pretraining.learner.new_learner`); the process is to keep its
+    memory from now on."""
+    keep_memory()
     learner = new_learner(config, vocabulary, counts, device, parent)
     return Trainer(config, total_tokens, vocabulary, learner, Machine(device, processes))
 
