@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -95,7 +94,7 @@ def use_compiler() -> str | None:
     """
     if _InUse.passes is not None:
         return None
-    compiler = shlex.split(os.environ.get("CC") or "cc")
+    compiler = os.environ.get("CC", "").split() or ["cc"]
     if shutil.which(compiler[0]) is None:
         return f"there is no C compiler: no program is called {compiler[0]}"
     with tempfile.TemporaryDirectory(prefix="ner-elmo-") as folder:
@@ -104,10 +103,7 @@ def use_compiler() -> str | None:
             if _compile([*compiler, *flags, str(SOURCE), "-o", str(made), *_runtime()]):
                 try:
                     _InUse.passes = CompiledPasses(ctypes.CDLL(str(made)))
-                except (
-                    OSError,
-                    AttributeError,
-                ) as error:  # a folder of which nothing may be run, or a strange compiler
+                except (OSError, AttributeError) as error:  # a folder of which nothing is run, or a strange compiler
                     return f"what {compiler[0]} made cannot be used: {error}"
                 return None
     return f"{compiler[0]} could not compile it"

@@ -1,6 +1,6 @@
 /* The passes of training over memory, each once: nn/compiled.py compiles them where that is asked for, and
  * nn/passes.py says what each computes, and computes it otherwise. Numbers of bfloat16 are the upper halves of floats.
- * Rows are shared by threads; no sum crosses a row, so that their number changes no digit. */
+ * Threads share rows, or columns where rows are added up: each sum is of one thread, and their number changes no digit. */
 
 #include <stdint.h>
 #include <string.h>
