@@ -3,9 +3,9 @@
     python benchmarks/pretraining.py TEXT [--steps 12] [--threads 2] [--cpu-time] [--json FILE]
 
 TEXT is tokenised, one sentence a line. The shape is 2x512_128 with 512 filters, 60,000 words, 4,096 samples, 4,200
-tokens a step. The plain implementation and ours, in float32 and, where the processor has it, in bfloat16, take the same
-batches in turn, step by step, so that what else the machine does falls on all alike; each figure is the median over the
-steps.
+tokens a step. The plain implementation and ours, in float32 and, where the processor has it, in bfloat16, without and,
+where there is a compiler, with ``--compile``, take the same batches in turn, step by step, so that what else the
+machine does falls on all alike; each figure is the median over the steps.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import draw_sample
 from ner_elmo.bilm.token_encoder import CharacterCnn
+from ner_elmo.nn import compiled
+from ner_elmo.nn.compiled import use_compiler
 from ner_elmo.nn.precision import TRAINING_PRECISIONS, best_precision
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, most_frequent
@@ -77,6 +79,17 @@ def plain_step(vocabulary: Vocabulary, config: PretrainConfig) -> Callable[[list
     return step
 
 
+def uncompiled(step: Callable[[list[list[str]]], object]) -> Callable[[list[list[str]]], object]:
+    """``step`` by torch's operations alone."""
+
+    def by_torch(sentences: list[list[str]]) -> None:
+        before, compiled._InUse.passes = compiled._InUse.passes, None
+        step(sentences)
+        compiled._InUse.passes = before
+
+    return by_torch
+
+
 def timed(step: Callable[[list[list[str]]], object], sentences: list[list[str]], clock: Callable[[], float]) -> float:
     """Tokens per second of one step."""
     start = clock()
@@ -104,10 +117,15 @@ def main() -> None:
     config = PretrainConfig(
         corpus=[str(arguments.text)], options=OPTIONS, batch_tokens=BATCH_TOKENS, n_samples=SAMPLES, softmax="sampled"
     )
+    compiles = use_compiler() is None
     steps: dict[str, Callable[[list[list[str]]], object]] = {"plain": plain_step(vocabulary, config)}
     for precision in TRAINING_PRECISIONS if best_precision("cpu") == "bf16" else ("fp32",):
         trainer = new_trainer(replace(config, precision=precision), vocabulary, None, 10**9, torch.device("cpu"))
-        steps[f"ner-elmo {precision}"] = trainer.train_on
+        steps[f"ner-elmo {precision}"] = uncompiled(trainer.train_on)
+        if precision == "bf16" and compiles:
+            steps["ner-elmo bf16 compiled"] = new_trainer(
+                replace(config, precision=precision), vocabulary, None, 10**9, torch.device("cpu")
+            ).train_on
     rates: dict[str, list[float]] = {name: [] for name in steps}
     batches = islice(training_batches(source.sentences, BATCH_TOKENS, 1, 0), arguments.steps + WARM_UP)
     order = random.Random(0)
@@ -125,7 +143,7 @@ def main() -> None:
     unit = f"tokens/s{' of CPU time' if arguments.cpu_time else ''} ({arguments.threads} threads)"
     for name, values in result.items():
         times = f", {ratios[name]:.2f} times the plain one (median over pairs)" if name in ratios else ""
-        print(f"{name:14} {values['median']:8,.0f} {unit}{times}")
+        print(f"{name:22} {values['median']:8,.0f} {unit}{times}")
     if arguments.json is not None:
         facts = {
             "threads": arguments.threads,

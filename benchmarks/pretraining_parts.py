@@ -1,6 +1,7 @@
 """Where the time of pretraining on a CPU goes, part by part, in one thread, beside what the machine multiplies at most.
 
-    OMP_NUM_THREADS=1 python benchmarks/pretraining_parts.py TEXT [--steps 12] [--precision bf16] [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/pretraining_parts.py TEXT [--steps 12] [--precision bf16] [--compile]
+        [--json FILE]
 
 TEXT is tokenised, one sentence a line; shape and batches are those of ``pretraining.py``. First come the tokens per
 second of CPU time, the median over the steps without a profiler. Then the steps are taken once more under torch's
@@ -34,6 +35,7 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.learner import Learner
 from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer
 from ner_elmo.bilm.token_encoder import CharacterCnn
+from ner_elmo.nn.compiled import use_compiler
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.precision import TRAINING_PRECISIONS, best_precision
 
@@ -78,7 +80,7 @@ def named_parts() -> Iterator[None]:
     name(CharacterCnn, "forward", "character CNN, forward")
     name(Dropout, "forward", "dropout")
     name(Learner, "draw", "drawing of samples")
-    name(torch.nn.utils, "clip_grad_norm_", "norm of the gradient")
+    name(Learner, "clip", "norm of the gradient")
     try:
         yield
     finally:
@@ -198,8 +200,11 @@ def main() -> None:
     parser.add_argument("--precision", choices=TRAINING_PRECISIONS, default=best_precision("cpu"))
     parser.add_argument("--batch-tokens", type=int, default=BATCH_TOKENS)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--compile", action="store_true", help="as `pretrain --compile`")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.compile and (why_not := use_compiler()) is not None:
+        parser.error(why_not)
     source = TextSource((arguments.text,), "whitespace", "utf-8")
     config = PretrainConfig(
         corpus=[str(arguments.text)], options=OPTIONS, batch_tokens=arguments.batch_tokens, n_samples=SAMPLES,
@@ -213,7 +218,9 @@ def main() -> None:
     for sentences in batches:  # code for products of new shapes is made once
         trainer.train_on(sentences)
     rate = statistics.median(timed(trainer, sentences) for sentences in batches)
-    print(f"{rate:,.0f} tokens per second of CPU time, one thread, {arguments.precision}")
+    print(
+        f"{rate:,.0f} tokens per second of CPU time, one thread, {arguments.precision}{' compiled' * arguments.compile}"
+    )
     print(f"making a batch, which another thread does ahead: {data_rate(trainer, batches):.2f} ms per 1,000 tokens\n")
     found = shares(trainer, batches, rate)
     show(found)
@@ -223,7 +230,12 @@ def main() -> None:
         shape = " x ".join(str(of_shape[key]) for key in ("rows", "terms", "columns"))
         print(f"{shape:25} {of_shape['float32']:9,.0f} {of_shape['bfloat16']:9,.0f}")
     if arguments.json is not None:
-        facts = {"tokens_per_cpu_second": rate, "precision": arguments.precision, "torch": torch.__version__}
+        facts = {
+            "tokens_per_cpu_second": rate,
+            "precision": arguments.precision,
+            "compiled": arguments.compile,
+            "torch": torch.__version__,
+        }
         facts |= {"batch_tokens": arguments.batch_tokens, "steps": arguments.steps}
         arguments.json.write_text(json.dumps({**facts, "parts": found, "products": rates}, indent=2) + "\n", "utf-8")
 

@@ -35,6 +35,8 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=3072)
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="as `pretrain --compile`")
+    parser.add_argument("--precision", default="fp32", help="fp32 or bf16")
     parser.add_argument("--worker", type=int, metavar="THREADS", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -71,10 +73,13 @@ def work(arguments: argparse.Namespace) -> None:
     from ner_elmo.bilm.pretraining.config import PretrainConfig
     from ner_elmo.bilm.pretraining.distributed import joined
     from ner_elmo.bilm.pretraining.trainer import new_trainer
+    from ner_elmo.nn.compiled import use_compiler
     from ner_elmo.text.counting import count_text
     from ner_elmo.text.vocabulary import most_frequent, read_vocabulary
 
     torch.set_num_threads(arguments.worker)
+    if arguments.compile and (why_not := use_compiler()) is not None:
+        raise SystemExit(why_not)
     device = torch.device("cpu")
     source = TextSource((arguments.text,))
     if arguments.vocab:
@@ -86,6 +91,7 @@ def work(arguments: argparse.Namespace) -> None:
         options=json.loads(arguments.options.read_text()),
         batch_tokens=arguments.batch_tokens,
         n_samples=arguments.samples,
+        precision=arguments.precision,
     )
     with joined(device) as processes:
         trainer = new_trainer(config, vocabulary, None, 10**9, device, processes)

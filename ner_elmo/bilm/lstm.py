@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from ner_elmo.bilm.options import LstmOptions
 from ner_elmo.nn.cell import Arranged, Clips, State, Types, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
-from ner_elmo.nn.mixed_recurrence import MixedRecurrence, Room
+from ner_elmo.nn.mixed_recurrence import MixedRecurrence
 from ner_elmo.nn.precision import as_it_is, is_mixed, lstm_type
 from ner_elmo.nn.prepared import Prepared
 from ner_elmo.nn.recurrence import Recurrence, last_outputs
+from ner_elmo.nn.room import Room
 
 FORGET_BIAS = 1.0
 
@@ -98,7 +99,7 @@ class LstmLayer(nn.Module):
         """By :mod:`ner_elmo.nn.mixed_recurrence`, its products in bfloat16."""
         h, c = state if state is not None else (None, None)
         with as_it_is(x.device.type):
-            y, c = MixedRecurrence.apply(x.float(), *self.weights(), h, c, batch_sizes, self.clips, self._room)
+            y, c = MixedRecurrence.apply(x.float(), *self._mixed_weights(), h, c, batch_sizes, self.clips, self._room)
         return y, (last_outputs(y, batch_sizes), c)
 
     def _fused(self, x: Tensor, batch_sizes: Sequence[int], state: State | None) -> tuple[Tensor, State]:
@@ -136,6 +137,13 @@ class LstmLayer(nn.Module):
         projection = lstm.weight_hr_l0.t() if lstm.proj_size else None
         bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).unsqueeze(0)
         return Weights(torch.cat([lstm.weight_ih_l0.t(), lstm.weight_hh_l0.t(), bias]), projection)
+
+    def _mixed_weights(self) -> Weights:
+        """The same, but the kernel stands in memory as torch's weights do, which takes no turn of them."""
+        lstm = self.lstm
+        bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).unsqueeze(1)
+        kernel = torch.cat([lstm.weight_ih_l0, lstm.weight_hh_l0, bias], dim=1).t()
+        return Weights(kernel, lstm.weight_hr_l0.t() if lstm.proj_size else None)
 
 
 class LstmStack(nn.Module):

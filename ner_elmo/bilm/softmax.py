@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ner_elmo.nn.passes import passes_on
 from ner_elmo.nn.precision import add_product, product
+from ner_elmo.nn.room import Room
 
 CHUNK_ELEMENTS = 1 << 19  # logits held at a time: 2 MiB of float32, which stays in a processor's cache
 CHUNK_ELEMENTS_GPU = 1 << 27
@@ -38,6 +40,13 @@ class Softmax(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_words, dim))
         self.bias = nn.Parameter(torch.empty(n_words))
+        self._room = Room()
+
+    def drop_gradient(self) -> None:
+        """Let go of the table's gradient; the next one of :meth:`sampled_loss` stands where it stood."""
+        if self.weight.grad is not None:
+            self._room.give_back(self.weight.grad)
+            self.weight.grad = None
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
@@ -69,7 +78,7 @@ class Softmax(nn.Module):
         """The same of the sampled softmax (Jean et al. 2015)."""
         expected = sample.log_expected, sample.log_expected_of(targets)
         return _SampledCrossEntropy.apply(  # type: ignore[no-any-return]
-            y, self.weight, self.bias, targets, sample.ids, *expected, dtype
+            y, self.weight, self.bias, targets, sample.ids, *expected, dtype, self._room
         )
 
 
@@ -198,17 +207,18 @@ class _MixedCandidates(_Candidates):
         self.shifts = self.rows[:, dim + 2 : dim + 4]
         self.shifts.copy_(_in_two(-own))
         self.logits = y.new_empty(0, dtype=torch.bfloat16)
+        self.passes = passes_on(y.device)
         super().__init__(y, self.words[:, :dim], bias, own)
 
     def exponentials(self, part: slice, hits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        p = self._logits(part, hits, columns).exp_()
-        total = p.sum(1).float()
+        p = self._logits(part, hits, columns)
+        total = self.passes.exponentials(p)
         if not bool((total < HUGE).all()):
             self.shifts[part] = 0.0
             self.shift[part] = torch.maximum(self._logits(part, hits, columns).amax(1).float(), self.shift[part])
             self.shifts[part] = _in_two(-self.shift[part])
-            p = self._logits(part, hits, columns).exp_()
-            total = p.sum(1).float()
+            p = self._logits(part, hits, columns)
+            total = self.passes.exponentials(p)
         return p, total
 
     def _logits(self, part: slice, hits: Tensor, columns: Tensor) -> Tensor:
@@ -243,6 +253,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         log_q: Tensor,
         log_q_true: Tensor,
         dtype: torch.dtype,
+        room: Room,
     ) -> tuple[Tensor, Tensor]:
         n, is_mixed = y.shape[0], dtype != y.dtype
         true_weight = weight[targets]
@@ -281,7 +292,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
             add_product(grad_sample, p.t(), torch.cat([y_filled[part] * share, share], dim=1).to(dtype))
         grad_y, grad_true, losses = grad_y[:n], grad_true[:n], losses[:n]
         grad_y.addcmul_(grad_true.unsqueeze(1), true_weight)
-        ctx.n_words = weight.shape[0]
+        ctx.n_words, ctx.room = weight.shape[0], room
         ctx.save_for_backward(y, targets, ids, grad_y, grad_true, grad_sample)
         ctx.mark_non_differentiable(losses)
         return losses.sum() / n, losses
@@ -293,10 +304,11 @@ class _SampledCrossEntropy(torch.autograd.Function):
         # Scaled before they are spread over the table, which is larger by far than all that stands in it.
         scale = grad / y.shape[0]
         own = grad_true * scale
-        grad_weight, grad_bias = y.new_zeros(ctx.n_words, y.shape[1]), y.new_zeros(ctx.n_words)
+        grad_weight = ctx.room.take(y, ctx.n_words, y.shape[1], y.dtype).zero_()
+        grad_bias = y.new_zeros(ctx.n_words)
         grad_weight.index_add_(0, ids, grad_sample[:, :-1] * scale).index_add_(0, targets, own.unsqueeze(1) * y)
         grad_bias.index_add_(0, ids, grad_sample[:, -1] * scale).index_add_(0, targets, own)
-        return grad_y * scale, grad_weight, grad_bias, None, None, None, None, None
+        return grad_y * scale, grad_weight, grad_bias, None, None, None, None, None, None
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

@@ -39,6 +39,14 @@ C = TypeVar("C")
 MOST_THREADS = 1024  # of one process; what is above was never meant
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N", rich_help_panel="Machine")]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="let the C compiler ($CC, cc) make training in bfloat16 on a CPU faster",
+        rich_help_panel="Machine",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -208,6 +216,18 @@ def set_up_torch(device: str = "auto", threads: int | None = None, starts_fast: 
     chosen = chosen_device(device)
     torch.set_num_threads(threads or _usual_threads(chosen.type))
     return chosen
+
+
+def compile_if_asked(asked: bool, precision: str, device_type: str) -> str | None:
+    """``--compile``: what is to be said where it does nothing."""
+    if not asked:
+        return None
+    if precision != "bf16" or device_type != "cpu":
+        return "--compile: for training in bfloat16 on a CPU alone; nothing is compiled"
+    from ner_elmo.nn.compiled import use_compiler
+
+    why_not = use_compiler()
+    return None if why_not is None else f"--compile: {why_not}; training goes on without"
 
 
 def _usual_threads(device_type: str) -> int:

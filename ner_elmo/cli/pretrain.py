@@ -63,6 +63,7 @@ def command(
     max_minutes: flags.MaxMinutes = None,
     device: flags.Device = "auto",
     threads: flags.Threads = None,
+    compile: flags.Compile = False,
     as_json: flags.Json = False,
     debug: flags.Debug = False,
 ) -> None:
@@ -92,6 +93,8 @@ def command(
             return
     chosen = flags.set_up_torch(device, threads)
     settings = flags.with_precision_of(settings, chosen, given.get("precision"))
+    if (untold := flags.compile_if_asked(compile, settings.precision, chosen.type)) is not None:
+        show.note(untold)
     count_processes = threads or flags.available_cores()
     if not writes or output is None:
         minutes = (max_minutes or quick_checks.MINUTES) if quick else None

@@ -224,6 +224,30 @@ def test_bfloat16_is_refused_where_it_is_not_and_a_run_from_elsewhere_goes_on_wi
     assert json.loads((run / "config.json").read_text())["precision"] == "fp32"
 
 
+@pytest.mark.parametrize(
+    ("precision", "told"),
+    [
+        ("bf16", "there is no C compiler: no program is called no-such-cc; training goes on without"),
+        ("fp32", "for training in bfloat16 on a CPU alone; nothing is compiled"),
+    ],
+)
+def test_compile_says_where_it_does_nothing_and_training_goes_on(
+    precision: str,
+    told: str,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ner_elmo.nn.precision._has", lambda capability: True)
+    monkeypatch.setattr("ner_elmo.nn.compiled._InUse.passes", None)
+    monkeypatch.setenv("CC", "no-such-cc")
+    command = ["pretrain", str(data / "sample.raw.txt"), "-o", str(tmp_path / "run"), *PRETRAIN, "--max-tokens", "600"]
+    assert main([*command, "--precision", precision, "--device", "cpu", "--compile"]) == 0
+    assert f"--compile: {told}" in capsys.readouterr().err
+    assert (tmp_path / "run" / "bilm").is_dir()
+
+
 def test_text_that_looks_wrong_is_stopped_unless_forced(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

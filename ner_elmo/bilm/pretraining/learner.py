@@ -62,6 +62,7 @@ class Learner:
     def prepare(self, factors: Sequence[float]) -> None:
         """Drop the gradients, and freeze the parts whose learning rate is multiplied by 0."""
         self.model.train()
+        self.softmax.drop_gradient()
         self.optimizer.zero_grad()
         for part, factor in zip(self.parts, factors, strict=True):
             for parameter in part.parameters:
@@ -88,6 +89,15 @@ class Learner:
             (loss * (weight * gradient_scale(config))).backward()
         forward, backward = losses.view(2, -1).mean(1).tolist()
         return forward * weight, backward * weight
+
+    def clip(self, most: float) -> float:
+        """Scale the gradients down to a norm of ``most``; the norm that they had."""
+        parameters = self.parameters()
+        norm = nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
+        found = float(norm)
+        if not found < most - 1e-5:  # below, torch would multiply all by 1; nan stays
+            nn.utils.clip_grads_with_norm_(parameters, most, norm)
+        return found
 
     def change(self, rate: float, factors: Sequence[float]) -> None:
         """Change the weights by their gradients, each part at ``rate`` times its factor."""

@@ -18,7 +18,6 @@ from itertools import islice
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from ner_elmo.bilm.data.batches import Batch, make_batch, training_batches
 from ner_elmo.bilm.data.corpus import TextSource
@@ -33,6 +32,7 @@ from ner_elmo.bilm.pretraining.schedule import Place, learning_rate, rate_factor
 from ner_elmo.bilm.softmax import Sample
 from ner_elmo.errors import NerElmoError, is_out_of_memory
 from ner_elmo.nn.precision import computing
+from ner_elmo.nn.room import keep_memory
 from ner_elmo.text.batching import by_length
 from ner_elmo.text.vocabulary import Vocabulary
 
@@ -199,7 +199,7 @@ class Trainer:
         rate, factors = learning_rate(self.config, self.place), self.rate_factors()
         forward, backward, n_tokens = self._sums(forward, backward, n_tokens)
         processes.add_gradients(self.learner.parameters())
-        norm = float(nn.utils.clip_grad_norm_(self.learner.parameters(), self.config.clip_norm))
+        norm = self.learner.clip(self.config.clip_norm)
         finite = math.isfinite(norm) and math.isfinite(forward + backward)
         if finite:
             self.learner.change(rate, factors)
@@ -283,7 +283,9 @@ def new_trainer(
     processes: Processes = Processes(),  # noqa: B008 - immutable
     parent: BilmFiles | None = None,
 ) -> Trainer:
-    """A run at its beginning (:func:`~ner_elmo.bilm.pretraining.learner.new_learner`)."""
+    """A run at its beginning (:func:`~ner_elmo.bilm.pretraining.learner.new_learner`); the process is to keep its
+    memory from now on."""
+    keep_memory()
     learner = new_learner(config, vocabulary, counts, device, parent)
     return Trainer(config, total_tokens, vocabulary, learner, Machine(device, processes))
 

@@ -15,6 +15,7 @@ from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.run import checkpoint_is_due, pretrain
 from ner_elmo.elmo.encoder import Elmo
+from ner_elmo.nn import compiled
 from ner_elmo.runs.quick import even_sample
 from tests.support.devices import CPU
 from tests.support.small_bilms import make_options
@@ -79,6 +80,21 @@ def test_a_run_on_several_files_resumes_to_the_bit(tmp_path: Path, monkeypatch: 
         lines = [" ".join(sentence) for sentence in toy_text(n_sentences, number)]
         (tmp_path / "text" / f"{number}.txt").write_text("\n".join(lines))
     config = make_config(tmp_path / "text", epochs=2)
+    pretrain(config, tmp_path / "whole", device=CPU)
+    left = iter([False, False, True])
+    pretrain(config, tmp_path / "parts", device=CPU, should_stop=lambda: next(left))
+    pretrain(config, tmp_path / "parts", device=CPU, resume=True)
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_a_run_in_bfloat16_resumes_to_the_bit(
+    toy: Path, tmp_path: Path, compiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled._InUse, "passes", None)
+    if compiles and (why_not := compiled.use_compiler()) is not None:
+        pytest.skip(f"not here: {why_not}")
+    config = make_config(toy, epochs=1, precision="bf16", softmax="sampled", n_samples=10)
     pretrain(config, tmp_path / "whole", device=CPU)
     left = iter([False, False, True])
     pretrain(config, tmp_path / "parts", device=CPU, should_stop=lambda: next(left))
