@@ -223,7 +223,7 @@ class MixedRecurrence(torch.autograd.Function):
             d_n = -d_y_t if to_hidden is None else to_hidden.meet(out_rows[t])[:n_rows].float()
             before = first_cell if t == 0 else of_steps[1][t - 1]
             scratch = buffers[0][:n_rows], buffers[1][:n_rows]
-            _cell_backward(
+            cell_backward(
                 gates[t], d_real[t].chunk(4, 1), cell, s, before[:n_rows], d_n, d_cells[:n_rows], scratch, clips.cell
             )
             if t > 0:
@@ -240,7 +240,7 @@ class MixedRecurrence(torch.autograd.Function):
         return d_x, d_kernel, d_projection, None, None, None, None, None
 
 
-def _cell_backward(
+def cell_backward(
     gates: tuple[Tensor, ...],
     d_gates: tuple[Tensor, ...],
     cell: Tensor,
