@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,12 @@ from ner_elmo.tagger.decoding import emissions_of, predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import DOCUMENT, TWICE, TaggerOptions, parse_options
+from ner_elmo.tagger.tagger import FoundSpan, Tagger
+from ner_elmo.tagger.training.run import train_tagger
+from ner_elmo.text.formats.corpus import load_corpus
 from ner_elmo.text.tag_scheme import tag_set
+from tests.support.devices import CPU
+from tests.support.toy_language import toy_config
 
 TAGS = tag_set(["LOC", "PER"], "bioes")
 LABELS = ["", "LOC", "PER"]
@@ -135,3 +142,51 @@ def test_where_nothing_is_said_of_documents_nothing_is_added() -> None:
     emissions = [np.ones((1, len(TAGS)), dtype=np.float32)] * 2
     found = with_agreement(emissions, [["A"], ["A"]], [None, None], TAGS, "bioes")
     assert all(one is other for one, other in zip(found, emissions, strict=True))
+
+
+def with_documents(path: Path, folder: Path) -> Path:
+    """A copy of a file of the toy language in documents of five sentences, with a headline in capitals in each."""
+    sentences = path.read_text(encoding="utf-8").split("\n\n")
+    parts = []
+    for start in range(0, len(sentences), 5):
+        headline = "".join(f"{line.split(chr(9))[0].upper()}\tO\n" for line in sentences[start].splitlines())
+        parts += ["-DOCSTART-\tO\n", headline, *(f"{one.strip()}\n" for one in sentences[start : start + 5])]
+    copy = folder / path.name
+    copy.write_text("\n".join(parts), encoding="utf-8")
+    return copy
+
+
+def assert_same(one: Sequence[list[FoundSpan]], other: Sequence[list[FoundSpan]]) -> None:
+    """The same entities, with probabilities that differ by rounding at most."""
+    for found, expected in zip(one, other, strict=True):
+        assert [span for span, _ in found] == [span for span, _ in expected]
+        assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-12)
+
+
+def test_from_training_to_tagging(toy: Path, bilm: Path, tmp_path: Path) -> None:
+    """A tagger that was trained so says so in its options, and finds in each document what the report scored, alone and
+    beside others."""
+    files = {part: str(with_documents(toy / part, tmp_path)) for part in ("train", "dev", "test")}
+    config = toy_config(toy, **files, bilm=str(bilm), context=TWICE, context_dropout=0.3, epochs=2)
+    train_tagger(config, tmp_path / "run", device=CPU)
+    tagger = Tagger.load(tmp_path / "run", precision="fp32")
+    assert tagger.reads_documents
+    assert tagger.model.options.passes_twice
+    sentences = load_corpus(files["test"], config.reading()).sentences
+    tokens, documents = [one.tokens for one in sentences], [one.document for one in sentences]
+    together = list(tagger.tag_tokens(tokens, documents=documents))
+    by_document = [
+        found
+        for number in dict.fromkeys(documents)
+        for found in tagger.tag_tokens(
+            [tokens[row] for row, other in enumerate(documents) if other == number],
+            documents=[number] * documents.count(number),
+        )
+    ]
+    assert_same(together, by_document)
+    tagger.batch_tokens = 1
+    assert_same(together, list(tagger.tag_tokens(tokens, documents=documents)))
+    object.__setattr__(tagger.model.options, "context", DOCUMENT)
+    assert list(tagger.tag_tokens(tokens, documents=documents)) != together
+    predicted = load_corpus(tmp_path / "run" / "predictions.test.conll", config.reading()).sentences
+    assert [list(one.spans) for one in predicted] == [[span for span, _ in one] for one in together]
