@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python benchmarks/agreement.py TAGGER... --files eng.testa eng.testb --scheme iob1 [--cache DIR]
 
-F1 on each file with neither, with the vectors of the document alone, with the second pass alone, and with both; and with
+F1 on each file with neither, with the vectors of the document alone, with the second pass alone, with both, and with
 other weights of the second pass. Prints a line of JSON for each tagger and file.
 """
 
