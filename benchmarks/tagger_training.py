@@ -78,7 +78,7 @@ def with_layers(prepared: PreparedData, dim: int) -> PreparedData:
 
 def one_side(prepared: PreparedData, precision: str, plain: bool = False) -> Callable[[], float]:
     """What trains on all batches once and says how many tokens a second that was."""
-    options = TrainingOptions(precision=precision)
+    options = TrainingOptions(precision=precision, schedule="plateau")
     model = new_model(prepared, seed=1)
     if plain:
         from_torch(model)

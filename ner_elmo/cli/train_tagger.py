@@ -16,7 +16,8 @@ from ner_elmo.runs.directory import CONFIG, has_run
 from ner_elmo.runs.stop import Stopped, StopSignals
 from ner_elmo.runs.trackers import require_tracker, tracked
 from ner_elmo.tagger.network.options import BILM_LAYERS
-from ner_elmo.tagger.training.config import EPOCHS, TaggerConfig, config_from, read_config
+from ner_elmo.tagger.training.config import TaggerConfig, config_from, read_config
+from ner_elmo.tagger.training.schedule import PLATEAU_EPOCHS
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +81,7 @@ def command(
     if quick:
         if jobs > 1:
             raise UsageError("--jobs: --quick trains the first seed alone; drop one of them")
-        settings = config_from(given, config, epochs=EPOCHS)
+        settings = config_from(given, config, epochs=PLATEAU_EPOCHS)
         _quick_check(settings, flags.set_up_torch(device, threads), max_minutes, as_json)
         return
     output = flags.checked_run_directory(output, resume, force)

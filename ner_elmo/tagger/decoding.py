@@ -11,9 +11,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ner_elmo.errors import ModelError
 from ner_elmo.nn.in_threads import all_at_once, divided_in_two
+from ner_elmo.tagger.agreement import with_agreement
 from ner_elmo.tagger.network.inputs import Example, collate
 from ner_elmo.tagger.network.joined import Network
 from ner_elmo.text.batching import batches_by_length, shared
@@ -23,6 +25,7 @@ BATCH_TOKENS = 4096
 
 R = TypeVar("R")
 ScoredSpan = tuple[Span, float]
+EmissionsAt = Callable[[list[int]], tuple[Tensor, Tensor]]  # of the sentences of a batch: emissions and mask
 Reading = tuple[list[Span], float]  # all entities of a sentence, and the log probability of just these
 
 
@@ -86,11 +89,13 @@ def _in_batches(
     device: torch.device | str,
     batch_tokens: int,
     compute: Callable[[Tensor, Tensor], list[R]],
+    emissions_at: EmissionsAt | None = None,
 ) -> list[R]:
     """What ``compute`` finds in each sentence from emissions and mask of a batch; batches beside one another, where
     torch has several threads."""
     if not examples:
         return []
+    emissions_at = emissions_at or _emissions_at(model, examples, device, batch_tokens)
     results: dict[int, R] = {}
     lengths = [len(example.tokens) for example in examples]
     on_cpu = torch.device(device).type == "cpu"
@@ -98,7 +103,7 @@ def _in_batches(
     batches = batches_by_length(lengths, shared(sum(lengths), batch_tokens, n_threads))
 
     def run(indices: list[int]) -> None:
-        emissions, mask = _emissions(model, [examples[index] for index in indices], device)
+        emissions, mask = emissions_at(indices)
         results.update(zip(indices, compute(emissions, mask), strict=True))
 
     with _evaluating(model):
@@ -113,13 +118,36 @@ def _in_batches(
     return [results[index] for index in range(len(examples))]
 
 
+def _emissions_at(
+    model: Network, examples: Sequence[Example], device: torch.device | str, batch_tokens: int
+) -> EmissionsAt:
+    """What gives emissions and mask of the sentences of a batch; with two passes the first is made here."""
+
+    def first(indices: list[int]) -> tuple[Tensor, Tensor]:
+        return _emissions(model, [examples[index] for index in indices], device)
+
+    if not model.options.passes_twice:
+        return first
+    tokens, documents = [example.tokens for example in examples], [example.document for example in examples]
+    found = emissions_of(model, examples, device, batch_tokens)
+    agreed = with_agreement(found, tokens, documents, model.options.tags, model.options.scheme)
+
+    def second(indices: list[int]) -> tuple[Tensor, Tensor]:
+        some = [torch.from_numpy(agreed[index]) for index in indices]
+        lengths = torch.tensor([len(one) for one in some])
+        mask = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
+        return pad_sequence(some, batch_first=True).to(device), mask.to(device)
+
+    return second
+
+
 def emissions_of(
     model: Network,
     examples: Sequence[Example],
     device: torch.device | str = "cpu",
     batch_tokens: int = BATCH_TOKENS,
 ) -> list[np.ndarray]:
-    """The emissions of each sentence, ``(time, tags)`` float32.
+    """The emissions of each sentence, ``(time, tags)`` float32, those of the first pass if there are two.
 
     Raises:
         ModelError: the network computes what are no numbers.
@@ -130,7 +158,10 @@ def emissions_of(
         arrays = emissions.float().cpu().numpy()
         return [array[:length].copy() for array, length in zip(arrays, lengths, strict=True)]
 
-    return _in_batches(model, examples, device, batch_tokens, rows)
+    def first(indices: list[int]) -> tuple[Tensor, Tensor]:
+        return _emissions(model, [examples[index] for index in indices], device)
+
+    return _in_batches(model, examples, device, batch_tokens, rows, first)
 
 
 def emission_batches(
@@ -143,8 +174,9 @@ def emission_batches(
         ModelError: the network computes what are no numbers.
     """
     with _evaluating(model):
+        emissions_at = _emissions_at(model, examples, device, batch_tokens)
         for indices in batches_by_length([len(example.tokens) for example in examples], batch_tokens):
-            yield indices, *_emissions(model, [examples[index] for index in indices], device)
+            yield indices, *emissions_at(indices)
 
 
 def _emissions(model: Network, examples: list[Example], device: torch.device | str) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict
 from ner_elmo.tagger.network.context import document_contexts, in_whole_documents
 from ner_elmo.tagger.network.inputs import Example, Words, elmo_layers
 from ner_elmo.tagger.network.joined import Network
-from ner_elmo.tagger.network.options import DOCUMENT, MEAN_MIX
+from ner_elmo.tagger.network.options import MEAN_MIX
 from ner_elmo.tagger.store import INFO, StoredTagger, load_tagger, require_bilm_fits
 from ner_elmo.text.batching import in_chunks
 from ner_elmo.text.documents import Document, Entity, Failure, Record, Token
@@ -323,7 +323,7 @@ class Tagger:
     @property
     def reads_documents(self) -> bool:
         """Whether what it finds in a sentence depends on the other sentences of its document."""
-        return self.model.options.context == DOCUMENT
+        return self.model.options.reads_documents
 
     @property
     def chunk_characters(self) -> int:
@@ -397,8 +397,8 @@ class Tagger:
         if self.reads_documents:
             numbers = [None] * len(sentences) if documents is None else documents
             found = document_contexts(sentences, numbers, [example.layers for example in examples])  # type: ignore[misc]
-            for example, context in zip(examples, found, strict=True):
-                example.context = context
+            for example, context, number in zip(examples, found, numbers, strict=True):
+                example.context, example.document = context, number
         return examples
 
 

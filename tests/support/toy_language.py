@@ -61,5 +61,6 @@ def toy_config(toy: Path, **changes: object) -> TaggerConfig:
         "learning_rate": 0.02,
         "batch_sentences": 8,
         "epochs": 4,
+        "schedule": "plateau",
     }
     return TaggerConfig(**(values | changes))  # type: ignore[arg-type]

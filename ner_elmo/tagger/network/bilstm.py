@@ -1,6 +1,6 @@
 """Stacked bidirectional LSTMs (Graves and Schmidhuber 2005) over padded sentences, which never see the padding.
 
-In training each direction is torch's own LSTM in float32, or :class:`~ner_elmo.nn.recurrence.BiRecurrence` with
+In training each direction is torch's own LSTM in float32, or :class:`~ner_elmo.nn.bi_recurrence.BiRecurrence` with
 products in bfloat16, most of them before and after the steps instead of within: up to twice as fast where a processor
 multiplies bfloat16 (:mod:`ner_elmo.nn.precision`). A tagger that only tags prepares its weights once, in the precision
 that was asked for: for torch's own LSTM (:mod:`ner_elmo.nn.padded_lstm`) where a sentence alone and in company is the
@@ -16,13 +16,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ner_elmo.nn.bi_recurrence import BiRecurrence
 from ner_elmo.nn.cell import Clips, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.in_threads import at_once
 from ner_elmo.nn.packing import packed
 from ner_elmo.nn.padded_lstm import PaddedLstm, like_lengths, sums_alike, with_zeros
 from ner_elmo.nn.prepared import Prepared
-from ner_elmo.nn.recurrence import BiRecurrence
 
 Layer = Callable[[Tensor, nn.LSTM, nn.LSTM], Tensor]
 
@@ -79,17 +79,24 @@ class BiLstm(nn.Module):
                         for ahead, back in pairs
                     ]
 
+    def forget_prepared(self) -> None:
+        """Compute in float32 again, with the weights as they are."""
+        self._prepared, self._padded = {}, {}
+
     def spares(self, n_inputs: int) -> bool:
         """Whether inputs may be of so many numbers, those left out that are often zero."""
         return n_inputs in {*self._padded, *self._prepared} and not torch.is_grad_enabled()
 
-    def forward(self, x: Tensor, mask: Tensor, in_bfloat16: bool = False) -> Tensor:
-        """``(batch, time, dim)`` → ``(batch, time, 2 · units)``; mask ``(batch, time)`` bool, True = real."""
+    def forward(self, x: Tensor, mask: Tensor, in_bfloat16: bool = False, given: slice | None = None) -> Tensor:
+        """``(batch, time, dim)`` → ``(batch, time, 2 · units)``; mask ``(batch, time)`` bool, True = real.
+
+        ``given``: columns of ``x`` that nothing learned stands before; in bfloat16 they are spared their gradient.
+        """
         if self._prepared and not torch.is_grad_enabled():
             return self._inferred(x, mask, self._prepared[x.shape[2]])
         if self._padded and not torch.is_grad_enabled():
             return self._inferred_padded(x, mask)
-        layer = self._in_bfloat16(mask) if in_bfloat16 else self._in_float32(mask)
+        layer = self._in_bfloat16(mask, given) if in_bfloat16 else self._in_float32(mask)
         for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             assert isinstance(ahead, nn.LSTM)
             assert isinstance(back, nn.LSTM)
@@ -134,12 +141,13 @@ class BiLstm(nn.Module):
 
         return layer
 
-    def _in_bfloat16(self, mask: Tensor) -> Layer:
+    def _in_bfloat16(self, mask: Tensor, given: slice | None) -> Layer:
         packing = packed(mask)
 
         def layer(x: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
             weights = [*joined_weights(ahead), *joined_weights(back)]
-            return BiRecurrence.apply(x, packing, torch.bfloat16, *weights)  # type: ignore[no-any-return]
+            of_layer = given if ahead is self.forwards[0] else None
+            return BiRecurrence.apply(x, packing, torch.bfloat16, of_layer, *weights)  # type: ignore[no-any-return]
 
         return layer
 

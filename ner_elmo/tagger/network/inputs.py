@@ -6,7 +6,7 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct toke
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,7 @@ class Example:
         context: of its document (:mod:`~ner_elmo.tagger.network.context`), ``(time, dim)`` float16, or None for a
             tagger that reads none.
         taught: a teacher's emissions ``(time, tags)`` float32, or None where there is no teacher.
+        document: a number or name of its document; None: by itself.
     """
 
     tokens: tuple[str, ...]
@@ -115,6 +116,7 @@ class Example:
     tag_ids: np.ndarray | None = None
     context: np.ndarray | None = None
     taught: np.ndarray | None = None
+    document: Hashable | None = None
 
 
 @dataclass(slots=True)
@@ -181,7 +183,7 @@ def make_examples(
         tag_ids = np.array([tag_index.get(tag, 0) for tag in tags(known, len(tokens), scheme)], dtype=np.int64)
         frozen = None if layers is None else layers[position]
         context = None if contexts is None else contexts[position]
-        examples.append(Example(tokens, words.indices(tokens), frozen, tag_ids, context))
+        examples.append(Example(tokens, words.indices(tokens), frozen, tag_ids, context, document=sentence.document))
     return examples
 
 

@@ -5,6 +5,8 @@ Letters in shapes: ``batch`` sentences, ``time`` tokens, ``types`` distinct toke
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from ner_elmo.nn.ordered_sums import product_in_order
 from ner_elmo.tagger.network.bilstm import BiLstm
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
-from ner_elmo.tagger.network.options import DOCUMENT, INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
+from ner_elmo.tagger.network.options import INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
 from ner_elmo.tagger.network.spelling import SpellingCnn
 
 CONTEXT = "context"
@@ -65,15 +67,28 @@ class TaggerModel(nn.Module):
         """Arrange the weights as inference on a CPU reads them, once and for all
         (:meth:`~ner_elmo.tagger.network.bilstm.BiLstm.prepare_for_inference`). A sentence then has the same emissions
         to the bit alone and in any batch."""
-        context = None
-        if self.options.context == DOCUMENT:
-            start = 0 if self.options.elmo_at == OUTPUT else self.options.elmo_dim
-            context = slice(start, start + self.options.elmo_dim)
-        self.lstm.prepare_for_inference(precision, context)
+        self.lstm.prepare_for_inference(precision, self._context_columns())
         added = -self.output.out_features % LANES
         with torch.no_grad():
             matrix = functional.pad(self.output.weight.T, (0, added)).contiguous()
             self._prepared_output = matrix, functional.pad(self.output.bias, (0, added))
+
+    @contextmanager
+    def prepared(self, precision: str) -> Iterator[None]:
+        """Within the block weights that go on being learned are arranged as :meth:`prepare_for_inference` does."""
+        self.prepare_for_inference(precision)
+        try:
+            yield
+        finally:
+            self.lstm.forget_prepared()
+            self._prepared_output = None
+
+    def _context_columns(self) -> slice | None:
+        """Where the context stands in the BiLSTM's input."""
+        if not self.options.reads_documents:
+            return None
+        start = 0 if self.options.elmo_at == OUTPUT else self.options.elmo_dim
+        return slice(start, start + self.options.elmo_dim)
 
     def forward(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:
         """Emissions ``(batch, time, tags)``; what stands at padding means nothing.
@@ -98,7 +113,7 @@ class TaggerModel(nn.Module):
         others = [part for name, part in parts.items() if name != CONTEXT]
         if CONTEXT not in parts or not self.lstm.spares(sum(part.shape[2] for part in others)):
             whole = torch.cat(list(parts.values()), dim=2)
-            return self.lstm(self.dropout(whole), batch.mask, in_bfloat16)  # type: ignore[no-any-return]
+            return self.lstm(self.dropout(whole), batch.mask, in_bfloat16, self._context_columns())  # type: ignore[no-any-return]
         # A sentence that has no context is always computed without, so that it does not feel those that have one.
         has_any = parts[CONTEXT].flatten(1).any(dim=1)
         if not has_any.any():
@@ -120,7 +135,7 @@ class TaggerModel(nn.Module):
         parts: dict[str, Tensor] = {}
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
             parts["layers"] = self._mixed(batch, self.mix)
-        if self.options.context == DOCUMENT:
+        if self.options.reads_documents:
             assert batch.context is not None, "this tagger reads the context of documents"
             parts[CONTEXT] = self.elmo_dropout(CONTEXT_SCALE * batch.context)
         if self.words is not None:

@@ -17,7 +17,7 @@ DROPOUT_MOST = 0.95
 MOST_NUMBERS = 65_536  # in a vector: of this network, more are a mistake
 MOST_WORDS = 1 << 31
 
-NO_CONTEXT, DOCUMENT = "none", "document"
+NO_CONTEXT, DOCUMENT, TWICE = "none", "document", "document-twice"
 
 # Panels of --help.
 BILM_LAYERS, WORDS, NETWORK = "biLM layers", "Words and characters", "Network"
@@ -48,8 +48,8 @@ class NetworkSettings:
     context: str = setting(
         NO_CONTEXT,
         help="what else is read of a token: document (the biLM's vectors of its form in the document's other "
-        "sentences) or none",
-        choices=(NO_CONTEXT, DOCUMENT),
+        "sentences), document-twice (that, and in a second pass what names were found to be there), or none",
+        choices=(NO_CONTEXT, DOCUMENT, TWICE),
         panel=BILM_LAYERS,
     )
     word_dim: int = setting(
@@ -94,11 +94,21 @@ class TaggerOptions(NetworkSettings):
         return len(self.elmo_layers) if self.mix == LEARNED_MIX else 1
 
     @property
+    def reads_documents(self) -> bool:
+        """Whether a sentence's tags depend on the other sentences of its document."""
+        return self.context != NO_CONTEXT
+
+    @property
+    def passes_twice(self) -> bool:
+        """Whether there is a second pass over each document (:mod:`ner_elmo.tagger.agreement`)."""
+        return self.context == TWICE
+
+    @property
     def input_dim(self) -> int:
         """Numbers per token that the LSTM reads."""
         words = self.word_dim if self.n_words else 0
         elmo = 0 if self.elmo_at == OUTPUT else self.elmo_dim
-        elmo += self.elmo_dim if self.context == DOCUMENT else 0
+        elmo += self.elmo_dim if self.reads_documents else 0
         return elmo + words + (self.char_filters if self.char_dim else 0)
 
     @property

@@ -14,16 +14,29 @@ from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.directory import CONFIG
 from ner_elmo.settings import SettingError, Source, build, check, part_of, read_values, setting
 from ner_elmo.tagger.network.options import BILM_LAYERS, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
+from ner_elmo.tagger.training.schedule import (
+    LEAST_BATCH,
+    LEAST_EPOCHS,
+    LINEAR,
+    MOST_BATCH,
+    MOST_EPOCHS,
+    PLATEAU,
+    PLATEAU_EPOCHS,
+    PLATEAU_PATIENCE,
+    STEPS,
+    TOKENS_OF_SENTENCE,
+    batch_for,
+    epochs_for,
+)
 from ner_elmo.text.files import require_file, text_problem
 from ner_elmo.text.formats.conll import DATA, Reading, resolved_text
 from ner_elmo.text.formats.recognition import require_labelled
 from ner_elmo.text.tag_scheme import canonical_name
 
-EPOCHS = 50
 SEED_MOST = 2**32 - 1
 
 # Of settings that came later: what runs without them did.
-AS_BEFORE: dict[str, Any] = {"precision": "fp32", "context_dropout": 0.0}
+AS_BEFORE: dict[str, Any] = {"precision": "fp32", "context_dropout": 0.0, "schedule": PLATEAU}
 
 # Panels of --help.
 TRAINING, TEACHER, OUTPUT_PANEL = "Training", "Teacher", "Output"
@@ -35,20 +48,51 @@ TEACHER_WEIGHT = 0.5
 class TrainingSettings:
     """What a user chooses of the training loop."""
 
-    epochs: int = setting(
-        None, help="at most so many", at_least=1, by_default=str(EPOCHS), panel=TRAINING, may_change=True
+    epochs: int | None = setting(
+        None,
+        help="at most so many",
+        at_least=1,
+        by_default=f"{STEPS:,} steps, {LEAST_EPOCHS} to {MOST_EPOCHS} epochs; plateau: {PLATEAU_EPOCHS}",
+        panel=TRAINING,
+        may_change=True,
     )
-    learning_rate: float = setting(1e-3, help="Adam's", above=0, panel=TRAINING)
-    lr_patience: int = setting(2, help="epochs without a better dev F1 before it falls", at_least=0, panel=TRAINING)
+    schedule: str = setting(
+        LINEAR,
+        help="linear: the learning rate rises at first and falls to 0 with the last step; plateau: it falls when dev "
+        "F1 has not risen",
+        choices=(LINEAR, PLATEAU),
+        panel=TRAINING,
+    )
+    learning_rate: float = setting(3e-3, help="Adam's, at its highest", above=0, panel=TRAINING)
+    lr_patience: int = setting(
+        2, help="plateau: epochs without a better dev F1 before the rate falls", at_least=0, panel=TRAINING
+    )
     lr_factor: float = setting(
-        0.5, help="the learning rate then is so many times what it was", at_least=0.01, at_most=0.99, panel=TRAINING
+        0.5, help="plateau: the rate then is so many times what it was", at_least=0.01, at_most=0.99, panel=TRAINING
     )
-    patience: int = setting(
-        8, help="stop after so many epochs without a better dev F1", at_least=1, panel=TRAINING, may_change=True
+    patience: int | None = setting(
+        None,
+        help="stop after so many epochs without a better dev F1",
+        at_least=1,
+        by_default=f"never; plateau: {PLATEAU_PATIENCE}",
+        panel=TRAINING,
+        may_change=True,
     )
     clip_norm: float = setting(5.0, help="most gradient norm", above=0, panel=TRAINING)
-    batch_sentences: int = setting(32, help="most sentences of a batch", at_least=1, panel=TRAINING)
-    batch_tokens: int = setting(2048, help="most tokens of a batch, padding included", at_least=1, panel=TRAINING)
+    batch_sentences: int | None = setting(
+        None,
+        help="most sentences of a batch",
+        at_least=1,
+        by_default=f"{LEAST_BATCH} to {MOST_BATCH}, by the training sentences",
+        panel=TRAINING,
+    )
+    batch_tokens: int | None = setting(
+        None,
+        help="most tokens of a batch, padding included",
+        at_least=1,
+        by_default=f"{TOKENS_OF_SENTENCE} for each of its sentences",
+        panel=TRAINING,
+    )
     average: float = setting(
         0.0,
         help="score on dev and keep the moving mean of the weights over about so many epochs; 0 = the last weights",
@@ -80,13 +124,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.epochs is None:
-            object.__setattr__(self, "epochs", EPOCHS)  # frozen for others
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(TrainingSettings):
-    """How one tagger is trained.
+    """How one tagger is trained, to the last number.
 
     Attributes:
         singleton_dropout: how often a word seen once is taken for unknown.
@@ -94,6 +136,9 @@ class TrainingOptions(TrainingSettings):
         seed: fixes everything on CPU.
     """
 
+    epochs: int = LEAST_EPOCHS
+    batch_sentences: int = MOST_BATCH
+    batch_tokens: int = MOST_BATCH * TOKENS_OF_SENTENCE
     singleton_dropout: float = 0.5
     max_minutes: float | None = None
     seed: int = 1
@@ -219,9 +264,18 @@ class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
         for name, value in _following(self).items():
             object.__setattr__(self, name, value)  # frozen for others
 
-    def training_options(self, seed: int, max_minutes: float | None) -> TrainingOptions:
-        """The part that the training loop needs."""
-        return TrainingOptions(**part_of(self, TrainingSettings), seed=seed, max_minutes=max_minutes)
+    def training_options(self, seed: int, max_minutes: float | None, n_sentences: int) -> TrainingOptions:
+        """The part that the training loop needs, with what follows from the number of training sentences."""
+        chosen = part_of(self, TrainingSettings)
+        batch = self.batch_sentences or batch_for(n_sentences)
+        chosen |= {
+            "batch_sentences": batch,
+            "batch_tokens": self.batch_tokens or TOKENS_OF_SENTENCE * batch,
+            "epochs": self.epochs or epochs_for(n_sentences, batch, self.schedule),
+        }
+        if self.patience is None and self.schedule == PLATEAU:
+            chosen["patience"] = PLATEAU_PATIENCE
+        return TrainingOptions(**chosen, seed=seed, max_minutes=max_minutes)
 
     def reading(self, **changes: Any) -> Reading:
         """How labelled files are read."""
@@ -233,8 +287,6 @@ def _following(config: TaggerConfig) -> dict[str, Any]:
     values: dict[str, Any] = {"seed": None, "text": resolved_text(config.text)}
     if config.seed is not None:
         values["seeds"] = (config.seed,)
-    if config.epochs is None:
-        values["epochs"] = EPOCHS
     if config.scheme not in ("auto", "io"):
         values["scheme"] = canonical_name(config.scheme)
     if not config.char_cnn:

@@ -26,7 +26,7 @@ from ner_elmo.tagger.network.context import document_contexts
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.inputs import Example
 from ner_elmo.tagger.network.joined import members_of
-from ner_elmo.tagger.network.options import DOCUMENT, TaggerOptions
+from ner_elmo.tagger.network.options import TaggerOptions
 from ner_elmo.tagger.report.summary import read_report
 from ner_elmo.tagger.store import StoredTagger, digest_of_tagger, load_tagger, require_bilm_fits
 from ner_elmo.tagger.tagger import find_model, name_of_model
@@ -168,9 +168,9 @@ def teach(
     note(report, f"the teacher's emissions of {total:,} sentences, once")
     for part, of_part in sentences.items():
         contexts: Sequence[np.ndarray | None] = [None] * len(of_part)
-        if model.options.context == DOCUMENT and are_same and options.context == DOCUMENT:
+        if model.options.reads_documents and are_same and options.reads_documents:
             contexts = [example.context for example in examples[part]]
-        elif model.options.context == DOCUMENT:
+        elif model.options.reads_documents:
             tokens = [sentence.tokens for sentence in of_part]
             contexts = document_contexts(tokens, [sentence.document for sentence in of_part], theirs[part])
         for start in range(0, len(of_part), _SENTENCES_AT_ONCE):

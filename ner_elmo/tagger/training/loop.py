@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.report.scores import Counts, count, total
 from ner_elmo.tagger.training.averaging import Average
 from ner_elmo.tagger.training.config import TrainingOptions
+from ner_elmo.tagger.training.schedule import LINEAR, PLATEAU, linear_factor
 from ner_elmo.text.batching import batches_by_length
 from ner_elmo.text.tag_scheme import Span
 
@@ -144,7 +145,7 @@ def train(
 ) -> Iterator[EpochRecord]:
     """Train from ``state`` on and yield a record after each epoch; at the end the model holds its best epoch's weights.
 
-    Without dev examples the last epoch is kept, and the learning rate falls linearly from epoch to epoch.
+    Without dev examples the last epoch is kept, and a plateau's learning rate falls linearly from epoch to epoch.
     ``checkpoints`` receive the state of each epoch before its record is yielded. ``progress`` is
     told (tokens done, tokens in all) after each batch.
     """
@@ -166,7 +167,8 @@ def train(
 def _reason_to_stop(state: TrainingState, options: TrainingOptions) -> str:
     if state.epoch >= options.epochs:
         return "epochs"
-    return "patience" if state.best_f1 > 0 and state.epoch - state.best_epoch >= options.patience else ""
+    waited = 0 if options.patience is None else state.epoch - state.best_epoch - options.patience + 1
+    return "patience" if state.best_f1 > 0 and waited > 0 else ""
 
 
 def _run_epoch(
@@ -180,14 +182,13 @@ def _run_epoch(
     # Each epoch has random numbers of its own: a resumed run needs no generator's state to equal an unbroken one.
     torch.manual_seed(options.seed * 1_000_003 + state.epoch)
     rng = np.random.default_rng([options.seed, state.epoch])
-    if not data.dev:
-        for group in state.optimizer.param_groups:
-            group["lr"] = options.learning_rate * (1 - (state.epoch - 1) / options.epochs)
-    learning_rate = state.optimizer.param_groups[0]["lr"]
+    if options.schedule == PLATEAU and not data.dev:
+        _set_rate(state, options.learning_rate * (1 - (state.epoch - 1) / options.epochs))
     begun = time.monotonic()
     loss, n_tokens = _train_once(state, data, options, device, rng, progress)
+    learning_rate = state.optimizer.param_groups[0]["lr"]
     trained = time.monotonic()
-    counts = _score(state, data, device) if data.dev else None
+    counts = _score(state, data, options, device) if data.dev else None
     if counts is None:
         state.best_epoch = state.epoch
     return EpochRecord(
@@ -203,13 +204,19 @@ def _run_epoch(
     )
 
 
-def _score(state: TrainingState, data: TrainingData, device: torch.device | str) -> Counts:
+def _set_rate(state: TrainingState, learning_rate: float) -> None:
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate
+
+
+def _score(state: TrainingState, data: TrainingData, options: TrainingOptions, device: torch.device | str) -> Counts:
     """Score the epoch on dev, keep its weights if they are the best so far, and let the learning rate follow."""
-    with state.averaged():
+    in_bfloat16 = state.model.prepared("bf16") if options.precision == "bf16" else nullcontext()
+    with state.averaged(), in_bfloat16:
         counts = total(count(data.dev_spans, predict(state.model, data.dev, device)))
         if counts.f1 > state.best_f1:
             state.best_weights = copy.deepcopy(state.model.state_dict())
-    if max(counts.f1, state.best_f1) > 0:
+    if options.schedule == PLATEAU and max(counts.f1, state.best_f1) > 0:
         state.scheduler.step(counts.f1)
     if counts.f1 > state.best_f1:
         state.best_f1, state.best_epoch = counts.f1, state.epoch
@@ -229,7 +236,10 @@ def _train_once(
     lengths = [len(example.tokens) for example in data.train]
     losses, done, total_tokens = 0.0, 0, sum(lengths)
     batches = list(batches_by_length(lengths, options.batch_tokens, options.batch_sentences, rng))
-    for indices in batches:
+    for number, indices in enumerate(batches):
+        if options.schedule == LINEAR:
+            share = (state.epoch - 1 + (number + 0.5) / len(batches)) / options.epochs
+            _set_rate(state, options.learning_rate * linear_factor(share))
         batch = collate([data.train[index] for index in indices])
         batch = drop_singletons(batch, data.words, options.singleton_dropout)
         batch = drop_contexts(batch, options.context_dropout).to(device)

@@ -26,7 +26,7 @@ from ner_elmo.tagger.network.inputs import (
     make_words,
 )
 from ner_elmo.tagger.network.model import TaggerModel
-from ner_elmo.tagger.network.options import DOCUMENT, NetworkSettings, TaggerOptions
+from ner_elmo.tagger.network.options import NetworkSettings, TaggerOptions
 from ner_elmo.tagger.training.config import TaggerConfig, layers_and_mix, require_files
 from ner_elmo.tagger.training.distillation import (
     UNLABELLED,
@@ -137,7 +137,7 @@ def prepare(
     _show_data(parts, "tags" if scheme == TOKEN else "entities", report)
     frozen = {} if elmo is None else frozen_layers(elmo, tokens, options, cache, report)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
-    contexts = contexts_of_parts(everything, frozen, report) if options.context == DOCUMENT else {}
+    contexts = contexts_of_parts(everything, frozen, report) if options.reads_documents else {}
     examples = {
         part: make_examples(sentences, words, tag_index, scheme, frozen.get(part), contexts.get(part))
         for part, sentences in everything.items()

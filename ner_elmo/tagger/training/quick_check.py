@@ -21,6 +21,7 @@ from ner_elmo.tagger.report.scores import count, figure_name, total
 from ner_elmo.tagger.training.config import TEACHER_WEIGHT, TaggerConfig
 from ner_elmo.tagger.training.loop import TrainingData, start, train
 from ner_elmo.tagger.training.preparation import new_model, prepare
+from ner_elmo.tagger.training.schedule import PLATEAU
 from ner_elmo.text.formats.corpus import LabelledSentence
 from ner_elmo.text.tag_scheme import OUTSIDE, TOKEN, Span, read_tags, tags
 
@@ -65,8 +66,9 @@ def quick_check(
         teacher_weight=TEACHER_WEIGHT,
         unlabelled=None,
         unlabelled_sentences=None,
-        epochs=min(config.epochs, EPOCHS),
-        patience=min(config.patience, PATIENCE),
+        schedule=PLATEAU,  # a rate that falls towards the last epoch means nothing where time may end before it
+        epochs=min(config.epochs or EPOCHS, EPOCHS),
+        patience=min(config.patience or PATIENCE, PATIENCE),
         dropout=_raised(config.dropout),
         elmo_dropout=_raised(config.elmo_dropout),
         precision=chosen_precision(config.precision, device.type),
@@ -75,7 +77,9 @@ def quick_check(
     train_part, dev = prepared.parts["train"], prepared.parts["dev"]
     gold = [sentence.spans for sentence in dev]
     data = TrainingData(prepared.examples["train"], prepared.examples["dev"], gold, prepared.words)
-    options = config.training_options(config.seeds[0], MINUTES if minutes is None else minutes)
+    options = config.training_options(
+        config.seeds[0], MINUTES if minutes is None else minutes, len(prepared.examples["train"])
+    )
     state = start(new_model(prepared, options.seed).to(device), options)
     failure, begun = "", time.monotonic()
     seconds: list[float] = []

@@ -18,6 +18,7 @@ from ner_elmo.tagger.tagger import find_model
 from ner_elmo.tagger.training.config import AS_BEFORE, TaggerConfig, read_config
 from ner_elmo.tagger.training.loop import TrainingState
 from ner_elmo.tagger.training.preparation import PreparedData
+from ner_elmo.tagger.training.schedule import LINEAR
 from ner_elmo.text.files import json_of, require_file, sha256_of_file
 from ner_elmo.text.formats.corpus import sha256_of_labelled
 from ner_elmo.text.formats.recognition import require_labelled
@@ -45,7 +46,7 @@ def finished_report(directory: Path, config: TaggerConfig) -> dict[str, Any] | N
         found = json_of(directory / REPORT)
         training = found["training"]
         complete = training["stopped"] == "patience" or (
-            training["stopped"] == "epochs" and training["epochs_run"] >= config.epochs
+            training["stopped"] == "epochs" and (config.epochs is None or training["epochs_run"] >= config.epochs)
         )
         all_seeds = set(found["protocol"]["seeds"]) == set(config.seeds)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -84,11 +85,11 @@ def refuse_another_run(folder: Path, before: dict[str, Any], now: dict[str, Any]
     """
     was, is_now = _settings(before), _settings(now)
     refuse_changes(folder, was, is_now)
-    if is_now.train_with_dev and was.epochs != is_now.epochs:
-        # Without a dev score the learning rate falls towards the last epoch.
+    # Linear, or without a dev score, the learning rate falls towards the last epoch.
+    if (is_now.train_with_dev or is_now.schedule == LINEAR) and was.epochs != is_now.epochs:
         raise UsageError(
             f"{folder}: --resume with another epochs ({is_now.epochs}, the run has {was.epochs}), towards which the "
-            "learning rate falls without a dev score; give the same, or another -o"
+            "learning rate falls; give the same, or another -o"
         )
     for part, what in LEARNED_FROM.items():
         # Checkpoints of earlier versions say nothing of biLM and vectors; they had no teacher.

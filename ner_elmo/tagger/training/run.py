@@ -171,7 +171,7 @@ def _train_seed(
     seed = config.seeds[0]
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    options = config.training_options(seed, max_minutes)
+    options = config.training_options(seed, max_minutes, len(prepared.examples["train"]) + len(prepared.unlabelled))
     state = start(new_model(prepared, seed).to(device), options)
     state.setting = setting(config, prepared)
     resumed = resume and restore(state, folder, report)

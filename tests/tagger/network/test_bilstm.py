@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ner_elmo.nn.bi_recurrence import BiRecurrence
 from ner_elmo.nn.packing import packed
-from ner_elmo.nn.recurrence import BiRecurrence
 from ner_elmo.tagger.network.bilstm import BiLstm, joined_weights
 
 LENGTHS = [[4], [1], [3, 9, 1, 9, 4], [2, 0, 5], [1, 1, 1]]
@@ -48,7 +48,7 @@ def test_the_recurrence_is_that_of_torch(lengths: list[int]) -> None:
     slow = outputs_and_gradients(lstm, x, one_by_one(lstm, x, lengths), share)
     given = x.masked_fill(~mask.unsqueeze(2), torch.nan)  # what stands at padding means nothing
     weights = [weight for part in (lstm.forwards[0], lstm.backwards[0]) for weight in joined_weights(part)]
-    fast = outputs_and_gradients(lstm, x, BiRecurrence.apply(given, packed(mask), torch.double, *weights), share)
+    fast = outputs_and_gradients(lstm, x, BiRecurrence.apply(given, packed(mask), torch.double, None, *weights), share)
     for one, other in zip(fast, slow, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -135,3 +135,25 @@ def test_prepared_weights_do_not_feel_the_company(precision: str) -> None:
         for row, length in enumerate(lengths):
             alone = lstm(x[row : row + 1, :length], mask[row : row + 1, :length])
             assert torch.equal(alone[0], together[row, :length])
+
+
+@pytest.mark.parametrize("given", [None, slice(0, 2), slice(2, 5), slice(0, 6)])
+def test_what_is_filled_up_changes_nothing(given: slice | None) -> None:
+    """Rows and positions that are filled up are read by nothing real and have no gradient; columns that are given have
+    none either."""
+    torch.manual_seed(3)
+    lengths = [9, 0, *range(1, 10), *[4] * 40]
+    lstm = BiLstm(6, 32, 1, 0.0)
+    mask = mask_of(lengths)
+    x = torch.randn(*mask.shape, 6, requires_grad=True)
+    share = torch.randn(*mask.shape, 64)
+    slow = outputs_and_gradients(lstm, x, lstm(x, mask) * mask.unsqueeze(2), share)
+    unread = x.masked_fill(~mask.unsqueeze(2), torch.nan)
+    y = lstm(unread, mask, True, given)
+    assert not y[~mask].any()
+    fast = outputs_and_gradients(lstm, x, y, share)
+    if given is not None:
+        assert not fast[1][..., given].any()
+        slow[1][..., given] = 0.0
+    for one, other in zip(fast, slow, strict=True):
+        assert (one - other).norm() <= 0.02 * other.norm()

@@ -23,7 +23,13 @@ def test_a_resumed_run_equals_an_unbroken_one(
     toy: Path, bilm: Path, tmp_path: Path, elmo: bool, precision: str, average: float
 ) -> None:
     options = TrainingOptions(
-        epochs=4, learning_rate=0.02, lr_patience=0, batch_sentences=8, precision=precision, average=average
+        schedule="plateau",
+        epochs=4,
+        learning_rate=0.02,
+        lr_patience=0,
+        batch_sentences=8,
+        precision=precision,
+        average=average,
     )
     extra = {"bilm": str(bilm)} if elmo else {}
     whole, data = begin(toy, options, **extra)
@@ -50,7 +56,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
 
 
 def test_dev_is_scored_with_the_mean_of_the_weights_and_that_is_kept(toy: Path) -> None:
-    options = TrainingOptions(epochs=2, learning_rate=0.02, batch_sentences=8, average=1.0)
+    options = TrainingOptions(schedule="plateau", epochs=2, learning_rate=0.02, batch_sentences=8, average=1.0)
     state, data = begin(toy, options)
     list(train(state, data, options))
     assert state.average is not None
@@ -67,7 +73,7 @@ def test_dev_is_scored_with_the_mean_of_the_weights_and_that_is_kept(toy: Path) 
 
 
 def test_a_damaged_checkpoint_is_passed_over(toy: Path, tmp_path: Path) -> None:
-    options = TrainingOptions(epochs=3, learning_rate=0.02)
+    options = TrainingOptions(schedule="plateau", epochs=3, learning_rate=0.02)
     state, data = begin(toy, options)
     list(train(state, data, options, checkpoints=Checkpoints(tmp_path, "epoch", 4)))
     checkpoints, epochs, events = Checkpoints(tmp_path, "epoch", 4), list[int](), Events()
@@ -93,7 +99,9 @@ def test_a_damaged_checkpoint_is_passed_over(toy: Path, tmp_path: Path) -> None:
 
 
 def test_the_model_keeps_its_best_epoch_and_training_stops_by_patience(toy: Path) -> None:
-    options = TrainingOptions(epochs=30, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8)
+    options = TrainingOptions(
+        schedule="plateau", epochs=30, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8
+    )
     state, data = begin(toy, options)
     records = list(train(state, data, options))
     best = max(records, key=lambda record: record.f1)
@@ -106,7 +114,9 @@ def test_the_model_keeps_its_best_epoch_and_training_stops_by_patience(toy: Path
 
 
 def test_patience_counts_from_the_first_epoch_that_finds_anything(toy: Path) -> None:
-    options = TrainingOptions(epochs=5, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8)
+    options = TrainingOptions(
+        schedule="plateau", epochs=5, learning_rate=0.02, patience=2, lr_patience=0, batch_sentences=8
+    )
     state, data = begin(toy, options)
     data.dev_spans = [[] for _ in data.dev]  # whatever is found is wrong: F1 is 0
     records = list(train(state, data, options))
@@ -116,11 +126,11 @@ def test_patience_counts_from_the_first_epoch_that_finds_anything(toy: Path) -> 
 
 
 def test_minutes_only_stop(toy: Path) -> None:
-    options = TrainingOptions(epochs=3, learning_rate=0.02, max_minutes=0.0)
+    options = TrainingOptions(schedule="plateau", epochs=3, learning_rate=0.02, max_minutes=0.0)
     state, data = begin(toy, options)
     assert len(list(train(state, data, options))) == 1
     assert state.stopped == "max-minutes"
-    list(train(state, data, TrainingOptions(epochs=3, learning_rate=0.02)))
+    list(train(state, data, TrainingOptions(schedule="plateau", epochs=3, learning_rate=0.02)))
     assert state.epoch == 3
     assert state.stopped == "epochs"
 
@@ -128,7 +138,9 @@ def test_minutes_only_stop(toy: Path) -> None:
 def test_precision_changes_digits_and_what_is_learned_stays(toy: Path, tmp_path: Path) -> None:
     losses = {}
     for precision in ("fp32", "bf16"):
-        options = TrainingOptions(epochs=5, learning_rate=0.02, batch_sentences=8, precision=precision)
+        options = TrainingOptions(
+            schedule="plateau", epochs=5, learning_rate=0.02, batch_sentences=8, precision=precision
+        )
         state, data = begin(toy, options)
         *_, last = train(state, data, options)
         losses[precision] = last.loss
@@ -152,7 +164,7 @@ def test_the_gradient_is_cut_as_torch_cuts_it(most: float) -> None:
 
 
 def test_a_loss_that_is_no_number_is_an_error(toy: Path) -> None:
-    options = TrainingOptions(epochs=1)
+    options = TrainingOptions(schedule="plateau", epochs=1)
     state, data = begin(toy, options)
     with torch.no_grad():
         state.model.output.weight.fill_(float("nan"))

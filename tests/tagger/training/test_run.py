@@ -84,6 +84,19 @@ def test_same_seed_same_bytes(toy: Path, tmp_path: Path) -> None:
         assert sha256_of_file(tmp_path / "a" / file) == sha256_of_file(tmp_path / "b" / file), file
 
 
+def test_a_linear_run_goes_on_to_the_bit_and_has_its_end_from_the_beginning(toy: Path, tmp_path: Path) -> None:
+    config = toy_config(toy, schedule="linear", epochs=3)
+    for number in range(3):
+        train_tagger(config, tmp_path / "parts", device=CPU, resume=number > 0, max_minutes=0.0)
+    whole = train_tagger(config, tmp_path / "whole", device=CPU)
+    assert sha256_of_file(tmp_path / "parts" / "tagger.hdf5") == sha256_of_file(tmp_path / "whole" / "tagger.hdf5")
+    rates = [one["learning_rate"] for one in whole["training"]["curve"]]
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] < 0.1 * config.learning_rate
+    with pytest.raises(UsageError, match=r"another epochs \(4, the run has 3\), towards which the learning rate falls"):
+        train_tagger(toy_config(toy, schedule="linear", epochs=4), tmp_path / "parts", device=CPU, resume=True)
+
+
 def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path, tmp_path: Path) -> None:
     train_tagger(toy_config(toy, epochs=2), tmp_path / "run", device=CPU)
     with pytest.raises(UsageError, match=r"another hidden_dim \(6, the run has 12\)"):

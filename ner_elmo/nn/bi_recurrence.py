@@ -1,0 +1,255 @@
+"""Both directions of an LSTM layer with a gradient, on packed sentences: how a tagger is trained.
+
+It is what torch's LSTM computes (Hochreiter & Schmidhuber 1997; Gers et al. 2000), arranged for a processor: the inputs
+of both directions meet their weights in one product before the first step, the gradients of inputs and weights are each
+one product after the last, and within a step both directions are one. As in
+:mod:`~ner_elmo.nn.mixed_recurrence`, a step is written with σ alone:
+
+    z = [x_t h 1] W                   σ of all of z at once, then i, f, j, o = its quarters; 2 j − 1 is the candidate
+    C_t = f C + 4 i j − 2 i           C is twice the cell
+    s_t = σ(C_t)                      2 s − 1 is the cell's tanh
+    n_t = o − 2 o s_t                 minus the output
+
+In W the rows of the candidate are doubled, and what meets n is negative. Of the gradient G for z each quarter lacks a
+factor (``SCALES``).
+
+Code for a product in bfloat16 is made anew for each number of rows, which takes longer than the product itself. So rows
+of a step, and positions in all, are filled up to one of a few numbers (``enough_rows``). What is filled up comes after
+what is real in each step: nothing real reads it, and its gradients are 0.
+
+Letters in shapes: ``batch`` sentences, ``time`` tokens, ``units`` of the cell in each direction; ``positions`` of all
+sentences together, those that are filled up among them.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ner_elmo.nn.bfloat16 import enough_rows
+from ner_elmo.nn.packing import Packing
+from ner_elmo.nn.recurrence import steps_of
+
+DOUBLED = (1.0, 1.0, 2.0, 1.0)  # quarters of W
+SCALES = (-2.0, 1.0, 8.0, 1.0)  # what the quarters of a gradient lack, the doubling of the candidate among it
+
+
+class BiRecurrence(torch.autograd.Function):
+    """Both directions of a layer ``(batch, time, 2 · units)``, 0 at padding, with a gradient for everything learned.
+
+    The products, and the numbers that meet in them, are of ``dtype``; gates, cells and their gradients are of the type
+    of ``x``.
+
+    Weights are, of the forward direction and then of the backward one: to the gates from the input
+    ``(4 · units, dim)`` and from the state ``(4 · units, units)``, and the bias ``(4 · units,)``, the gates in torch's
+    order.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, packing: Packing, dtype: torch.dtype, given: slice | None, *weights: Tensor
+    ) -> Tensor:
+        """``x`` is ``(batch, time, dim)``; ``packing`` says where its real elements are.
+
+        Tensors ``(2, positions, …)`` have a direction each in the order in which it reads, the backward one from each
+        sentence's end. After step t the rows of ``z``, there from the beginning as what inputs and bias give, are the
+        gates; ``cells``, ``squashed`` and ``minus`` hold C_t, s_t and n_t.
+
+        Args:
+            given: columns of ``x`` before which nothing is learned: their gradient is left at 0.
+        """
+        batch, time, dim = x.shape
+        filled = _filled(packing, batch * time, dtype == torch.bfloat16)
+        units = weights[1].shape[1]
+        # (2 · 4 · units, dim), (2, units, 4 · units), (2, 1, 4 · units)
+        of_input = torch.cat([_times(weight, DOUBLED).to(dtype) for weight in weights[0::3]])
+        of_state = torch.stack([_times(-weight, DOUBLED).to(dtype) for weight in weights[1::3]]).transpose(1, 2)
+        bias = torch.stack([_times(one, DOUBLED) for one in weights[2::3]]).unsqueeze(1)
+        # (positions, dim)
+        inputs = x.view(-1, dim).index_select(0, filled.ahead.clamp(max=batch * time - 1)).to(dtype)
+        inputs[filled.added] = 0.0
+        # (2, positions, 4 · units)
+        z = _directions(inputs @ of_input.T, filled.turn, x.dtype)
+        z += bias
+        # (2, positions, units); the last is n as the weights meet it
+        minus, cells, squashed = (x.new_empty(2, len(inputs), units) for _ in range(3))
+        meeting = minus if minus.dtype == dtype else torch.zeros_like(minus, dtype=dtype)
+        before_c = x.new_zeros(2, filled.sizes[0], units)
+        for step in steps_of(filled.sizes):
+            rows = step.rows
+            z_t, cell, s, n = z[:, rows], cells[:, rows], squashed[:, rows], minus[:, rows]
+            if step.before is not None:
+                z_t += torch.bmm(meeting[:, step.before], of_state)
+                before_c = cells[:, step.before]
+            i, f, j, o = z_t.sigmoid_().chunk(4, 2)
+            torch.mul(f, before_c, out=cell).addcmul_(i, j, value=4.0).sub_(i, alpha=2.0)
+            torch.addcmul(o, o, torch.sigmoid(cell, out=s), value=-2.0, out=n)
+            if meeting is not minus:
+                meeting[:, rows] = n
+        ctx.filled, ctx.shape, ctx.given, ctx.dtype = filled, x.shape, given, x.dtype
+        ctx.save_for_backward(inputs, z, cells, squashed, meeting, *weights[0::3], *weights[1::3])
+        # (batch · time + 1, 2, units): what was filled up goes to the last row
+        out = x.new_zeros(batch * time + 1, 2, units)
+        out[:, 0].index_copy_(0, filled.ahead, minus[0])
+        out[:, 1].index_copy_(0, filled.back, minus[1])
+        return out[:-1].neg_().view(batch, time, 2 * units)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        """The chain rule from the last step to the first. ``d_gates`` holds G."""
+        inputs, z, cells, squashed, meeting, *weights = ctx.saved_tensors
+        filled, dtype, units = ctx.filled, inputs.dtype, cells.shape[2]
+        # (2 · 4 · units, dim), (2, 4 · units, units): what G meets on its way back
+        of_input = torch.cat([_times(weight, SCALES).to(dtype) for weight in weights[:2]])
+        of_state = torch.stack([_times(-weight, SCALES).to(dtype) for weight in weights[2:]])
+        # (2, positions, units): of n
+        d_out = d_out.reshape(-1, 2, units)
+        last = len(d_out) - 1
+        ahead, back = (order.clamp(max=last) for order in (filled.ahead, filled.back))
+        d_minus = torch.stack([d_out[:, 0].index_select(0, ahead), d_out[:, 1].index_select(0, back)]).neg_()
+        d_minus[:, filled.added] = 0.0
+        # (2, positions, 4 · units)
+        d_gates = torch.empty_like(z, dtype=dtype)
+        d_gates[:, sum(filled.sizes) :] = 0.0
+        # (2, rows of the first step, units): of C
+        d_cells = cells.new_zeros(2, filled.sizes[0], units)
+        buffers = [torch.empty_like(d_cells) for _ in range(2)]
+        first_c = torch.zeros_like(d_cells)
+        for step in reversed(steps_of(filled.sizes)):
+            rows, n_rows = step.rows, step.n_rows
+            d_n = d_minus[:, rows]
+            if step.n_going_on:
+                d_n[:, : step.n_going_on] += torch.bmm(d_gates[:, step.following], of_state)
+            before_c = first_c if step.before is None else cells[:, step.before]
+            scratch = buffers[0][:, :n_rows], buffers[1][:, :n_rows]
+            gates, receiving = z[:, rows].chunk(4, 2), d_gates[:, rows].chunk(4, 2)
+            d_cell = d_cells[:, :n_rows]
+            _cell_backward(gates, receiving, cells[:, rows], squashed[:, rows], before_c, d_n, d_cell, scratch, None)
+        # (positions, 2 · 4 · units): both directions side by side, as the forward one reads
+        d_joined = torch.cat([d_gates[0], d_gates[1].index_select(0, filled.turn)], dim=1)
+        d_x = _d_x(ctx, d_joined, of_input) if ctx.needs_input_grad[0] else None
+        # two of (4 · units, dim), of (4 · units, units), and of (4 · units,)
+        d_of_input = (d_joined.T @ inputs).to(z.dtype).chunk(2)
+        n_before = meeting.index_select(1, filled.previous)
+        d_of_state = torch.bmm(d_gates[:, filled.sizes[0] :].transpose(1, 2), n_before).to(z.dtype).neg_()
+        d_bias = (
+            torch.mm(d_joined.new_ones(1, len(d_joined)), d_joined)[0].to(z.dtype).chunk(2)
+        )  # far faster than a sum
+        parts = zip(d_of_input, d_of_state, d_bias, strict=True)
+        return d_x, None, None, None, *(_times(one, SCALES) for of_direction in parts for one in of_direction)
+
+
+def _d_x(ctx: Any, d_joined: Tensor, of_input: Tensor) -> Tensor:
+    """The gradient of the inputs, but for the columns that are given."""
+    ahead, given, dim = ctx.filled.ahead, ctx.given, ctx.shape[2]
+    # (batch · time + 1, dim)
+    d_x = torch.zeros(ctx.shape[0] * ctx.shape[1] + 1, dim, dtype=ctx.dtype)
+    columns = [slice(0, dim)] if given is None else [slice(0, given.start), slice(given.stop, dim)]
+    for some in columns:
+        d_x[:, some].index_copy_(0, ahead, (d_joined @ of_input[:, some]).to(d_x.dtype))
+    return d_x[:-1].view(ctx.shape)
+
+
+class _Filled(NamedTuple):
+    """How a packing stands when filled up.
+
+    Attributes:
+        sizes: rows of each step.
+        ahead, back: as the packing has them; of what was filled up, the place after the last of the batch.
+        turn: where among ``ahead`` each of ``back`` stands; what was filled up stands in the same place.
+        previous: where the position of the step before stands, for all after the first step; of those after the last
+            step, the first position.
+        added: the positions that were filled up.
+    """
+
+    sizes: list[int]
+    ahead: Tensor
+    back: Tensor
+    turn: Tensor
+    previous: Tensor
+    added: Tensor
+
+
+def _filled(packing: Packing, n_places: int, fills_up: bool) -> _Filled:
+    """Rows of each step, no more than the first step has, and positions, filled up to numbers that are enough; or left
+    as they are."""
+    real = packing.sizes
+    sizes = [min(real[0], enough_rows(size)) for size in real] if fills_up else real
+    n_steps = sum(sizes)
+    n_positions = enough_rows(n_steps) if fills_up else n_steps
+    added_before = list(accumulate((size - n for size, n in zip(sizes, real, strict=True)), initial=0))[:-1]
+    # Where each real position stands now
+    now = torch.arange(len(packing.ahead)) + torch.tensor(added_before).repeat_interleave(torch.tensor(real))
+    is_added = torch.ones(n_positions, dtype=torch.bool)
+    is_added[now] = False
+    ahead, back = (torch.full((n_positions,), n_places).index_copy_(0, now, of) for of in (packing.ahead, packing.back))
+    turn = torch.arange(n_positions).index_copy_(0, now, now[packing.turn])
+    rows = torch.tensor(sizes)
+    starts = rows.cumsum(0) - rows
+    of_step = torch.arange(len(sizes) - 1).repeat_interleave(rows[1:])
+    within = torch.arange(sizes[0], n_steps) - starts[1:][of_step]
+    previous = torch.cat([starts[:-1][of_step] + within, torch.zeros(n_positions - n_steps, dtype=torch.long)])
+    return _Filled(sizes, ahead, back, turn, previous, is_added.nonzero()[:, 0])
+
+
+def _directions(joined: Tensor, turn: Tensor, dtype: torch.dtype) -> Tensor:
+    """Gates of both directions side by side ``(positions, 2 · 4 · units)``, as ``ahead`` stands, to
+    ``(2, positions, 4 · units)``, each in its own order."""
+    ahead, back = joined.chunk(2, dim=1)
+    z = torch.empty(2, *ahead.shape, dtype=dtype, device=joined.device)
+    z[0] = ahead
+    z[1] = back.index_select(0, turn)
+    return z
+
+
+def _times(weight: Tensor, factors: tuple[float, ...]) -> Tensor:
+    """The four quarters of the rows, each times its factor, a power of two or its negative."""
+    return weight * weight.new_tensor(factors).repeat_interleave(len(weight) // 4).view(-1, *[1] * (weight.dim() - 1))
+
+
+def _cell_backward(
+    gates: tuple[Tensor, ...],
+    d_gates: tuple[Tensor, ...],
+    cell: Tensor,
+    squashed: Tensor,
+    before: Tensor,
+    d_n: Tensor,
+    d_cell: Tensor,
+    scratch: tuple[Tensor, Tensor],
+    cell_clip: float | None,
+) -> None:
+    """One step's chain rule.
+
+    Args:
+        gates: i, f, j, o after activation.
+        d_gates: receive the quarters of G, in bfloat16.
+        cell, before: twice the cell, and twice that of the step before.
+        d_n: gradient of minus the hidden vector.
+        d_cell: of twice the cell: on entry what the step after has left, then that of ``before``.
+        scratch: two tensors of the shape of the cell, overwritten.
+    """
+    sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+    i, f, j, o = gates
+    of_i, of_f, of_j, of_o = d_gates
+    t, u = scratch
+    # d C += −2 d n · o · σ'(C)
+    d_cell.sub_(sigmoid_backward(torch.mul(d_n, o, out=t), squashed, grad_input=t), alpha=2.0)
+    if cell_clip is not None:
+        d_cell.masked_fill_(cell.abs() >= 2.0 * cell_clip, 0.0)
+    # d o = d n · (1 − 2 s) · σ'(o)
+    torch.addcmul(d_n, d_n, squashed, value=-2.0, out=t)
+    of_o.copy_(sigmoid_backward(t, o, grad_input=t))
+    # d j = 4 d C · i · σ'(j), without the 4; d i = d C · (4 j − 2) · σ'(i), without the −2
+    torch.mul(d_cell, i, out=t)
+    of_j.copy_(sigmoid_backward(t, j, grad_input=t))
+    torch.addcmul(d_cell, d_cell, j, value=-2.0, out=u)
+    of_i.copy_(sigmoid_backward(u, i, grad_input=u))
+    # d f = d C · C before · σ'(f), d C before = d C · f
+    torch.mul(d_cell, before, out=t)
+    of_f.copy_(sigmoid_backward(t, f, grad_input=t))
+    d_cell.mul_(f)
