@@ -20,7 +20,7 @@ from ner_elmo.bilm.files.directory import (
     text_of,
 )
 from ner_elmo.errors import NerElmoError, UsageError, is_out_of_memory
-from ner_elmo.nn.precision import inference_precision
+from ner_elmo.nn.precision import inference_precision, tagger_precision
 from ner_elmo.nn.thread_count import begin_as_usual, threads_for_now
 from ner_elmo.runs.devices import chosen_device
 from ner_elmo.tagger.decoding import Reading, predict, predict_readings, predict_scored
@@ -148,7 +148,7 @@ class Tagger:
         """
         kind = None if text is None else resolved(checked_name(text, "text"))
         device, batch_tokens = chosen_device(device), checked_count(batch_tokens, "batch_tokens")
-        precision = inference_precision(precision, device)
+        of_bilm, of_tagger = inference_precision(precision, device), tagger_precision(precision, device)
         folder = find_model(path_or_name)
         with threads_for_now(
             1
@@ -160,10 +160,10 @@ class Tagger:
             if stored.bilm is not None:
                 from ner_elmo.elmo.encoder import Elmo
 
-                elmo = Elmo.load(stored.bilm, device=device, precision=precision, batch_tokens=batch_tokens)
+                elmo = Elmo.load(stored.bilm, device=device, precision=of_bilm, batch_tokens=batch_tokens)
                 require_bilm_fits(folder, stored.model.options, elmo.n_layers, elmo.dim)
             if device.type == "cpu":
-                stored.model.prepare_for_inference(precision)
+                stored.model.prepare_for_inference(of_tagger)
         trained_on = stored.info.get("text") or {}
         if "script" not in trained_on and stored.bilm is not None:  # of before it was recorded: as its biLM
             trained_on = {**text_of(stored.bilm), **trained_on}

@@ -48,4 +48,8 @@ def test_auto_asks_the_processor(monkeypatch: pytest.MonkeyPatch, capabilities: 
 )
 def test_auto_tags_in_what_is_fastest(monkeypatch: pytest.MonkeyPatch, capabilities: list[str], expected: str) -> None:
     monkeypatch.setattr(precision, "processor_has", lambda name: name in capabilities)
-    assert precision.inference_precision("auto", torch.device("cpu")) == expected
+    cpu = torch.device("cpu")
+    assert precision.inference_precision("auto", cpu) == expected
+    assert precision.tagger_precision("auto", cpu) == ("bf16" if "avx512_bf16" in capabilities else "fp32")
+    assert precision.tagger_precision("int8", cpu) == "int8"
+    assert precision.tagger_precision("auto", torch.device("cuda")) == "fp32"
