@@ -65,9 +65,13 @@ ner-elmo train-tagger --train "$ner/conll2003/eng.train" --dev "$ner/conll2003/e
     --context-dropout 0.5 --seeds 2 --epochs 18 --patience 6 --average 2 --batch-sentences 64 --batch-tokens 4096 \
     --schedule plateau --learning-rate 0.002 --storage float16 --keep-softmax --licence "$terms" -o "$runs/en-tagger" --resume
 
+# It was trained before there was a second pass over documents, for which nothing is learned.
+[ -d "$runs/en-tagger-twice" ] || python "$here/second_pass.py" "$runs/en-tagger" --dev "$ner/conll2003/eng.testa" \
+    --test "$ner/conll2003/eng.testb" --scheme iob1 -o "$runs/en-tagger-twice"
+
 python -c "
 import sys
 from pathlib import Path
 from ner_elmo.tagger.store import copy_tagger
 copy_tagger(Path(sys.argv[1]), Path(sys.argv[2]))
-" "$runs/en-tagger" "$here/../../models/en"
+" "$runs/en-tagger-twice" "$here/../../models/en"
