@@ -45,7 +45,7 @@ tagger() {
     shift
     ner-elmo train-tagger --train "$corpus/train.tsv" --dev "$corpus/devel.tsv" --test "$corpus/test.tsv" \
         --seeds "${SEEDS:-1,2,3}" --epochs "${EPOCHS:-15}" --patience 5 \
-        --schedule plateau --learning-rate 0.001 --batch-sentences 32 --batch-tokens 2048 ${TAGGER_FLAGS:-} "$@" -o "$runs/$name" --resume
+        --schedule plateau --dropout 0.5 --elmo-dropout 0.5 --average 0 --learning-rate 0.001 --batch-sentences 32 --batch-tokens 2048 ${TAGGER_FLAGS:-} "$@" -o "$runs/$name" --resume
 }
 tagger tagger-before --bilm "$parent"
 tagger tagger-after --bilm "$runs/$best"

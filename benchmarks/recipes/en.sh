@@ -63,7 +63,7 @@ ner-elmo pretrain "$lm/en.train.txt.xz" "$lm/en.extra.txt.xz" --heldout "$lm/en.
 ner-elmo train-tagger --train "$ner/conll2003/eng.train" --dev "$ner/conll2003/eng.testa" --test "$ner/conll2003/eng.testb" \
     --scheme iob1 --bilm "$runs/en-bilm-mean" --word-vectors "$runs/en.vectors.txt" --context document \
     --context-dropout 0.5 --seeds 2 --epochs 18 --patience 6 --average 2 --batch-sentences 64 --batch-tokens 4096 \
-    --schedule plateau --learning-rate 0.002 --storage float16 --keep-softmax --licence "$terms" -o "$runs/en-tagger" --resume
+    --schedule plateau --dropout 0.5 --elmo-dropout 0.5 --learning-rate 0.002 --storage float16 --keep-softmax --licence "$terms" -o "$runs/en-tagger" --resume
 
 # It was trained before there was a second pass over documents, for which nothing is learned.
 [ -d "$runs/en-tagger-twice" ] || python "$here/second_pass.py" "$runs/en-tagger" --dev "$ner/conll2003/eng.testa" \

@@ -21,7 +21,7 @@ tagger() {
 
 english=(--train "$conll/eng.train" --dev "$conll/eng.testa" --test "$conll/eng.testb"
     --word-vectors "$runs/en.vectors.txt" --epochs 8 --patience 3
-    --schedule plateau --learning-rate 0.001 --batch-sentences 32 --batch-tokens 2048)
+    --schedule plateau --dropout 0.5 --elmo-dropout 0.5 --average 0 --learning-rate 0.001 --batch-sentences 32 --batch-tokens 2048)
 for with in without "with --bilm $models/en"; do
     read -r name bilm <<< "$with"
     # shellcheck disable=SC2086  # two words, or none
@@ -35,7 +35,7 @@ for kind in segmentation lexical; do
         ner-elmo convert "$weibo/weiboNER_2nd_conll.$part" "$runs/weibo.$kind.$part" --to "$kind" --force
     done
     chinese=(--train "$runs/weibo.$kind.train" --dev "$runs/weibo.$kind.dev" --test "$runs/weibo.$kind.test"
-        --scheme iob2 --schedule plateau --learning-rate 0.001 --batch-sentences 16 --batch-tokens 2048 --word-vectors "$runs/zh.vectors.txt" --epochs 30 --patience 6)
+        --scheme iob2 --schedule plateau --dropout 0.5 --elmo-dropout 0.5 --average 0 --learning-rate 0.001 --batch-sentences 16 --batch-tokens 2048 --word-vectors "$runs/zh.vectors.txt" --epochs 30 --patience 6)
     tagger "weibo-$kind.without" "${chinese[@]}"
     tagger "weibo-$kind.with" "${chinese[@]}" --bilm "$models/zh"
 done

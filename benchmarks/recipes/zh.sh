@@ -38,7 +38,7 @@ for part in train dev; do
 done
 ner-elmo train-tagger --train "$runs/zh.train" --dev "$runs/zh.dev" --scheme iob2 --bilm "$runs/zh-bilm-float16/zh" \
     --word-vectors "$runs/zh.vectors.txt" --text characters --epochs 7 --patience 6 --average 1 --batch-sentences 64 \
-    --batch-tokens 4096 --schedule plateau --learning-rate 0.0015 --storage float16 --keep-softmax --licence "$terms" -o "$runs/zh-tagger" --resume
+    --batch-tokens 4096 --schedule plateau --dropout 0.5 --elmo-dropout 0.5 --learning-rate 0.0015 --storage float16 --keep-softmax --licence "$terms" -o "$runs/zh-tagger" --resume
 
 python -c "
 import sys

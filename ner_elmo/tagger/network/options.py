@@ -44,7 +44,7 @@ class NetworkSettings:
         choices=(INPUT, OUTPUT, BOTH),
         panel=BILM_LAYERS,
     )
-    elmo_dropout: float = setting(0.5, help="on the mixed layers", at_least=0, at_most=DROPOUT_MOST, panel=BILM_LAYERS)
+    elmo_dropout: float = setting(0.2, help="on the mixed layers", at_least=0, at_most=DROPOUT_MOST, panel=BILM_LAYERS)
     context: str = setting(
         NO_CONTEXT,
         help="what else is read of a token: document (the biLM's vectors of its form in the document's other "
@@ -63,7 +63,7 @@ class NetworkSettings:
         256, help="LSTM units in each direction", flag="--hidden-size", at_least=1, at_most=MOST_NUMBERS, panel=NETWORK
     )
     lstm_layers: int = setting(1, help="stacked LSTMs", at_least=1, at_most=64, panel=NETWORK)
-    dropout: float = setting(0.5, help="around the LSTMs", at_least=0, at_most=DROPOUT_MOST, panel=NETWORK)
+    dropout: float = setting(0.4, help="around the LSTMs", at_least=0, at_most=DROPOUT_MOST, panel=NETWORK)
 
 
 @dataclass(frozen=True, kw_only=True)

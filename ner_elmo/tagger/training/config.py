@@ -94,7 +94,7 @@ class TrainingSettings:
         panel=TRAINING,
     )
     average: float = setting(
-        0.0,
+        0.5,
         help="score on dev and keep the moving mean of the weights over about so many epochs; 0 = the last weights",
         at_least=0,
         panel=TRAINING,
