@@ -27,6 +27,7 @@ def test_a_folder_of_brat_is_trained_on_and_gone_on_with_while_it_is_the_same(
             file.write_text(f"Ann{n} sees Rome .\n")
             file.with_suffix(".ann").write_text(f"T1\tPER 0 4\tAnn{n}\n")
     command = ["train-tagger", "--train", tmp_path / "train", "--dev", tmp_path / "dev", "-o", tmp_path / "run", *SMALL]
+    command += ["--schedule", "plateau"]
     assert ner_elmo(capsys, *command, "--epochs", 1)[0] == 0
     assert json.loads((tmp_path / "run" / "report.json").read_text())["protocol"]["data"]["train"]["entities"] == 8
     assert ner_elmo(capsys, *command, "--epochs", 2, "--resume")[0] == 0
