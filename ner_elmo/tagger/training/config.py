@@ -36,7 +36,7 @@ from ner_elmo.text.tag_scheme import canonical_name
 SEED_MOST = 2**32 - 1
 
 # Of settings that came later: what runs without them did.
-AS_BEFORE: dict[str, Any] = {"precision": "fp32", "context_dropout": 0.0, "schedule": PLATEAU}
+AS_BEFORE: dict[str, Any] = {"precision": "fp32", "context_dropout": 0.0, "average": 0.0, "schedule": PLATEAU}
 
 # Panels of --help.
 TRAINING, TEACHER, OUTPUT_PANEL = "Training", "Teacher", "Output"
