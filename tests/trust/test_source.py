@@ -42,6 +42,8 @@ WITH_REASON = {
     ("engines/packages.py", "importlib.import_module"): "ray or pyspark, by its name",
     ("engines/ray_workers.py", "pickle"): "--engine ray: our own chunks and answers between our own workers",
     ("engines/ray_workers.py", "pickle.loads"): "the same",
+    ("nn/compiled.py", "subprocess"): "pretrain --compile: the C compiler that was asked for, on our own nn/passes.c",
+    ("nn/compiled.py", "ctypes"): "what it has made of that",
     ("library/hub.py", "huggingface_hub"): "push and pull: what they are for",
     ("tagger/training/side_by_side.py", "multiprocessing"): "train-tagger --jobs: our own seeds in our own processes",
     ("service/server.py", "socket"): "serve listens; it connects to nothing",
