@@ -118,16 +118,16 @@ def _in_batches(
     return [results[index] for index in range(len(examples))]
 
 
+def _first_pass(model: Network, examples: Sequence[Example], device: torch.device | str) -> EmissionsAt:
+    return lambda indices: _emissions(model, [examples[index] for index in indices], device)
+
+
 def _emissions_at(
     model: Network, examples: Sequence[Example], device: torch.device | str, batch_tokens: int
 ) -> EmissionsAt:
     """What gives emissions and mask of the sentences of a batch; with two passes the first is made here."""
-
-    def first(indices: list[int]) -> tuple[Tensor, Tensor]:
-        return _emissions(model, [examples[index] for index in indices], device)
-
     if not model.options.passes_twice:
-        return first
+        return _first_pass(model, examples, device)
     tokens, documents = [example.tokens for example in examples], [example.document for example in examples]
     found = emissions_of(model, examples, device, batch_tokens)
     agreed = with_agreement(found, tokens, documents, model.options.tags, model.options.scheme)
@@ -158,10 +158,7 @@ def emissions_of(
         arrays = emissions.float().cpu().numpy()
         return [array[:length].copy() for array, length in zip(arrays, lengths, strict=True)]
 
-    def first(indices: list[int]) -> tuple[Tensor, Tensor]:
-        return _emissions(model, [examples[index] for index in indices], device)
-
-    return _in_batches(model, examples, device, batch_tokens, rows, first)
+    return _in_batches(model, examples, device, batch_tokens, rows, _first_pass(model, examples, device))
 
 
 def emission_batches(
