@@ -31,7 +31,7 @@ from ner_elmo.bilm.softmax import draw_sample
 from ner_elmo.bilm.token_encoder import CharacterCnn
 from ner_elmo.nn import compiled
 from ner_elmo.nn.compiled import use_compiler
-from ner_elmo.nn.precision import TRAINING_PRECISIONS, best_precision
+from ner_elmo.nn.precision import TRAINING_PRECISIONS, multiplies_bf16
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, most_frequent
 
@@ -119,7 +119,7 @@ def main() -> None:
     )
     compiles = use_compiler() is None
     steps: dict[str, Callable[[list[list[str]]], object]] = {"plain": plain_step(vocabulary, config)}
-    for precision in TRAINING_PRECISIONS if best_precision("cpu") == "bf16" else ("fp32",):
+    for precision in TRAINING_PRECISIONS if multiplies_bf16("cpu") else ("fp32",):
         trainer = new_trainer(replace(config, precision=precision), vocabulary, None, 10**9, torch.device("cpu"))
         steps[f"ner-elmo {precision}"] = uncompiled(trainer.train_on)
         if precision == "bf16" and compiles:

@@ -24,7 +24,7 @@ from torch.nn.utils import clip_grad_norm_
 from torchcrf import CRF
 
 from ner_elmo.nn.dropout import Dropout
-from ner_elmo.nn.precision import best_precision
+from ner_elmo.nn.precision import multiplies_bf16
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.training import loop as training
@@ -47,7 +47,7 @@ def main() -> None:
     prepared = with_layers(prepare(config, torch.device("cpu"), lambda event: None), arguments.elmo_dim)
     prepared.examples["train"] = prepared.examples["train"][: arguments.sentences]
     sides = {"plain": one_side(prepared, "fp32", plain=True), "ours, fp32": one_side(prepared, "fp32")}
-    if best_precision("cpu") == "bf16":
+    if multiplies_bf16("cpu"):
         sides["ours, bf16"] = one_side(prepared, "bf16")
     for turn in sides.values():
         turn()

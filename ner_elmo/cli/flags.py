@@ -302,9 +302,9 @@ def with_precision_of(config: C, device: torch.device, asked: str | None) -> C:
     Raises:
         UsageError: another one was asked for.
     """
-    from ner_elmo.nn.precision import best_precision
+    from ner_elmo.nn.precision import multiplies_bf16
 
-    if config.precision != "bf16" or best_precision(device.type) == "bf16":  # type: ignore[attr-defined]
+    if config.precision != "bf16" or multiplies_bf16(device.type):  # type: ignore[attr-defined]
         return config
     if asked == "bf16":
         raise UsageError("--precision bf16: this machine computes no bfloat16; try --precision fp32")

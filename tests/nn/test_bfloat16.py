@@ -42,7 +42,7 @@ def test_close_to_float32_and_clipped_alike(
         assert found.abs().max() <= clips.projection
 
 
-@pytest.mark.skipif(precision.best_precision("cpu") != "bf16", reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not precision.multiplies_bf16("cpu"), reason="this processor does not multiply bfloat16")
 @pytest.mark.parametrize(
     ("n_inputs", "width", "dim", "projection"),
     [(128, 128, 512, True), (740, 256, 256, False), (300, 200, 200, False), (512, 512, 4096, True)],

@@ -24,7 +24,7 @@ from ner_elmo.nn.precision import chosen_precision
 def test_the_precision_that_is_chosen(
     asked: str, device: str, has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ner_elmo.nn.precision.best_precision", lambda _: "bf16" if has_it else "fp32")
+    monkeypatch.setattr("ner_elmo.nn.precision.processor_has", lambda capability: has_it)
     if expected in ("fp32", "bf16"):
         assert chosen_precision(asked, device) == expected
     else:
