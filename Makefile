@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV = .venv
 BIN = $(VENV)/bin
+# A process for each core, up to four, of one thread each: two threads in each would wait for one another.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# The quick tests; make test TESTS="tests/nn -k lstm" runs others.
+TESTS = -m "not slow and not long"
 
 .PHONY: demo test test-all soak lint docs reference clean
 
@@ -9,11 +13,11 @@ demo: $(VENV)/installed
 	$(BIN)/ner-elmo tag data/sample.txt
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow and not long"
+	$(PYTEST) $(TESTS)
 
 # Everything, with the real corpora and full counts.
 test-all: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # Faults, hostile files and texts with full counts (docs/reliability.md); what was found is printed at the end.
 soak: $(VENV)/installed-dev

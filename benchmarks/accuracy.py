@@ -97,7 +97,8 @@ def row_of(
     data = {part: arguments.data / corpus[part] for part in ("train", "dev", "test")}
     flags = ["--bilm", bilm] if bilm else []
     flags += ["--word-vectors", vectors] if vectors else []
-    flags += shlex.split(f"{recipe.get('flags', '')} {corpus.get('flags', '')} {arguments.flags}")
+    further = corpus.get("with_flags", "") if bilm else ""
+    flags += shlex.split(f"{recipe.get('flags', '')} {corpus.get('flags', '')} {further} {arguments.flags}")
     return Row(name, data, tuple(flags))
 
 
