@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--bilm", action="append", default=[], metavar="LANGUAGE=BILM")
     parser.add_argument("--word-vectors", action="append", default=[], metavar="LANGUAGE=FILE")
     parser.add_argument("--corpora", help="names of the corpora to run [default: all]")
+    parser.add_argument("--kinds", default=f"{WITHOUT},{WITH}", help="[default: both]")
     parser.add_argument("--seeds", help="of every corpus, such as 1,2,3 [default: those of the recipe]")
     parser.add_argument("--jobs", type=int, default=1, help="rows run at once, each in a process with one thread")
     parser.add_argument("--flags", default="", help="further flags of train-tagger, for every row")
@@ -49,6 +50,8 @@ def main() -> int:
             name = f"{corpus['name']}.{kind}"
             if chosen is not None and corpus["name"] not in chosen:
                 found[name] = "not chosen (--corpora)"
+            elif kind not in arguments.kinds.split(","):
+                found[name] = "not chosen (--kinds)"
             elif kind == WITH and corpus["language"] not in bilms:
                 found[name] = f"no biLM of this language (--bilm {corpus['language']}=…)"
             else:
