@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python benchmarks/context_forms.py --forms mean,max,... --results DIR -o RUNS -- FLAGS OF train-tagger
 
-FLAGS name data, biLM and several seeds. ``mean`` is what the package does: the mean of the layers' mean over the occurrences of
-the same form in the document's other sentences. The others change one thing of it each, within this script alone:
+FLAGS name data, biLM and several seeds. ``mean`` is what the package does: the mean of the layers' mean over the
+occurrences of the same form in the document's other sentences. The others change one thing of it each, within this
+script alone:
 
 * ``max``: of each number the one of greatest magnitude; ``mean-max``: both, side by side.
 * ``layer-1``, ``layer-2``: one layer of the biLM in place of their mean.

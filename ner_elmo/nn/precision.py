@@ -33,7 +33,7 @@ CUDNN_WITH_BF16_LSTMS = 91300
 def multiplies_bf16(device_type: str) -> bool:
     """Whether a GPU or processor has products of bfloat16 in hardware."""
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return any(processor_has(name) for name in ("avx512_bf16", "amx_tile"))
 
 
