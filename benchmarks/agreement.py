@@ -72,7 +72,8 @@ def examples_of(tagger: StoredTagger, sentences: list[LabelledSentence], folder:
         layers = cache.features(tokens, options.elmo_layers, average, "float16", True, lambda done: None)
     if layers is None:
         layers = list(elmo_layers(elmo, tokens, options.elmo_layers, average))
-    contexts = document_contexts(tokens, [sentence.document for sentence in sentences], layers)
+    documents = [sentence.document for sentence in sentences]
+    contexts = document_contexts(tokens, documents, layers, options.folds_forms)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
     return make_examples(sentences, tagger.words, tag_index, options.scheme, layers, contexts)
 

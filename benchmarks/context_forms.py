@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python benchmarks/context_forms.py --forms mean,max,... --results DIR -o RUNS -- FLAGS OF train-tagger
 
-FLAGS name data, biLM and several seeds. ``mean`` is what the package does: the mean of the layers' mean over the
-occurrences of the same form in the document's other sentences. The others change one thing of it each, within this
-script alone:
+FLAGS name data, biLM and several seeds. ``mean`` is the mean of the layers' mean over the occurrences of the
+same form in the document's other sentences. The others change one thing of it each, within this script alone but for
+``lower``, which is what the package does:
 
 * ``max``: of each number the one of greatest magnitude; ``mean-max``: both, side by side.
 * ``layer-1``, ``layer-2``: one layer of the biLM in place of their mean.
@@ -61,7 +61,14 @@ def main() -> int:
         with ExitStack() as patches:
             for one in changes(form):
                 patches.enter_context(one)
-            flags = [*arguments.flags, "-o", str(run), *(["--resume"] if run.exists() else [])]
+            flags = [
+                *arguments.flags,
+                "--context-forms",
+                "exact",
+                "-o",
+                str(run),
+                *(["--resume"] if run.exists() else []),
+            ]
             if status := command_line(["train-tagger", *flags]):
                 return status
         report = json.loads((run / "report.json").read_text())
@@ -94,7 +101,7 @@ def changes(form: str) -> list[Any]:
     own_mix = form == "own-mix"
 
     def document_contexts(
-        tokens: Sequence[Sequence[str]], documents: Sequence[Hashable | None], frozen: Sequence[Any]
+        tokens: Sequence[Sequence[str]], documents: Sequence[Hashable | None], frozen: Sequence[Any], folded: bool
     ) -> list[np.ndarray]:
         found: list[np.ndarray] = []
         for part in usual.documents_in(documents, list(map(len, tokens))):
@@ -153,11 +160,11 @@ def _reading_on() -> list[Any]:
         encoders.append(elmo)
         return begin(elmo, *others)
 
-    def contexts_of_parts(parts: Any, frozen: dict[str, Any], report: Any) -> Any:
+    def contexts_of_parts(parts: Any, frozen: dict[str, Any], folded: bool, report: Any) -> Any:
         for part, sentences in parts.items():
             documents = [sentence.document for sentence in sentences]
             frozen[part] = carried_layers(encoders[-1], [sentence.tokens for sentence in sentences], documents)
-        return contexts(parts, frozen, report)
+        return contexts(parts, frozen, folded, report)
 
     where = "ner_elmo.tagger.training.preparation."
     return [patch(f"{where}frozen_layers", frozen_layers), patch(f"{where}contexts_of_parts", contexts_of_parts)]

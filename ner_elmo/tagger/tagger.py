@@ -396,7 +396,12 @@ class Tagger:
         ]
         if self.reads_documents:
             numbers = [None] * len(sentences) if documents is None else documents
-            found = document_contexts(sentences, numbers, [example.layers for example in examples])  # type: ignore[misc]
+            found = document_contexts(
+                sentences,
+                numbers,
+                [example.layers for example in examples],  # type: ignore[misc]
+                options.folds_forms,
+            )
             for example, context, number in zip(examples, found, numbers, strict=True):
                 example.context, example.document = context, number
         return examples

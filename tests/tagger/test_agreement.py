@@ -138,6 +138,16 @@ def test_a_tagger_of_before_passes_once() -> None:
         parse_options(values | {"context": "thrice"})
 
 
+def test_a_tagger_of_before_compares_forms_as_they_are() -> None:
+    """So were its weights learned; what is trained now says that it folds them."""
+    values = network(DOCUMENT).options.as_dict()
+    assert parse_options(values).folds_forms
+    del values["context_forms"]
+    assert not parse_options(values).folds_forms
+    with pytest.raises(ValueError, match="context_forms"):
+        parse_options(values | {"context_forms": "upside-down"})
+
+
 def test_where_nothing_is_said_of_documents_nothing_is_added() -> None:
     emissions = [np.ones((1, len(TAGS)), dtype=np.float32)] * 2
     found = with_agreement(emissions, [["A"], ["A"]], [None, None], TAGS, "bioes")
@@ -172,6 +182,7 @@ def test_from_training_to_tagging(toy: Path, bilm: Path, tmp_path: Path) -> None
     tagger = Tagger.load(tmp_path / "run", precision="fp32")
     assert tagger.reads_documents
     assert tagger.model.options.passes_twice
+    assert tagger.model.options.folds_forms
     sentences = load_corpus(files["test"], config.reading()).sentences
     tokens, documents = [one.tokens for one in sentences], [one.document for one in sentences]
     together = list(tagger.tag_tokens(tokens, documents=documents))

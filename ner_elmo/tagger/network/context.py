@@ -1,5 +1,5 @@
 """What a document says of a token elsewhere: the mean of the biLM's vectors of its form in the document's other
-sentences.
+sentences, where headlines in capitals are about the same names as the text below them.
 
 An entity's later mentions are often bare ("Smith said"); what stood around the first one tells what it is. Chieu and Ng
 (2002, "Named entity recognition: a maximum entropy approach using global information") gave a tagger such features of
@@ -106,12 +106,14 @@ def document_contexts(
     tokens: Sequence[Sequence[str]],
     documents: Sequence[Hashable | None],
     layers: Sequence[np.ndarray | StoredSentence],
+    folded: bool = False,
 ) -> list[np.ndarray]:
     """The context of every token of many documents, from the mean of its biLM layers.
 
     Args:
         documents: a number or name of each sentence's document; those of one stand together.
         layers: of each sentence, ``(layers, time, dim)``.
+        folded: forms are the same that differ in capitals alone.
 
     Returns:
         For each sentence ``(time, dim)`` float16.
@@ -122,5 +124,8 @@ def document_contexts(
             n_tokens, dim = layers[part.start].shape[1:]
             found.append(np.broadcast_to(np.float16(0), (n_tokens, dim)))  # zeros that take no memory
         else:
-            found += contexts_of(tokens[part], [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]])
+            forms = tokens[part]
+            if folded:
+                forms = [[form.casefold() for form in sentence] for sentence in forms]
+            found += contexts_of(forms, [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]])
     return found

@@ -18,6 +18,7 @@ MOST_NUMBERS = 65_536  # in a vector: of this network, more are a mistake
 MOST_WORDS = 1 << 31
 
 NO_CONTEXT, DOCUMENT, TWICE = "none", "document", "document-twice"
+FOLDED, EXACT = "folded", "exact"
 
 # Panels of --help.
 BILM_LAYERS, WORDS, NETWORK = "biLM layers", "Words and characters", "Network"
@@ -50,6 +51,12 @@ class NetworkSettings:
         help="what else is read of a token: document (the biLM's vectors of its form in the document's other "
         "sentences), document-twice (that, and in a second pass what names were found to be there), or none",
         choices=(NO_CONTEXT, DOCUMENT, TWICE),
+        panel=BILM_LAYERS,
+    )
+    context_forms: str = setting(
+        FOLDED,
+        help="which forms are the same in a document: folded (without regard to capitals), or exact",
+        choices=(FOLDED, EXACT),
         panel=BILM_LAYERS,
     )
     word_dim: int = setting(
@@ -97,6 +104,11 @@ class TaggerOptions(NetworkSettings):
     def reads_documents(self) -> bool:
         """Whether a sentence's tags depend on the other sentences of its document."""
         return self.context != NO_CONTEXT
+
+    @property
+    def folds_forms(self) -> bool:
+        """Whether its context is that of a form without regard to capitals."""
+        return self.context_forms == FOLDED
 
     @property
     def passes_twice(self) -> bool:
@@ -163,8 +175,9 @@ def parse_options(values: Any) -> TaggerOptions:
         # A later version's would change the network.
         raise ValueError(f"unknown options {one_line(', '.join(unknown))}")
     _check_own(values)
+    named: dict[str, Any] = {"context_forms": EXACT} | values  # as taggers did that do not say
     try:
-        options = TaggerOptions(**values)
+        options = TaggerOptions(**named)
         check(options)
     except SettingError as error:
         raise ValueError(f"options.{error.key}: {error.problem}") from None

@@ -13,7 +13,7 @@ from typing import Any
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.directory import CONFIG
 from ner_elmo.settings import SettingError, Source, build, check, part_of, read_values, setting
-from ner_elmo.tagger.network.options import BILM_LAYERS, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
+from ner_elmo.tagger.network.options import BILM_LAYERS, EXACT, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
 from ner_elmo.tagger.training.schedule import (
     LEAST_BATCH,
     LEAST_EPOCHS,
@@ -36,7 +36,13 @@ from ner_elmo.text.tag_scheme import canonical_name
 SEED_MOST = 2**32 - 1
 
 # Of settings that came later: what runs without them did.
-AS_BEFORE: dict[str, Any] = {"precision": "fp32", "context_dropout": 0.0, "average": 0.0, "schedule": PLATEAU}
+AS_BEFORE: dict[str, Any] = {
+    "precision": "fp32",
+    "context_dropout": 0.0,
+    "average": 0.0,
+    "schedule": PLATEAU,
+    "context_forms": EXACT,
+}
 
 # Panels of --help.
 TRAINING, TEACHER, OUTPUT_PANEL = "Training", "Teacher", "Output"

@@ -168,11 +168,13 @@ def teach(
     note(report, f"the teacher's emissions of {total:,} sentences, once")
     for part, of_part in sentences.items():
         contexts: Sequence[np.ndarray | None] = [None] * len(of_part)
-        if model.options.reads_documents and are_same and options.reads_documents:
+        is_same_context = options.reads_documents and options.context_forms == model.options.context_forms
+        if model.options.reads_documents and are_same and is_same_context:
             contexts = [example.context for example in examples[part]]
         elif model.options.reads_documents:
             tokens = [sentence.tokens for sentence in of_part]
-            contexts = document_contexts(tokens, [sentence.document for sentence in of_part], theirs[part])
+            documents = [sentence.document for sentence in of_part]
+            contexts = document_contexts(tokens, documents, theirs[part], model.options.folds_forms)
         for start in range(0, len(of_part), _SENTENCES_AT_ONCE):
             rows = range(start, min(start + _SENTENCES_AT_ONCE, len(of_part)))
             seen = [

@@ -57,7 +57,7 @@ def frozen_layers(
 
 
 def contexts_of_parts(
-    parts: Mapping[str, Sequence[LabelledSentence]], frozen: Features, report: Report
+    parts: Mapping[str, Sequence[LabelledSentence]], frozen: Features, folded: bool, report: Report
 ) -> dict[str, list[np.ndarray]]:
     """The context of every token, by its document within its part.
 
@@ -73,7 +73,7 @@ def contexts_of_parts(
     for part, sentences in parts.items():
         documents = [sentence.document for sentence in sentences]
         tokens = [sentence.tokens for sentence in sentences]
-        found[part] = document_contexts(tokens, documents, frozen[part])
+        found[part] = document_contexts(tokens, documents, frozen[part], folded)
         n_tokens = sum(map(len, tokens))
         n_with = sum(int(context.any(axis=1).sum()) for context in found[part])
         n_documents = len({document for document in documents if document is not None})

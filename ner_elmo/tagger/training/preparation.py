@@ -137,7 +137,9 @@ def prepare(
     _show_data(parts, "tags" if scheme == TOKEN else "entities", report)
     frozen = {} if elmo is None else frozen_layers(elmo, tokens, options, cache, report)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
-    contexts = contexts_of_parts(everything, frozen, report) if options.reads_documents else {}
+    contexts = {}
+    if options.reads_documents:
+        contexts = contexts_of_parts(everything, frozen, options.folds_forms, report)
     examples = {
         part: make_examples(sentences, words, tag_index, scheme, frozen.get(part), contexts.get(part))
         for part, sentences in everything.items()

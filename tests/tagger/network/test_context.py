@@ -58,6 +58,24 @@ def test_a_document_depends_on_nothing_beside_it(one: list[list[str]], other: li
         np.testing.assert_array_equal(a, b)
 
 
+FORMS = st.lists(
+    st.lists(st.sampled_from(["ESSEX", "Essex", "essex", "Straße", "STRASSE", "b"]), max_size=5), max_size=6
+)
+
+
+@given(FORMS)
+def test_folded_forms_differ_in_capitals_alone(tokens: list[list[str]]) -> None:
+    vectors = vectors_of(tokens)
+    numbers, layers = [1] * len(tokens), [v[None] for v in vectors]
+    folded = twin([[form.casefold() for form in sentence] for sentence in tokens], vectors)
+    for found, expected in (
+        (document_contexts(tokens, numbers, layers, folded=True), folded),
+        (document_contexts(tokens, numbers, layers), twin(tokens, vectors)),
+    ):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-3)
+
+
 def test_sentences_of_no_document_have_none() -> None:
     tokens = [["a"], ["a"], ["a"], ["a"]]
     found = document_contexts(tokens, [None, None, 1, 1], [v[None] for v in vectors_of(tokens)])
