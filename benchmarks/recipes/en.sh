@@ -61,7 +61,7 @@ ner-elmo pretrain "$lm/en.train.txt.xz" "$lm/en.extra.txt.xz" --heldout "$lm/en.
 # The tagger. Seeds 1 and 2 with a context dropout of 0.3 and seed 2 with 0.5 were compared, by dev of CoNLL-2003 and of three
 # corpora of other kinds, after test had been seen (docs/accuracy.md); the last ships.
 ner-elmo train-tagger --train "$ner/conll2003/eng.train" --dev "$ner/conll2003/eng.testa" --test "$ner/conll2003/eng.testb" \
-    --scheme iob1 --bilm "$runs/en-bilm-mean" --word-vectors "$runs/en.vectors.txt" --context document \
+    --scheme iob1 --bilm "$runs/en-bilm-mean" --word-vectors "$runs/en.vectors.txt" --context document --context-forms exact \
     --context-dropout 0.5 --seeds 2 --epochs 18 --patience 6 --average 2 --batch-sentences 64 --batch-tokens 4096 \
     --schedule plateau --dropout 0.5 --elmo-dropout 0.5 --learning-rate 0.002 --storage float16 --keep-softmax --licence "$terms" -o "$runs/en-tagger" --resume
 
