@@ -25,6 +25,7 @@ from ner_elmo.tagger.training.schedule import (
     PLATEAU_PATIENCE,
     STEPS,
     TOKENS_OF_SENTENCE,
+    WITHOUT_BILM,
     batch_for,
     epochs_for,
 )
@@ -58,7 +59,8 @@ class TrainingSettings:
         None,
         help="at most so many",
         at_least=1,
-        by_default=f"{STEPS:,} steps, {LEAST_EPOCHS} to {MOST_EPOCHS} epochs; plateau: {PLATEAU_EPOCHS}",
+        by_default=f"{STEPS:,} steps, {LEAST_EPOCHS} to {MOST_EPOCHS} epochs, without a biLM {WITHOUT_BILM} times as "
+        f"many steps; plateau: {PLATEAU_EPOCHS}",
         panel=TRAINING,
         may_change=True,
     )
@@ -277,7 +279,7 @@ class TaggerConfig(NetworkSettings, TrainingSettings, Reading):
         chosen |= {
             "batch_sentences": batch,
             "batch_tokens": self.batch_tokens or TOKENS_OF_SENTENCE * batch,
-            "epochs": self.epochs or epochs_for(n_sentences, batch, self.schedule),
+            "epochs": self.epochs or epochs_for(n_sentences, batch, self.schedule, self.bilm is not None),
         }
         if self.patience is None and self.schedule == PLATEAU:
             chosen["patience"] = PLATEAU_PATIENCE

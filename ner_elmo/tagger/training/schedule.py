@@ -15,6 +15,7 @@ PLATEAU_PATIENCE = 8
 # Of a linear run. Few sentences need small batches, and more epochs: what counts is the number of steps.
 STEPS = 1600
 LEAST_EPOCHS, MOST_EPOCHS = 8, 60
+WITHOUT_BILM = 2  # times as many steps, and epochs at least: all that a biLM knows is to be learned
 LEAST_BATCH, MOST_BATCH = 8, 64
 BATCHES = 40  # in an epoch, at least, unless batches would be smaller than LEAST_BATCH
 TOKENS_OF_SENTENCE = 64  # most tokens of a batch, for each of its sentences
@@ -29,12 +30,13 @@ def batch_for(n_sentences: int) -> int:
     return size
 
 
-def epochs_for(n_sentences: int, batch_sentences: int, schedule: str) -> int:
+def epochs_for(n_sentences: int, batch_sentences: int, schedule: str, has_bilm: bool = True) -> int:
     """As many epochs as have about ``STEPS`` steps, within bounds; a plateau's end is found on dev."""
     if schedule == PLATEAU:
         return PLATEAU_EPOCHS
+    times = 1 if has_bilm else WITHOUT_BILM
     steps_of_epoch = max(1, -(-n_sentences // batch_sentences))
-    return min(MOST_EPOCHS, max(LEAST_EPOCHS, -(-STEPS // steps_of_epoch)))
+    return min(MOST_EPOCHS, max(times * LEAST_EPOCHS, -(-times * STEPS // steps_of_epoch)))
 
 
 def linear_factor(done: float) -> float:

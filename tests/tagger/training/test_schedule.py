@@ -19,6 +19,7 @@ def test_batches_grow_with_the_sentences(n_sentences: int, batch: int) -> None:
 def test_few_sentences_are_read_more_often(n_sentences: int, batch: int, epochs: int) -> None:
     assert epochs_for(n_sentences, batch, "linear") == epochs
     assert epochs_for(n_sentences, batch, "plateau") == 50
+    assert epochs_for(n_sentences, batch, "linear", has_bilm=False) == min(60, 2 * epochs)
 
 
 def test_the_rate_rises_and_falls() -> None:
