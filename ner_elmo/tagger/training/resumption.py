@@ -11,7 +11,7 @@ from ner_elmo.elmo.feature_cache import bilm_digest
 from ner_elmo.errors import UsageError
 from ner_elmo.runs.checkpoints import Checkpoints, require_fit, require_optimizer_fit
 from ner_elmo.runs.directory import CHECKPOINTS, CONFIG, REPORT
-from ner_elmo.runs.events import Report
+from ner_elmo.runs.events import Report, silent
 from ner_elmo.settings import refuse_changes, settings_of
 from ner_elmo.tagger.store import INFO, digest_of_tagger
 from ner_elmo.tagger.tagger import find_model
@@ -85,12 +85,7 @@ def refuse_another_run(folder: Path, before: dict[str, Any], now: dict[str, Any]
     """
     was, is_now = _settings(before), _settings(now)
     refuse_changes(folder, was, is_now)
-    # Linear, or without a dev score, the learning rate falls towards the last epoch.
-    if (is_now.train_with_dev or is_now.schedule == LINEAR) and was.epochs != is_now.epochs:
-        raise UsageError(
-            f"{folder}: --resume with another epochs ({is_now.epochs}, the run has {was.epochs}), towards which the "
-            "learning rate falls; give the same, or another -o"
-        )
+    refuse_other_epochs(folder, was, is_now)
     for part, what in LEARNED_FROM.items():
         # Checkpoints of earlier versions say nothing of biLM and vectors; they had no teacher.
         is_known = part in before or part not in ("bilm", "word_vectors")
@@ -107,6 +102,20 @@ def _settings(values: dict[str, Any]) -> TaggerConfig:
     tuples = {name: tuple(kept[name]) for name in ("layers", "seeds") if name in kept}
     settings: dict[str, Any] = AS_BEFORE | kept | tuples | {"train": "-"}
     return TaggerConfig(**settings)
+
+
+def refuse_other_epochs(folder: Path, was: TaggerConfig, is_now: TaggerConfig) -> None:
+    """Linear, or without a dev score, the learning rate falls towards the last epoch, which has to stay.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if (is_now.train_with_dev or is_now.schedule == LINEAR) and was.epochs != is_now.epochs:
+        asked, had = (one.epochs or "as many as by default" for one in (is_now, was))
+        raise UsageError(
+            f"{folder}: --resume with another epochs ({asked}, the run has {had}), towards which the "
+            "learning rate falls; give the same, or another -o"
+        )
 
 
 def settings_before(directory: Path, done: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +157,15 @@ def _digest_of(part: str, place: str) -> str:
         return sha256_of_file(require_file(place))
     files = find_bilm(place)
     return bilm_digest(files, load_options(files))
+
+
+def require_same_run(folder: Path, now: dict[str, Any]) -> None:
+    """Hold the newest sound checkpoint, if there is one, to the run that is to go on, before anything is written.
+
+    Raises:
+        UsageError: it is of another run.
+    """
+    checkpoints_in(folder).resume(lambda saved, _: refuse_another_run(folder, saved["setting"], now), silent)
 
 
 def restore(state: TrainingState, folder: Path, report: Report) -> bool:

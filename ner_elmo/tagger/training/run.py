@@ -31,6 +31,8 @@ from ner_elmo.tagger.training.resumption import (
     checkpoints_in,
     finished_report,
     refuse_another_run,
+    refuse_other_epochs,
+    require_same_run,
     restore,
     setting,
     settings_before,
@@ -80,7 +82,9 @@ def train_tagger(
     begun = time.monotonic()
     config = dataclasses.replace(config, precision=_precision(config, directory, device, resume))
     if resume and has_run(directory):
-        refuse_changes(directory, read_config(directory / CONFIG), config)
+        was = read_config(directory / CONFIG)
+        refuse_changes(directory, was, config)
+        refuse_other_epochs(directory, was, config)
     if resume and (done := finished_report(directory, config)) is not None:
         before = settings_before(directory, done)
         refuse_another_run(directory, before, settings_now(config, before))
@@ -107,6 +111,9 @@ def _train_all(
     """Prepare, and train every seed."""
     prepared = prepare(config, device, report, cache)
     if resume:
+        for seed in config.seeds:
+            one = dataclasses.replace(config, seeds=(seed,), join=False)
+            require_same_run(_folder_of(seed, config, directory), setting(one, prepared))
         reopen(directory)
     else:
         clear_run(directory)
@@ -125,6 +132,10 @@ def _train_all(
     return choose_best(config, directory, reports, report)
 
 
+def _folder_of(seed: int, config: TaggerConfig, directory: Path) -> Path:
+    return directory if len(config.seeds) == 1 else directory / f"seed-{seed}"
+
+
 def _done_seed(
     config: TaggerConfig,
     prepared: PreparedData,
@@ -139,9 +150,8 @@ def _done_seed(
     received: Callable[[], int | None] = _nothing_received,
 ) -> dict[str, Any]:
     """The report of one seed of the run, trained unless it was before; ``until`` is a time of the monotonic clock."""
-    alone = len(config.seeds) == 1
-    folder = directory if alone else directory / f"seed-{seed}"
-    bilm = stored if stored is None or alone else stored._replace(place=f"../{BILM}")
+    folder = _folder_of(seed, config, directory)
+    bilm = stored if stored is None or folder == directory else stored._replace(place=f"../{BILM}")
     left = None if until is None else max(0.0, (until - time.monotonic()) / 60)
     one = dataclasses.replace(config, seeds=(seed,), join=False)
     done = finished_report(folder, one) if resume else None

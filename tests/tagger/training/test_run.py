@@ -97,6 +97,31 @@ def test_a_linear_run_goes_on_to_the_bit_and_has_its_end_from_the_beginning(toy:
         train_tagger(toy_config(toy, schedule="linear", epochs=4), tmp_path / "parts", device=CPU, resume=True)
 
 
+def test_a_linear_run_is_left_as_it_is_where_other_epochs_are_refused(toy: Path, tmp_path: Path) -> None:
+    config = toy_config(toy, schedule="linear", epochs=None)
+    train_tagger(config, tmp_path, device=CPU, max_minutes=0.0)
+    before = (tmp_path / "config.json").read_bytes()
+    with pytest.raises(UsageError, match=r"another epochs \(4, the run has as many as by default\)"):
+        train_tagger(toy_config(toy, schedule="linear", epochs=4), tmp_path, device=CPU, resume=True)
+    assert (tmp_path / "config.json").read_bytes() == before
+    assert train_tagger(config, tmp_path, device=CPU, resume=True, max_minutes=0.0)["training"]["epochs_run"] == 2
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2)])
+def test_a_run_is_left_as_it_is_where_another_file_is_refused(
+    toy: Path, tmp_path: Path, seeds: tuple[int, ...]
+) -> None:
+    config, run = toy_config(toy, epochs=2, seeds=seeds), tmp_path / "run"
+    train_tagger(config, run, device=CPU, max_minutes=0.0)
+    before = {path: path.read_bytes() for path in run.rglob("config.json")}
+    other = tmp_path / "other"
+    other.write_bytes((toy / "train").read_bytes() + b"\nx\tO\n")
+    with pytest.raises(UsageError, match="another train file than the run was begun with"):
+        train_tagger(toy_config(toy, epochs=2, seeds=seeds, train=str(other)), run, device=CPU, resume=True)
+    assert {path: path.read_bytes() for path in run.rglob("config.json")} == before
+    assert train_tagger(config, run, device=CPU, resume=True)["training"]["epochs_run"] == 2
+
+
 def test_more_epochs_can_be_asked_for_later_but_other_settings_cannot(toy: Path, tmp_path: Path) -> None:
     train_tagger(toy_config(toy, epochs=2), tmp_path / "run", device=CPU)
     with pytest.raises(UsageError, match=r"another hidden_dim \(6, the run has 12\)"):
