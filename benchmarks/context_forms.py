@@ -101,7 +101,7 @@ def changes(form: str) -> list[Any]:
     own_mix = form == "own-mix"
 
     def document_contexts(
-        tokens: Sequence[Sequence[str]], documents: Sequence[Hashable | None], frozen: Sequence[Any], folded: bool
+        tokens: Sequence[Sequence[str]], documents: Sequence[Hashable | None], frozen: Sequence[Any], *_: Any
     ) -> list[np.ndarray]:
         found: list[np.ndarray] = []
         for part in usual.documents_in(documents, list(map(len, tokens))):
@@ -160,11 +160,11 @@ def _reading_on() -> list[Any]:
         encoders.append(elmo)
         return begin(elmo, *others)
 
-    def contexts_of_parts(parts: Any, frozen: dict[str, Any], folded: bool, report: Any) -> Any:
+    def contexts_of_parts(parts: Any, frozen: dict[str, Any], options: TaggerOptions, report: Any) -> Any:
         for part, sentences in parts.items():
             documents = [sentence.document for sentence in sentences]
             frozen[part] = carried_layers(encoders[-1], [sentence.tokens for sentence in sentences], documents)
-        return contexts(parts, frozen, folded, report)
+        return contexts(parts, frozen, options, report)
 
     where = "ner_elmo.tagger.training.preparation."
     return [patch(f"{where}frozen_layers", frozen_layers), patch(f"{where}contexts_of_parts", contexts_of_parts)]

@@ -15,7 +15,7 @@ from ner_elmo.runs.devices import chosen_device
 from ner_elmo.runs.events import Report, silent, warning
 from ner_elmo.text.formats.check import unbroken_in
 from ner_elmo.text.formats.conll import ConllFile, Reading
-from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, load_corpus
+from ner_elmo.text.formats.corpus import Corpus, LabelledSentence, in_documents, load_corpus
 from ner_elmo.text.formats.labels import listed, listed_if_labels
 from ner_elmo.text.formats.problems import summary
 from ner_elmo.text.formats.recognition import is_raw_text, recognize
@@ -173,18 +173,21 @@ def compare(gold: Sequence[Corpus], tagger: Tagger, report: Report = silent) -> 
         names, known = listed_if_labels(unknown), listed(tagger.labels)
         warning(report, f"labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
-    tokens, documents = [sentence.tokens for sentence in sentences], _numbers_of_documents(gold)
+    tokens, documents = (
+        [sentence.tokens for sentence in sentences],
+        _numbers_of_documents(gold, tagger.model.options.reads_running_text),
+    )
     scored = tagger.tag_tokens(tokens, scores=False, documents=documents)
     found = [[span for span, _ in spans] for spans in scored]
     return _compared(gold, found, time.monotonic() - begun)
 
 
-def _numbers_of_documents(corpora: Sequence[Corpus]) -> list[tuple[int, int] | None]:
+def _numbers_of_documents(corpora: Sequence[Corpus], running_text: bool) -> list[tuple[int, int] | None]:
     """Of each sentence the numbers of its file and of its document there, or None."""
     return [
         None if sentence.document is None else (number, sentence.document)
         for number, corpus in enumerate(corpora)
-        for sentence in corpus.sentences
+        for sentence in in_documents(corpus.sentences, running_text)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ner_elmo.runs.devices import chosen_device
 from ner_elmo.runs.events import Report, silent, warning
 from ner_elmo.text.files import replace_directory, sha256_of_file, shown_name
 from ner_elmo.text.formats.conll import Reading
+from ner_elmo.text.formats.corpus import in_documents
 from ner_elmo.text.outputs import refuse_existing
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ def join_taggers(
     gold = {}
     for part, file in (("dev", dev), ("test", test)):
         if file is not None:
-            (gold[part],) = read_gold([file], reading_for([file], folders[0], reading), report)
+            (corpus,) = read_gold([file], reading_for([file], folders[0], reading), report)
+            sentences = list(in_documents(corpus.sentences, one.model.options.reads_running_text))
+            gold[part] = replace(corpus, sentences=sentences)
     files = {part: file for part, file in (("dev", dev), ("test", test)) if file is not None}
     with replace_directory(directory) as temporary:
         result = _write(temporary, one, folders, reports, gold, files, storage, device, report)

@@ -19,7 +19,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ner_elmo.tagger.network.context import documents_in
+from ner_elmo.tagger.network.context import documents_in, elsewhere
 from ner_elmo.text.tag_scheme import TOKEN, split_tag
 
 # Chosen on dev of CoNLL-2003; from 0.4 to 1 and from 0.02 to 0.15 it makes no difference.
@@ -33,6 +33,7 @@ def with_agreement(
     documents: Sequence[Hashable | None],
     tag_set: Sequence[str],
     scheme: str,
+    window: int | None = None,
 ) -> list[np.ndarray]:
     """The emissions of the second pass.
 
@@ -40,6 +41,7 @@ def with_agreement(
         emissions: of each sentence, ``(time, tags)`` float32: those of the first pass.
         tokens: its forms.
         documents: a number or name of each sentence's document; those of one stand together; None: by itself.
+        window: how many sentences before and after a sentence are looked at; None: all of the document.
 
     Returns:
         As ``emissions``; the arrays themselves where nothing is added.
@@ -51,11 +53,13 @@ def with_agreement(
     found = list(emissions)
     for part in documents_in(documents, list(map(len, tokens))):
         if part.stop - part.start > 1:
-            found[part] = _agreed(emissions[part], tokens[part], label_of)
+            found[part] = _agreed(emissions[part], tokens[part], label_of, window)
     return found
 
 
-def _agreed(emissions: Sequence[np.ndarray], tokens: Sequence[Sequence[str]], label_of: np.ndarray) -> list[np.ndarray]:
+def _agreed(
+    emissions: Sequence[np.ndarray], tokens: Sequence[Sequence[str]], label_of: np.ndarray, window: int | None
+) -> list[np.ndarray]:
     """Those of one document."""
     forms: dict[str, int] = {}
     # Of the tokens that are looked at: sentence, place in it, form
@@ -70,14 +74,9 @@ def _agreed(emissions: Sequence[np.ndarray], tokens: Sequence[Sequence[str]], la
     sentence_of, place_of, form_of = np.array(rows).T
     # (looked at, labels)
     shares = _label_shares(np.stack([emissions[row][place] for row, place, _ in rows]), label_of)
-    spots, spot_of = np.unique(sentence_of * len(forms) + form_of, return_inverse=True)
-    in_sentence, in_all = np.zeros((len(spots), shares.shape[1])), np.zeros((len(forms), shares.shape[1]))
-    np.add.at(in_sentence, spot_of, shares)
-    np.add.at(in_all, form_of, shares)
-    n_elsewhere = (np.bincount(form_of)[form_of] - np.bincount(spot_of)[spot_of])[:, None]
-    elsewhere = (in_all[form_of] - in_sentence[spot_of]).clip(min=0)
-    smoothed = (elsewhere + PRIOR) / (n_elsewhere + PRIOR * shares.shape[1])
-    added = np.where(n_elsewhere > 0, WEIGHT * np.log(smoothed), 0.0).astype(np.float32)
+    found_elsewhere, n_elsewhere = elsewhere(shares, form_of, sentence_of, window)
+    smoothed = (found_elsewhere.clip(min=0) + PRIOR) / (n_elsewhere[:, None] + PRIOR * shares.shape[1])
+    added = np.where(n_elsewhere[:, None] > 0, WEIGHT * np.log(smoothed), 0.0).astype(np.float32)
     found = [one.copy() for one in emissions]
     for row, place, one in zip(sentence_of, place_of, added, strict=True):
         found[row][place] += one[label_of]

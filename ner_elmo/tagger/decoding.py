@@ -130,7 +130,8 @@ def _emissions_at(
         return _first_pass(model, examples, device)
     tokens, documents = [example.tokens for example in examples], [example.document for example in examples]
     found = emissions_of(model, examples, device, batch_tokens)
-    agreed = with_agreement(found, tokens, documents, model.options.tags, model.options.scheme)
+    options = model.options
+    agreed = with_agreement(found, tokens, documents, options.tags, options.scheme, options.context_window)
 
     def second(indices: list[int]) -> tuple[Tensor, Tensor]:
         some = [torch.from_numpy(agreed[index]) for index in indices]

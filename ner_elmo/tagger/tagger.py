@@ -400,7 +400,7 @@ class Tagger:
                 sentences,
                 numbers,
                 [example.layers for example in examples],  # type: ignore[misc]
-                options.folds_forms,
+                *options.context_reading,
             )
             for example, context, number in zip(examples, found, numbers, strict=True):
                 example.context, example.document = context, number

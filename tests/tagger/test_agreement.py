@@ -12,6 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ner_elmo.errors import DataError
+from ner_elmo.library.evaluation import compare, read_gold
+from ner_elmo.settings import SettingError
 from ner_elmo.tagger.agreement import PRIOR, WEIGHT, with_agreement
 from ner_elmo.tagger.decoding import emissions_of, predict, predict_scored
 from ner_elmo.tagger.network.inputs import Example
@@ -33,7 +36,7 @@ def label(tag: str) -> str:
 
 
 def plainly(
-    emissions: list[np.ndarray], sentences: list[list[str]], documents: list[int | None]
+    emissions: list[np.ndarray], sentences: list[list[str]], documents: list[int | None], window: int
 ) -> list[list[list[float]]]:
     """Every token looks for the others itself."""
     found = [[list(map(float, row)) for row in one] for one in emissions]
@@ -43,7 +46,7 @@ def plainly(
                 continue
             votes, n = dict.fromkeys(LABELS, 0.0), 0
             for there, other in enumerate(sentences):
-                if there == here or documents[there] != documents[here]:
+                if there == here or documents[there] != documents[here] or abs(there - here) > window:
                     continue
                 for where, form in enumerate(other):
                     if form != form.lower() and form.casefold() == token.casefold():
@@ -65,14 +68,17 @@ TOKENS = st.lists(st.sampled_from(["Essex", "ESSEX", "essex", "Smith", "of", "9"
     sentences=st.lists(TOKENS, max_size=7),
     numbers=st.lists(st.sampled_from([None, 1, 2]), min_size=7, max_size=7),
     seed=st.integers(0, 99),
+    window=st.none() | st.integers(1, 3),
 )
-def test_it_is_what_the_plainest_way_finds(sentences: list[list[str]], numbers: list[int | None], seed: int) -> None:
+def test_it_is_what_the_plainest_way_finds(
+    sentences: list[list[str]], numbers: list[int | None], seed: int, window: int | None
+) -> None:
     documents = sorted(numbers[: len(sentences)], key=lambda number: (number is None, number))
     rng = np.random.default_rng(seed)
     emissions = [rng.normal(0, 3, (len(one), len(TAGS))).astype(np.float32) for one in sentences]
     before = [one.copy() for one in emissions]
-    found = with_agreement(emissions, sentences, documents, TAGS, "bioes")
-    for one, other in zip(found, plainly(emissions, sentences, documents), strict=True):
+    found = with_agreement(emissions, sentences, documents, TAGS, "bioes", window)
+    for one, other in zip(found, plainly(emissions, sentences, documents, window or len(sentences)), strict=True):
         np.testing.assert_allclose(one, np.array(other).reshape(one.shape), atol=1e-4)
     for one, kept in zip(emissions, before, strict=True):
         assert np.array_equal(one, kept)
@@ -141,9 +147,9 @@ def test_a_tagger_of_before_passes_once() -> None:
 def test_a_tagger_of_before_compares_forms_as_they_are() -> None:
     """So were its weights learned; what is trained now says that it folds them."""
     values = network(DOCUMENT).options.as_dict()
-    assert parse_options(values).folds_forms
+    assert parse_options(values).context_reading[0]
     del values["context_forms"]
-    assert not parse_options(values).folds_forms
+    assert not parse_options(values).context_reading[0]
     with pytest.raises(ValueError, match="context_forms"):
         parse_options(values | {"context_forms": "upside-down"})
 
@@ -182,7 +188,7 @@ def test_from_training_to_tagging(toy: Path, bilm: Path, tmp_path: Path) -> None
     tagger = Tagger.load(tmp_path / "run", precision="fp32")
     assert tagger.reads_documents
     assert tagger.model.options.passes_twice
-    assert tagger.model.options.folds_forms
+    assert tagger.model.options.context_reading[0]
     sentences = load_corpus(files["test"], config.reading()).sentences
     tokens, documents = [one.tokens for one in sentences], [one.document for one in sentences]
     together = list(tagger.tag_tokens(tokens, documents=documents))
@@ -201,3 +207,24 @@ def test_from_training_to_tagging(toy: Path, bilm: Path, tmp_path: Path) -> None
     assert list(tagger.tag_tokens(tokens, documents=documents)) != together
     predicted = load_corpus(tmp_path / "run" / "predictions.test.conll", config.reading()).sentences
     assert [list(one.spans) for one in predicted] == [[span for span, _ in one] for one in together]
+
+
+def test_running_text_has_the_context_of_the_sentences_around(toy: Path, bilm: Path, tmp_path: Path) -> None:
+    """A file that marks no documents is learned from and scored as one text; so is what is tagged as one unit."""
+    config = toy_config(toy, bilm=str(bilm), context=TWICE, context_window=3, epochs=2)
+    train_tagger(config, tmp_path / "run", device=CPU)
+    tagger = Tagger.load(tmp_path / "run", precision="fp32")
+    predicted = load_corpus(tmp_path / "run" / "predictions.test.conll", config.reading()).sentences
+    tokens = [one.tokens for one in predicted]
+    found = list(tagger.tag_tokens(tokens, documents=[0] * len(tokens)))
+    assert [list(one.spans) for one in predicted] == [[span for span, _ in one] for one in found]
+    # The second pass looks at three sentences, whose first pass looked at three beyond.
+    near = list(tagger.tag_tokens(tokens[:7], documents=[0] * 7))
+    assert_same(found[:1], near[:1])
+    compared = compare(read_gold([toy / "test"], config.reading()), tagger)
+    assert compared.found == [[span for span, _ in one] for one in found]
+    assert found != list(tagger.tag_tokens(tokens))
+    with pytest.raises(DataError, match="--context-window 10"):
+        train_tagger(toy_config(toy, bilm=str(bilm), context=TWICE, epochs=2), tmp_path / "other", device=CPU)
+    with pytest.raises(SettingError, match="context_window"):
+        toy_config(toy, bilm=str(bilm), context_window=3)

@@ -22,33 +22,58 @@ if TYPE_CHECKING:
 LONGEST = 100_000  # tokens of a document that are looked at together; a longer one is cut
 
 
-def contexts_of(tokens: Sequence[Sequence[str]], vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+def contexts_of(
+    tokens: Sequence[Sequence[str]], vectors: Sequence[np.ndarray], window: int | None = None
+) -> list[np.ndarray]:
     """The context of every token of a document.
 
     Args:
         tokens: the forms of its sentences.
         vectors: of each sentence, ``(time, dim)``.
+        window: how many sentences before and after a sentence are looked at; None: all of the document.
 
     Returns:
         For each sentence ``(time, dim)`` float16: the mean of ``vectors`` over the tokens of the same form in the other
         sentences; zeros where there are none.
     """
+    lengths = [len(sentence) for sentence in tokens]
+    if not sum(lengths):
+        return [np.zeros((0, v.shape[1]), dtype=np.float16) for v in vectors]
     forms: dict[str, int] = {}
     types = np.fromiter((forms.setdefault(form, len(forms)) for sentence in tokens for form in sentence), np.int64)
-    if not len(types):
-        return [np.zeros((0, v.shape[1]), dtype=np.float16) for v in vectors]
-    lengths = [len(sentence) for sentence in tokens]
-    # A place is a form in a sentence: what the form's sum has from there is taken away for the tokens there.
-    places = np.repeat(np.arange(len(tokens)), lengths) * len(forms) + types
-    found, place_of, n_at = np.unique(places, return_inverse=True, return_counts=True)
-    all_vectors = np.concatenate(vectors)
-    at = _sums(all_vectors, place_of, len(found))
-    type_of = found % len(forms)
-    in_all = _sums(at, type_of, len(forms))
-    n_in_all = np.bincount(type_of, weights=n_at, minlength=len(forms))
-    n_elsewhere = (n_in_all[type_of] - n_at)[:, None]
-    elsewhere = np.where(n_elsewhere > 0, (in_all[type_of] - at) / np.maximum(n_elsewhere, 1), 0.0)
-    return list(np.split(elsewhere.astype(np.float16)[place_of], np.cumsum(lengths)[:-1]))
+    sentence_of = np.repeat(np.arange(len(tokens)), lengths)
+    sums, n = elsewhere(np.concatenate(vectors), types, sentence_of, window)
+    means = np.where(n[:, None] > 0, sums / np.maximum(n, 1)[:, None], 0.0).astype(np.float16)
+    return list(np.split(means, np.cumsum(lengths)[:-1]))
+
+
+def elsewhere(
+    rows: np.ndarray, types: np.ndarray, sentence_of: np.ndarray, window: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each token of a document, what stands at tokens of the same type in other sentences.
+
+    Args:
+        rows: ``(tokens, dim)``.
+        types: a number of each token's form.
+        sentence_of: the number of its sentence.
+        window: as in :func:`contexts_of`.
+
+    Returns:
+        The sum of their rows, ``(tokens, dim)`` float64, and how many they are, ``(tokens,)``.
+    """
+    n_sentences = int(sentence_of.max()) + 1
+    near = n_sentences if window is None else window
+    # A place is a form in a sentence; those of a form stand together, in the order of its sentences.
+    places, place_of, n_at = np.unique(types * n_sentences + sentence_of, return_inverse=True, return_counts=True)
+    at = _sums(rows, place_of, len(places))
+    type_of, own = np.divmod(places, n_sentences)
+    begins = np.searchsorted(places, type_of * n_sentences + np.maximum(own - near, 0))
+    ends = np.searchsorted(places, type_of * n_sentences + np.minimum(own + near, n_sentences - 1), side="right")
+    # Entry i of a running sum is that of the places before i; what the own sentence has is taken away.
+    running = np.concatenate([np.zeros((1, at.shape[1])), np.cumsum(at, axis=0)])
+    n_running = np.concatenate([[0], np.cumsum(n_at)])
+    sums = running[ends] - running[begins] - at
+    return sums[place_of], (n_running[ends] - n_running[begins] - n_at)[place_of]
 
 
 def _sums(rows: np.ndarray, groups: np.ndarray, n: int) -> np.ndarray:
@@ -107,6 +132,7 @@ def document_contexts(
     documents: Sequence[Hashable | None],
     layers: Sequence[np.ndarray | StoredSentence],
     folded: bool = False,
+    window: int | None = None,
 ) -> list[np.ndarray]:
     """The context of every token of many documents, from the mean of its biLM layers.
 
@@ -114,6 +140,7 @@ def document_contexts(
         documents: a number or name of each sentence's document; those of one stand together.
         layers: of each sentence, ``(layers, time, dim)``.
         folded: forms are the same that differ in capitals alone.
+        window: as in :func:`contexts_of`.
 
     Returns:
         For each sentence ``(time, dim)`` float16.
@@ -127,5 +154,6 @@ def document_contexts(
             forms = tokens[part]
             if folded:
                 forms = [[form.casefold() for form in sentence] for sentence in forms]
-            found += contexts_of(forms, [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]])
+            means = [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]]
+            found += contexts_of(forms, means, window)
     return found

@@ -59,6 +59,14 @@ class NetworkSettings:
         choices=(FOLDED, EXACT),
         panel=BILM_LAYERS,
     )
+    context_window: int | None = setting(
+        None,
+        help="how many sentences before and after one are looked at; with it a file that marks no documents is running "
+        "text, and may be learned from",
+        at_least=1,
+        by_default="all of the document",
+        panel=BILM_LAYERS,
+    )
     word_dim: int = setting(
         100, help="size of learned word vectors; 0 = none", at_least=0, at_most=MOST_NUMBERS, panel=WORDS
     )
@@ -71,6 +79,11 @@ class NetworkSettings:
     )
     lstm_layers: int = setting(1, help="stacked LSTMs", at_least=1, at_most=64, panel=NETWORK)
     dropout: float = setting(0.4, help="around the LSTMs", at_least=0, at_most=DROPOUT_MOST, panel=NETWORK)
+
+    @property
+    def reads_running_text(self) -> bool:
+        """Whether a file that marks no documents has context: from the sentences around each."""
+        return self.context != NO_CONTEXT and self.context_window is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +119,9 @@ class TaggerOptions(NetworkSettings):
         return self.context != NO_CONTEXT
 
     @property
-    def folds_forms(self) -> bool:
-        """Whether its context is that of a form without regard to capitals."""
-        return self.context_forms == FOLDED
+    def context_reading(self) -> tuple[bool, int | None]:
+        """How contexts are made: whether forms are the same that differ in capitals alone, and the window."""
+        return self.context_forms == FOLDED, self.context_window
 
     @property
     def passes_twice(self) -> bool:

@@ -118,8 +118,10 @@ def _network_rows(tagger: Mapping[str, Any], report: Mapping[str, Any]) -> Itera
         if options.get("char_filters"):
             parts.append(f"{options['char_filters']} character filters of width {options.get('char_width')}")
         if options.get("context") not in (None, "none"):
-            forms = options.get("context_forms")
+            forms, window = options.get("context_forms"), options.get("context_window")
             parts.append(f"context {options['context']}" + (f", forms {forms}" if forms else ""))
+            if _is_number(window):
+                parts[-1] += f", {window} sentences before and after"
         parameters = _at(report, "training", "parameters")
         yield "network", "; ".join(parts) + (f"; {parameters:,} parameters" if _is_number(parameters) else "")
     if _is_number(tagger.get("members")):

@@ -48,6 +48,7 @@ class Watch:
         self._is_of_lines = settings.unit == LINE and all(
             kind_of(input.path, settings.source) == TEXT for input in inputs
         )
+        self._is_live = any(input.is_live for input in inputs)
         self._all_characters = _characters(inputs, settings)
         self._characters = self._tokens = 0
         self._last = 0.0
@@ -88,10 +89,18 @@ class Watch:
     def _complain(self, first: Sequence[str]) -> None:
         for line in doubts_about(first, self._is_of_lines, self._tagger):
             note(self._report, line)
-        if self._is_of_lines and _is_wrapped(first):
+        if not self._is_of_lines:
+            return
+        if _is_wrapped(first):
             note(
                 self._report,
                 "most lines end in the middle of a sentence; --unit paragraph reads them together",
+            )
+        elif self._tagger.reads_documents and len(first) > 1 and not self._is_live:
+            note(
+                self._report,
+                "each line is read by itself; where lines belong together --unit paragraph or --unit file finds more, "
+                "as this model reads all of a text",
             )
 
     def counted(self, results: Iterable[Document | Failure]) -> Iterator[Document | Failure]:

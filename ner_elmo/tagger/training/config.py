@@ -13,7 +13,16 @@ from typing import Any
 from ner_elmo.errors import DataError, UsageError
 from ner_elmo.runs.directory import CONFIG
 from ner_elmo.settings import SettingError, Source, build, check, part_of, read_values, setting
-from ner_elmo.tagger.network.options import BILM_LAYERS, EXACT, LEARNED_MIX, MEAN_MIX, OUTPUT, WORDS, NetworkSettings
+from ner_elmo.tagger.network.options import (
+    BILM_LAYERS,
+    EXACT,
+    LEARNED_MIX,
+    MEAN_MIX,
+    NO_CONTEXT,
+    OUTPUT,
+    WORDS,
+    NetworkSettings,
+)
 from ner_elmo.tagger.training.schedule import (
     LEAST_BATCH,
     LEAST_EPOCHS,
@@ -319,6 +328,8 @@ def _check_together(config: TaggerConfig) -> None:
         )
     if config.mix_layer_norm and config.mix != LEARNED_MIX:
         raise SettingError("mix_layer_norm", f"is part of the learned mix; found --mix {config.mix}")
+    if config.context_window is not None and config.context == NO_CONTEXT:
+        raise SettingError("context_window", "is a part of a document's context; give --context document with it")
     if not config.tune_word_vectors and config.word_vectors is None:
         raise SettingError("tune_word_vectors", "without --word-vectors FILE there is nothing to leave as it is")
     if config.join and len(config.seeds) < 2:

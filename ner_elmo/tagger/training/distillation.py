@@ -68,7 +68,7 @@ def read_unlabelled(config: TaggerConfig) -> list[LabelledSentence]:
         require_file(path, "text file")
         most = None if config.unlabelled_sentences is None else config.unlabelled_sentences - len(found)
         read = list(_of_file(path, config, most))
-        has_bounds = any(document for _, document in read)
+        has_bounds = config.reads_running_text or any(document for _, document in read)
         found += [LabelledSentence(tokens, (), number + document if has_bounds else None) for tokens, document in read]
         number += 1 + max((document for _, document in read), default=0)
         if not read and (most is None or most > 0):
@@ -168,13 +168,13 @@ def teach(
     note(report, f"the teacher's emissions of {total:,} sentences, once")
     for part, of_part in sentences.items():
         contexts: Sequence[np.ndarray | None] = [None] * len(of_part)
-        is_same_context = options.reads_documents and options.context_forms == model.options.context_forms
-        if model.options.reads_documents and are_same and is_same_context:
+        same_reading = options.context_reading == model.options.context_reading
+        if model.options.reads_documents and are_same and options.reads_documents and same_reading:
             contexts = [example.context for example in examples[part]]
         elif model.options.reads_documents:
             tokens = [sentence.tokens for sentence in of_part]
             documents = [sentence.document for sentence in of_part]
-            contexts = document_contexts(tokens, documents, theirs[part], model.options.folds_forms)
+            contexts = document_contexts(tokens, documents, theirs[part], *model.options.context_reading)
         for start in range(0, len(of_part), _SENTENCES_AT_ONCE):
             rows = range(start, min(start + _SENTENCES_AT_ONCE, len(of_part)))
             seen = [

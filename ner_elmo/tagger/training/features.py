@@ -57,7 +57,7 @@ def frozen_layers(
 
 
 def contexts_of_parts(
-    parts: Mapping[str, Sequence[LabelledSentence]], frozen: Features, folded: bool, report: Report
+    parts: Mapping[str, Sequence[LabelledSentence]], frozen: Features, options: TaggerOptions, report: Report
 ) -> dict[str, list[np.ndarray]]:
     """The context of every token, by its document within its part.
 
@@ -67,13 +67,14 @@ def contexts_of_parts(
     if all(sentence.document is None for sentence in parts["train"]):
         raise DataError(
             "train: found no documents, expected lines that begin with -DOCSTART- (or as --document-marker says), or a "
-            "text of several sentences in each unit; leave out --context document"
+            "text of several sentences in each unit; give --context-window 10 if sentences that stand together belong "
+            "together, otherwise leave out --context"
         )
     found = {}
     for part, sentences in parts.items():
         documents = [sentence.document for sentence in sentences]
         tokens = [sentence.tokens for sentence in sentences]
-        found[part] = document_contexts(tokens, documents, frozen[part], folded)
+        found[part] = document_contexts(tokens, documents, frozen[part], *options.context_reading)
         n_tokens = sum(map(len, tokens))
         n_with = sum(int(context.any(axis=1).sum()) for context in found[part])
         n_documents = len({document for document in documents if document is not None})

@@ -42,7 +42,7 @@ from ner_elmo.tagger.training.protocol import protocol_of
 from ner_elmo.text.examination import split_tokens
 from ner_elmo.text.files import STANDARD_STREAM
 from ner_elmo.text.formats.check import CONFLICT, SHARED, check_parts, require_learnable, unbroken_in
-from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, load_corpus, look_of_file
+from ner_elmo.text.formats.corpus import SPANS, Corpus, LabelledSentence, in_documents, load_corpus, look_of_file
 from ner_elmo.text.formats.labels import MANY_LABELS, listed_if_labels
 from ner_elmo.text.formats.labels import counted as counted_labels
 from ner_elmo.text.formats.problems import summary as summary_of_problems
@@ -139,7 +139,7 @@ def prepare(
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
     contexts = {}
     if options.reads_documents:
-        contexts = contexts_of_parts(everything, frozen, options.folds_forms, report)
+        contexts = contexts_of_parts(everything, frozen, options, report)
     examples = {
         part: make_examples(sentences, words, tag_index, scheme, frozen.get(part), contexts.get(part))
         for part, sentences in everything.items()
@@ -222,7 +222,7 @@ def _split(corpora: dict[str, Corpus], config: TaggerConfig, report: Report) -> 
     for corpus in corpora.values():
         for message in summary_of_problems(corpus.name, [*corpus.warnings, *unbroken_in(corpus)]):
             warning(report, message)
-    parts = {part: corpus.sentences for part, corpus in corpora.items()}
+    parts = {part: list(in_documents(corpus.sentences, config.reads_running_text)) for part, corpus in corpora.items()}
     if not holds_out:
         return parts
     train: list[LabelledSentence] = []

@@ -35,6 +35,13 @@ class LabelledSentence(NamedTuple):
     document: int | None = None
 
 
+def in_documents(sentences: Sequence[LabelledSentence], running_text: bool) -> Sequence[LabelledSentence]:
+    """The sentences of a file; those of running text are all of one document, if the file knows none."""
+    if not running_text or any(sentence.document is not None for sentence in sentences):
+        return sentences
+    return [sentence._replace(document=0) for sentence in sentences]
+
+
 class Located(NamedTuple):
     """A sentence and the line it begins on, from 1."""
 

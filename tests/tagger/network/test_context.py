@@ -21,7 +21,7 @@ def vectors_of(tokens: Sequence[Sequence[str]], seed: int = 0) -> list[np.ndarra
     return [rng.normal(size=(len(sentence), DIM)).astype(np.float32) for sentence in tokens]
 
 
-def twin(tokens: Sequence[Sequence[str]], vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+def twin(tokens: Sequence[Sequence[str]], vectors: Sequence[np.ndarray], window: int | None = None) -> list[np.ndarray]:
     found = []
     for here, sentence in enumerate(tokens):
         rows = np.zeros((len(sentence), DIM))
@@ -30,7 +30,7 @@ def twin(tokens: Sequence[Sequence[str]], vectors: Sequence[np.ndarray]) -> list
                 vectors[there][at]
                 for there, other in enumerate(tokens)
                 for at, token in enumerate(other)
-                if there != here and token == form
+                if there != here and token == form and (window is None or abs(there - here) <= window)
             ]
             if elsewhere:
                 rows[place] = np.mean(elsewhere, axis=0)
@@ -38,10 +38,10 @@ def twin(tokens: Sequence[Sequence[str]], vectors: Sequence[np.ndarray]) -> list
     return found
 
 
-@given(SENTENCES, st.integers(0, 3))
-def test_as_the_twin(tokens: list[list[str]], seed: int) -> None:
+@given(SENTENCES, st.integers(0, 3), st.none() | st.integers(1, 8))
+def test_as_the_twin(tokens: list[list[str]], seed: int, window: int | None) -> None:
     vectors = vectors_of(tokens, seed)
-    found, expected = contexts_of(tokens, vectors), twin(tokens, vectors)
+    found, expected = contexts_of(tokens, vectors, window), twin(tokens, vectors, window)
     assert len(found) == len(tokens)
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == np.float16

@@ -56,6 +56,17 @@ def run(
     return [line for event in events if event["event"] in kinds for line in event["message"].splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("reads_documents", "unit", "is_said"), [(True, "line", True), (True, "file", False), (False, "line", False)]
+)
+def test_who_tags_lines_hears_that_the_model_reads_whole_texts(
+    tagger: Tagger, folder: Path, monkeypatch: pytest.MonkeyPatch, reads_documents: bool, unit: str, is_said: bool
+) -> None:
+    monkeypatch.setattr(Tagger, "reads_documents", reads_documents)
+    said = run(tagger, folder, kinds=("note",), unit=unit)
+    assert any("--unit paragraph or --unit file finds more" in line for line in said) == is_said
+
+
 def found(tagger: Tagger) -> Sequence[tuple[str, str]]:
     """What the tagger finds in all texts: label, words."""
     lines = [line for text in TEXTS.values() for line in text.splitlines()]
