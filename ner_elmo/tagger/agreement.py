@@ -19,7 +19,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from ner_elmo.tagger.network.context import documents_in, elsewhere
+from ner_elmo.tagger.network.context import Elsewhere, documents_in
 from ner_elmo.text.tag_scheme import TOKEN, split_tag
 
 # Chosen on dev of CoNLL-2003; from 0.4 to 1 and from 0.02 to 0.15 it makes no difference.
@@ -74,9 +74,10 @@ def _agreed(
     sentence_of, place_of, form_of = np.array(rows).T
     # (looked at, labels)
     shares = _label_shares(np.stack([emissions[row][place] for row, place, _ in rows]), label_of)
-    found_elsewhere, n_elsewhere = elsewhere(shares, form_of, sentence_of, window)
-    smoothed = (found_elsewhere.clip(min=0) + PRIOR) / (n_elsewhere[:, None] + PRIOR * shares.shape[1])
-    added = np.where(n_elsewhere[:, None] > 0, WEIGHT * np.log(smoothed), 0.0).astype(np.float32)
+    elsewhere = Elsewhere(form_of, sentence_of, window)
+    n = elsewhere.n[:, None]
+    smoothed = (elsewhere.sums(shares).clip(min=0) + PRIOR) / (n + PRIOR * shares.shape[1])
+    added = np.where(n > 0, WEIGHT * np.log(smoothed), 0.0).astype(np.float32)
     found = [one.copy() for one in emissions]
     for row, place, one in zip(sentence_of, place_of, added, strict=True):
         found[row][place] += one[label_of]

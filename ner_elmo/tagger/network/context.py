@@ -19,6 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ner_elmo.elmo.feature_cache import StoredSentence
 
+_COLUMNS = 64  # of the vectors that are added up at a time, since sums have twice their precision
 LONGEST = 100_000  # tokens of a document that are looked at together; a longer one is cut
 
 
@@ -41,46 +42,51 @@ def contexts_of(
         return [np.zeros((0, v.shape[1]), dtype=np.float16) for v in vectors]
     forms: dict[str, int] = {}
     types = np.fromiter((forms.setdefault(form, len(forms)) for sentence in tokens for form in sentence), np.int64)
-    sentence_of = np.repeat(np.arange(len(tokens)), lengths)
-    sums, n = elsewhere(np.concatenate(vectors), types, sentence_of, window)
-    means = np.where(n[:, None] > 0, sums / np.maximum(n, 1)[:, None], 0.0).astype(np.float16)
+    elsewhere = Elsewhere(types, np.repeat(np.arange(len(tokens)), lengths), window)
+    rows = np.concatenate(vectors)
+    means = np.zeros(rows.shape, dtype=np.float16)
+    for start in range(0, rows.shape[1], _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        sums = elsewhere.sums(rows[:, columns])
+        np.divide(sums, elsewhere.n[:, None], out=means[:, columns], where=elsewhere.n[:, None] > 0, casting="unsafe")
     return list(np.split(means, np.cumsum(lengths)[:-1]))
 
 
-def elsewhere(
-    rows: np.ndarray, types: np.ndarray, sentence_of: np.ndarray, window: int | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each token of a document, what stands at tokens of the same type in other sentences.
+class Elsewhere:
+    """For each token of a document the tokens of the same type in its other sentences; ``n`` says how many they are.
 
     Args:
-        rows: ``(tokens, dim)``.
-        types: a number of each token's form.
-        sentence_of: the number of its sentence.
+        types: a number of each token's form, ``(tokens,)``.
+        sentence_of: the number of its sentence, from 0.
         window: as in :func:`contexts_of`.
-
-    Returns:
-        The sum of their rows, ``(tokens, dim)`` float64, and how many they are, ``(tokens,)``.
     """
-    n_sentences = int(sentence_of.max()) + 1
-    near = n_sentences if window is None else window
-    # A place is a form in a sentence; those of a form stand together, in the order of its sentences.
-    places, place_of, n_at = np.unique(types * n_sentences + sentence_of, return_inverse=True, return_counts=True)
-    at = _sums(rows, place_of, len(places))
-    type_of, own = np.divmod(places, n_sentences)
-    begins = np.searchsorted(places, type_of * n_sentences + np.maximum(own - near, 0))
-    ends = np.searchsorted(places, type_of * n_sentences + np.minimum(own + near, n_sentences - 1), side="right")
-    # Entry i of a running sum is that of the places before i; what the own sentence has is taken away.
-    running = np.concatenate([np.zeros((1, at.shape[1])), np.cumsum(at, axis=0)])
-    n_running = np.concatenate([[0], np.cumsum(n_at)])
-    sums = running[ends] - running[begins] - at
-    return sums[place_of], (n_running[ends] - n_running[begins] - n_at)[place_of]
 
+    def __init__(self, types: np.ndarray, sentence_of: np.ndarray, window: int | None) -> None:
+        n_sentences = int(sentence_of.max()) + 1
+        near = n_sentences if window is None else window
+        # A place is a form in a sentence; those of a form stand together, in the order of its sentences.
+        places, self._place_of, n_at = np.unique(
+            types * n_sentences + sentence_of, return_inverse=True, return_counts=True
+        )
+        of_type, own = np.divmod(places, n_sentences)
+        self._begins = np.searchsorted(places, of_type * n_sentences + np.maximum(own - near, 0))
+        last = of_type * n_sentences + np.minimum(own + near, n_sentences - 1)
+        self._ends = np.searchsorted(places, last, side="right")
+        self._order = np.argsort(self._place_of, kind="stable")
+        self._firsts = np.cumsum(n_at) - n_at
+        self.n = self._around(n_at)[self._place_of]
 
-def _sums(rows: np.ndarray, groups: np.ndarray, n: int) -> np.ndarray:
-    """The sums of the rows of each group, ``(n, dim)`` float64; each group has one."""
-    order = np.argsort(groups, kind="stable")
-    begins = np.searchsorted(groups[order], np.arange(n))
-    return np.add.reduceat(rows[order], begins, axis=0, dtype=np.float64)
+    def sums(self, rows: np.ndarray) -> np.ndarray:
+        """The sum of their rows: ``(tokens, dim)`` to ``(tokens, dim)`` float64."""
+        at = np.add.reduceat(rows[self._order], self._firsts, axis=0, dtype=np.float64)
+        return self._around(at)[self._place_of]
+
+    def _around(self, at: np.ndarray) -> np.ndarray:
+        """For each place the sum over those of its form in the window, without itself."""
+        # Entry i of the running sum is that of the places before i.
+        running = np.concatenate([np.zeros_like(at[:1]), np.cumsum(at, axis=0)])
+        found: np.ndarray = running[self._ends] - running[self._begins] - at
+        return found
 
 
 def documents_in(documents: Sequence[Hashable | None], lengths: Sequence[int]) -> Iterator[slice]:
