@@ -154,7 +154,8 @@ class LogPartition(torch.autograd.Function):
         log_z, scale = log_z[:, None, None], (d_log_z * mask.any(dim=1))[:, None, None]
         # (batch, time, tags): entry (b, t, j) is P(tag j at token t), times the scale: the paths through that node, all
         # prefixes joined to all suffixes, as a share of all paths. It is 0 at padding, and the emissions' gradient.
-        expected = scale * torch.exp(before + after - log_z) * mask.unsqueeze(2)
+        # Far behind a short sentence's end, beside a long one, the exponential would be infinite, and 0 times that NaN.
+        expected = scale * torch.exp((before + after - log_z).masked_fill(~mask.unsqueeze(2), -torch.inf))
         # (tags,): a path has one end, at its last token (and one start, at token 0)
         d_ends = expected[torch.arange(len(last), device=last.device), last].sum(dim=0)
         # (batch, time, tags): entry (b, t, j) is the log-sum of what goes on from tag j at token t, the emission there
@@ -195,6 +196,6 @@ def _steps_by_sums(before: Tensor, onwards: Tensor, moves: Tensor, scale: Tensor
         # (batch, i, j): the log of P(tag i at token t, tag j at t + 1)
         parts = (one[:, t].split(max(1, NUMBERS_AT_ONCE // moves.numel())) for one in (before, onwards, scale))
         for ahead, behind, share in zip(*parts, strict=True):
-            joined = ahead.unsqueeze(2) + moves + behind.unsqueeze(1)
+            joined = (ahead.unsqueeze(2) + moves + behind.unsqueeze(1)).masked_fill(share.unsqueeze(2) == 0, -torch.inf)
             total += (torch.exp(joined) * share.unsqueeze(2)).sum(dim=0)
     return total

@@ -190,6 +190,28 @@ def test_a_batch_equals_its_sentences_alone_and_empty_ones_are_no_trouble(scheme
             assert crf.span_log_probabilities(alone, all_real, [wanted[row]])[0] == pytest.approx(scores[row])
 
 
+@pytest.mark.parametrize("size", [1.0, 100.0])  # by products, by sums
+def test_a_short_sentence_beside_a_very_long_one_has_its_own_gradient(size: float) -> None:
+    """Behind its end weights go on growing, to more than float64 has an exponential of."""
+    crf, lengths = make_crf("bioes", ("A", "B", "C", "D")), [900, 2, 300]
+    emissions = (size * torch.randn(3, 900, len(crf.tag_set), dtype=torch.double)).requires_grad_()
+    mask = torch.arange(900) < torch.tensor(lengths)[:, None]
+    tag_ids = torch.zeros(3, 900, dtype=torch.long)
+    together = torch.autograd.grad(
+        crf.neg_log_likelihood(emissions, tag_ids, mask).sum(), [emissions, *crf.parameters()]
+    )
+    losses = [
+        crf.neg_log_likelihood(one[None, :n], ids[None, :n], mask[:1, :n]).sum()
+        for one, ids, n in zip(emissions, tag_ids, lengths, strict=True)
+    ]
+    for found, expected in zip(
+        together,
+        torch.autograd.grad(sum(losses), [emissions, *crf.parameters()]),
+        strict=True,  # type: ignore[arg-type]
+    ):
+        assert torch.allclose(found, expected)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_span_probabilities_are_pytorch_crfs_normaliser_on_masked_emissions(scheme: str) -> None:
     crf = make_crf(scheme)
