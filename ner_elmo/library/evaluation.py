@@ -173,10 +173,8 @@ def compare(gold: Sequence[Corpus], tagger: Tagger, report: Report = silent) -> 
         names, known = listed_if_labels(unknown), listed(tagger.labels)
         warning(report, f"labels that the model does not know count as missed: {names} (it knows {known})")
     begun = time.monotonic()
-    tokens, documents = (
-        [sentence.tokens for sentence in sentences],
-        _numbers_of_documents(gold, tagger.model.options.reads_running_text),
-    )
+    tokens = [sentence.tokens for sentence in sentences]
+    documents = _numbers_of_documents(gold, tagger.model.options.reads_running_text)
     scored = tagger.tag_tokens(tokens, scores=False, documents=documents)
     found = [[span for span, _ in spans] for spans in scored]
     return _compared(gold, found, time.monotonic() - begun)
