@@ -12,7 +12,8 @@ What comes of it is the same to the bit for a row alone and in company: whole nu
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,11 +21,14 @@ from torch import Tensor
 
 from ner_elmo.errors import UsageError
 from ner_elmo.nn.cell import Arranged, Clips, State, doubled, gates_in_blocks, in_blocks, update_cell
-from ner_elmo.nn.inference import stretches
+from ner_elmo.nn.inference import GATE_BYTES
 from ner_elmo.nn.precision import processor_has
 
 HALF = 0.5  # of σ(o) tanh(cell), which is at most 1
 _ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
+
+
+Step = Callable[[Tensor], Tensor]  # the state before a step (rows, width) to its gates (rows, 4 dim)
 
 
 class Int8Matrix:
@@ -94,45 +98,118 @@ class Int8Weights:
 
     def __init__(self, weights: Arranged) -> None:
         _choose_engine()
-        self.n_inputs, self.width, self.dim = weights.n_inputs, weights.width, weights.dim
-        self.block = weights.block
+        self.width, self.dim, self.block = weights.width, weights.dim, weights.block
+        self.gates = _Joined(weights) if weights.projection is not None else _Apart(weights)
+        self.projection = None if weights.projection is None else _Evened(weights.projection)
+
+
+class _Evened:
+    """A matrix ``(units, outputs)``, whose rows of large weights are divided, and what meets them multiplied, by the
+    root of their size: units that count for much are small ones, and rounding has least to take when neither side has
+    outliers (SmoothQuant, Xiao et al. 2023, equation 4, with the weights' side alone)."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        sizes = matrix.square().mean(1, keepdim=True).sqrt()
+        factors = sizes.clamp_min(1e-6 * float(sizes.max()) + 1e-30).sqrt()
+        self.factors = factors[:, 0].clone()
+        self.matrix = Int8Matrix(matrix / factors)
+
+    def rows(self, n_rows: int) -> Tensor:
+        return self.matrix.rows(n_rows)
+
+    def product(self, rows: Tensor, out: Tensor) -> None:
+        """The product of :meth:`rows`, which are overwritten, into ``out``."""
+        rows[:, :-2].mul_(self.factors)
+        torch.mul(*self.matrix.scaled_product(rows), out=out)
+
+
+class _Joined:
+    """Input and state meet one matrix, with one scale for both: the fastest where inputs are few."""
+
+    def __init__(self, weights: Arranged) -> None:
+        self.n_inputs = weights.n_inputs
         self.kernel = Int8Matrix(weights.kernel[:-1])
         self.bias = weights.kernel[-1].clone()
-        self.projection = None if weights.projection is None else Int8Matrix(weights.projection, HALF)
+
+    def steps(self, x: Tensor, batch_sizes: Sequence[int]) -> Iterator[Step]:
+        """For each step what gives its gates ``(rows, 4 dim)``, of the state before it."""
+        room = self.kernel.rows(batch_sizes[0])
+        for inputs in x.split(list(batch_sizes)):
+            yield partial(self._gates, inputs, room[: len(inputs)])
+
+    def _gates(self, inputs: Tensor, rows: Tensor, h: Tensor) -> Tensor:
+        rows[:, : self.n_inputs] = inputs
+        rows[:, self.n_inputs : -2] = h
+        product, factors = self.kernel.scaled_product(rows)
+        return torch.addcmul(self.bias, product, factors, out=product)
+
+
+class _Apart:
+    """Inputs meet a matrix of their own, those of many steps at a time. So a state, which is σ(o) tanh(cell) and at
+    most 1, has a scale of its own: beside inputs that are larger it would lose digits."""
+
+    def __init__(self, weights: Arranged) -> None:
+        self.most_rows = GATE_BYTES // (16 * weights.dim)
+        self.of_input, self.of_state = (
+            Int8Matrix(weights.kernel[: weights.n_inputs]),
+            Int8Matrix(weights.kernel[weights.n_inputs : -1], 1.0),
+        )
+        self.bias = weights.kernel[-1].clone()
+
+    def steps(self, x: Tensor, batch_sizes: Sequence[int]) -> Iterator[Step]:
+        """As those of :class:`_Joined`."""
+        room = self.of_state.rows(batch_sizes[0])
+        start = 0
+        for sizes in _together(batch_sizes, self.most_rows):
+            end = start + sum(sizes)
+            for z in self._of_inputs(x[start:end]).split(sizes):
+                yield partial(self._gates, z, room[: len(z)])
+            start = end
+
+    def _of_inputs(self, x: Tensor) -> Tensor:
+        rows = self.of_input.rows(len(x))
+        rows[:, :-2] = x
+        product, factors = self.of_input.scaled_product(rows)
+        return torch.addcmul(self.bias, product, factors, out=product)
+
+    def _gates(self, z: Tensor, rows: Tensor, h: Tensor) -> Tensor:
+        rows[:, :-2] = h
+        return z.add_(self.of_state.product(rows))
+
+
+def _together(batch_sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Successive steps whose positions are together no more than ``most``, or one step."""
+    sizes: list[int] = []
+    for n_rows in batch_sizes:
+        if sizes and sum(sizes) + n_rows > most:
+            yield sizes
+            sizes = []
+        sizes.append(n_rows)
+    yield sizes
 
 
 def run_int8(
     x: Tensor, batch_sizes: Sequence[int], weights: Int8Weights, clips: Clips, state: State | None = None
 ) -> Tensor:
-    """:func:`ner_elmo.nn.inference.run` with 8-bit products."""
+    """:func:`ner_elmo.nn.inference.run_one` with 8-bit products."""
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
     cells_twice = doubled(c, weights.dim)
-    n_inputs = weights.n_inputs
     y = x.new_empty(x.shape[0], width)
-    joined = weights.kernel.rows(most)
     hidden = x.new_empty(most, dim) if weights.projection is None else weights.projection.rows(most)
-    for stretch in stretches(batch_sizes):
-        n_rows = stretch.n_rows
-        shape = stretch.n_steps, n_rows, -1
-        inputs, outputs = (part[stretch.start : stretch.end].view(shape).unbind(0) for part in (x, y))
-        both, rows, h = joined[:n_rows], hidden[:n_rows], h[:n_rows]
-        cell = in_blocks(cells_twice[:n_rows], weights.block)
-        for step, out in zip(inputs, outputs, strict=True):
-            both[:, :n_inputs] = step
-            both[:, n_inputs:-2] = h
-            product, factors = weights.kernel.scaled_product(both)
-            torch.addcmul(weights.bias, product, factors, out=product)
-            gates = gates_in_blocks(product, weights.block)
-            product.sigmoid_()
-            update_cell(*gates, cell, in_blocks(rows[:, :dim], weights.block), clips.cell)
-            if weights.projection is None:
-                torch.mul(rows[:, :width], 2, out=out)
-            else:
-                out.copy_(weights.projection.product(rows))
-                if clips.projection is not None:
-                    out.clamp_(-clips.projection, clips.projection)
-            h = out
+    for gates, out in zip(weights.gates.steps(x, batch_sizes), y.split(list(batch_sizes)), strict=True):
+        n_rows = len(out)
+        rows = hidden[:n_rows]
+        cell, hidden_half = (in_blocks(of, weights.block) for of in (cells_twice[:n_rows], rows[:, :dim]))
+        z = gates(h[:n_rows]).sigmoid_()
+        update_cell(*gates_in_blocks(z, weights.block), cell, hidden_half, clips.cell)
+        if weights.projection is None:
+            torch.mul(rows[:, :width], 2, out=out)
+        else:
+            weights.projection.product(rows, out)
+            if clips.projection is not None:
+                out.clamp_(-clips.projection, clips.projection)
+        h = out
     torch.mul(cells_twice[:, : c.shape[1]], 0.5, out=c)
     return y
 

@@ -12,7 +12,7 @@ from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.errors import UsageError
 from ner_elmo.nn import int8
 from ner_elmo.nn.cell import Arranged, Clips, Weights, arrange
-from ner_elmo.nn.inference import run_one
+from ner_elmo.nn.inference import GATE_BYTES, run_one
 from ner_elmo.nn.int8 import Int8Matrix
 from ner_elmo.nn.precision import processor_has
 from tests.support.small_bilms import small_bilm
@@ -48,13 +48,54 @@ def test_close_to_float32_and_clipped_alike(width: int, dim: int, projection: bo
 
 
 @needs_engine
-def test_a_row_does_not_feel_the_others() -> None:
-    weights = int8.Int8Weights(make_weights(16, 48, True))
+@pytest.mark.parametrize(("width", "dim", "projection"), [(16, 48, True), (16, 16, False)])
+def test_a_row_does_not_feel_the_others(width: int, dim: int, projection: bool) -> None:
+    weights = int8.Int8Weights(make_weights(width, dim, projection))
     x = torch.randn(6, 16) * torch.tensor([[1.0], [100.0], [1e-3], [1.0], [7.0], [0.0]])
     together = int8.run_int8(x, [6], weights, Clips(None, None))
     alone = torch.cat([int8.run_int8(row.unsqueeze(0), [1], weights, Clips(None, None)) for row in x])
     assert torch.equal(together, alone)
     assert torch.isfinite(together).all()
+
+
+@needs_engine
+def test_steps_taken_together_or_one_by_one_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, x, sizes = make_weights(24, 24, False), torch.randn(14, 24), [5, 4, 2, 1, 1, 1]
+    found = []
+    for most_bytes in (GATE_BYTES, 6 * 16 * weights.dim, 1):
+        monkeypatch.setattr(int8, "GATE_BYTES", most_bytes)
+        found.append(int8.run_int8(x, sizes, int8.Int8Weights(weights), Clips(None, None)))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def mean_square(errors: torch.Tensor) -> float:
+    return float(errors.square().mean())
+
+
+@needs_engine
+def test_units_of_large_weights_take_no_digits_of_the_others() -> None:
+    torch.manual_seed(4)
+    sizes = torch.ones(32)
+    sizes[::4] = 1 / 64  # of the units; their weights are as much larger
+    units, matrix = torch.rand(6, 32) * sizes / 2, torch.randn(32, 32) / sizes.unsqueeze(1)
+    evened, plain, found = int8._Evened(matrix), Int8Matrix(matrix, int8.HALF), torch.empty(6, 32)
+    rows, others = evened.rows(6), plain.rows(6)
+    rows[:, :-2] = others[:, :-2] = units
+    evened.product(rows, found)
+    assert mean_square(found - units @ matrix) < mean_square(plain.product(others) - units @ matrix) / 2
+
+
+@needs_engine
+def test_large_inputs_take_no_digits_of_the_state() -> None:
+    plain = make_weights(32, 32, False)
+    kernel = torch.cat([plain.kernel[:32] / 100, plain.kernel[32:]])
+    weights, x = plain._replace(kernel=kernel), 100 * torch.randn(60, 32)
+    apart, joined = int8.Int8Weights(weights), int8.Int8Weights(weights)
+    joined.gates = int8._Joined(weights)
+    exact = run_one(x, [6] * 10, weights, Clips(None, None))
+    errors = [mean_square(int8.run_int8(x, [6] * 10, one, Clips(None, None)) - exact) for one in (apart, joined)]
+    assert errors[0] < errors[1] / 2
 
 
 @needs_engine

@@ -65,8 +65,8 @@ def test_auto_asks_the_processor(
     [
         (["amx_tile", "avx512_bf16", "vnni"], True, ("bf16", "bf16")),
         (["avx512_bf16", "vnni"], False, ("int8", "bf16")),
-        (["avx512_bf16", "vnni"], True, ("int8", "fp32")),
-        (["vnni"], True, ("int8", "fp32")),
+        (["avx512_bf16", "vnni"], True, ("int8", "int8")),
+        (["vnni"], True, ("int8", "int8")),
         ([], False, ("fp32", "fp32")),
     ],
 )
