@@ -165,6 +165,7 @@ def teach(
     if device.type == "cpu":
         model.prepare_for_inference()
     total, done = sum(map(len, sentences.values())), 0
+    warn_about_running_text(model.options, options, report)
     note(report, f"the teacher's emissions of {total:,} sentences, once")
     for part, of_part in sentences.items():
         contexts: Sequence[np.ndarray | None] = [None] * len(of_part)
@@ -203,6 +204,19 @@ def teach(
         "trained_on_dev": saw_dev,
     }
     return Teacher(model.crf.cpu().requires_grad_(False), facts)
+
+
+def warn_about_running_text(teacher: TaggerOptions, student: TaggerOptions, report: Report) -> None:
+    """Where one of both takes a file without marks of documents for one text, and the other does not."""
+    if not teacher.reads_documents or teacher.reads_running_text == student.reads_running_text:
+        return
+    if student.reads_running_text:
+        found = "the teacher has no --context-window: a file that marks no documents is one document to it"
+        better = "a teacher with one says more"
+    else:
+        found = "the teacher reads running text, and this tagger takes each sentence of a file without marks by itself"
+        better = f"with --context document --context-window {teacher.context_window} the teacher says more"
+    warning(report, f"{found}; {better}")
 
 
 def trained_on_dev(folder: Path) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ner_elmo.settings import SettingError
 from ner_elmo.tagger.network.inputs import collate
 from ner_elmo.tagger.store import digest_of_tagger, load_tagger
 from ner_elmo.tagger.training.config import TaggerConfig
-from ner_elmo.tagger.training.distillation import read_unlabelled
+from ner_elmo.tagger.training.distillation import read_unlabelled, warn_about_running_text
 from ner_elmo.tagger.training.preparation import prepare
 from ner_elmo.tagger.training.run import train_tagger
 from ner_elmo.text.files import sha256_of_file
@@ -154,6 +155,26 @@ def test_without_weight_and_text_a_teacher_changes_nothing_but_rounding(
         theirs = train_tagger(toy_config(toy, bilm=str(bilm), epochs=1, test=None), tmp_path / "plain", device=CPU)
     found, expected = (report["training"]["curve"][0]["loss"] for report in (ours, theirs))
     assert found == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "said"),
+    [
+        ({"context": "document", "context_window": 7}, {"context": "document"}, "--context-window 7"),
+        ({"context": "document", "context_window": 7}, {}, "--context-window 7"),
+        ({"context": "document"}, {"context": "document", "context_window": 7}, "no --context-window"),
+        ({"context": "document", "context_window": 7}, {"context": "document-twice", "context_window": 3}, None),
+        ({}, {"context": "document", "context_window": 7}, None),
+    ],
+)
+def test_other_bounds_of_documents_are_told(
+    trained: Path, teacher: dict[str, Any], student: dict[str, Any], said: str | None
+) -> None:
+    options, events = load_tagger(trained).model.options, Events()
+    warn_about_running_text(replace(options, **teacher), replace(options, **student), events)
+    told = [event["message"] for event in events.of("warning")]
+    assert len(told) == (said is not None)
+    assert said is None or said in told[0]
 
 
 def test_a_teacher_of_other_tags_is_refused(toy: Path, bilm: Path, trained: Path, tmp_path: Path) -> None:
