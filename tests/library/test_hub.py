@@ -13,6 +13,7 @@ from ner_elmo.errors import ModelError, NerElmoError, UsageError
 from ner_elmo.library.hub import pull, push
 from ner_elmo.tagger.store import own_files
 from ner_elmo.tagger.tagger import Tagger
+from tests.support.disks import Disk
 from tests.support.hub import TOKEN, Hub, a_hub
 
 pytest.importorskip("huggingface_hub")
@@ -57,6 +58,15 @@ def test_what_is_damaged_on_the_way_does_not_arrive(trained: Path, tmp_path: Pat
     with pytest.raises(ModelError, match=r"^me/toy/tagger.hdf5: .*digest"):
         pull("me/toy", tmp_path / "back", endpoint=hub.address)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.long
+def test_a_disk_with_too_little_room(trained: Path, tmp_path: Path, hub: Hub, disk: Disk) -> None:
+    push(trained, "me/toy", token=TOKEN, endpoint=hub.address)
+    with pytest.raises(NerElmoError, match=r"me/toy: has [\d,]+ bytes; the disk has [\d,]+ free"):
+        pull("me/toy", disk.of(16) / "back", endpoint=hub.address)
+    assert not list(disk.place.iterdir())
+    assert pull("me/toy", disk.of(20_000) / "back", endpoint=hub.address).is_dir()
 
 
 def test_what_the_hub_refuses_is_one_line(trained: Path, tmp_path: Path, hub: Hub) -> None:
