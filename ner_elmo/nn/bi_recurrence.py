@@ -23,6 +23,7 @@ sentences together, those that are filled up among them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -66,9 +67,9 @@ class BiRecurrence(torch.autograd.Function):
         filled = _filled(packing, batch * time, dtype == torch.bfloat16)
         units = weights[1].shape[1]
         # (2 · 4 · units, dim), (2, units, 4 · units), (2, 1, 4 · units)
-        of_input = torch.cat([_times(weight, DOUBLED).to(dtype) for weight in weights[0::3]])
-        of_state = torch.stack([_times(-weight, DOUBLED).to(dtype) for weight in weights[1::3]]).transpose(1, 2)
-        bias = torch.stack([_times(one, DOUBLED) for one in weights[2::3]]).unsqueeze(1)
+        of_input = _times(weights[0::3], DOUBLED, dtype).flatten(0, 1)
+        of_state = _times(weights[1::3], [-factor for factor in DOUBLED], dtype).transpose(1, 2)
+        bias = _times(weights[2::3], DOUBLED, x.dtype).unsqueeze(1)
         # (positions, dim)
         inputs = x.view(-1, dim).index_select(0, filled.ahead.clamp(max=batch * time - 1)).to(dtype)
         inputs[filled.added] = 0.0
@@ -105,8 +106,8 @@ class BiRecurrence(torch.autograd.Function):
         inputs, z, cells, squashed, meeting, *weights = ctx.saved_tensors
         filled, dtype, units = ctx.filled, inputs.dtype, cells.shape[2]
         # (2 · 4 · units, dim), (2, 4 · units, units): what G meets on its way back
-        of_input = torch.cat([_times(weight, SCALES).to(dtype) for weight in weights[:2]])
-        of_state = torch.stack([_times(-weight, SCALES).to(dtype) for weight in weights[2:]])
+        of_input = _times(weights[:2], SCALES, dtype).flatten(0, 1)
+        of_state = _times(weights[2:], [-factor for factor in SCALES], dtype)
         # (2, positions, units): of n
         d_out = d_out.reshape(-1, 2, units)
         last = len(d_out) - 1
@@ -133,15 +134,16 @@ class BiRecurrence(torch.autograd.Function):
         # (positions, 2 · 4 · units): both directions side by side, as the forward one reads
         d_joined = torch.cat([d_gates[0], d_gates[1].index_select(0, filled.turn)], dim=1)
         d_x = _d_x(ctx, d_joined, of_input) if ctx.needs_input_grad[0] else None
-        # two of (4 · units, dim), of (4 · units, units), and of (4 · units,)
-        d_of_input = (d_joined.T @ inputs).to(z.dtype).chunk(2)
+        # (2, 4 · units, dim), (2, 4 · units, units), and (2, 4 · units)
+        d_of_input = (d_joined.T @ inputs).to(z.dtype).view(2, 4 * units, -1)
         n_before = meeting.index_select(1, filled.previous)
-        d_of_state = torch.bmm(d_gates[:, filled.sizes[0] :].transpose(1, 2), n_before).to(z.dtype).neg_()
-        d_bias = (
-            torch.mm(d_joined.new_ones(1, len(d_joined)), d_joined)[0].to(z.dtype).chunk(2)
-        )  # far faster than a sum
+        d_of_state = torch.bmm(d_gates[:, filled.sizes[0] :].transpose(1, 2), n_before).to(z.dtype)
+        d_bias = torch.mm(d_joined.new_ones(1, len(d_joined)), d_joined)[0].to(z.dtype).view(2, -1)  # faster than a sum
+        _scale(d_of_input, SCALES)
+        _scale(d_of_state, [-factor for factor in SCALES])
+        _scale(d_bias, SCALES)
         parts = zip(d_of_input, d_of_state, d_bias, strict=True)
-        return d_x, None, None, None, *(_times(one, SCALES) for of_direction in parts for one in of_direction)
+        return d_x, None, None, None, *(one for of_direction in parts for one in of_direction)
 
 
 def _d_x(ctx: Any, d_joined: Tensor, of_input: Tensor) -> Tensor:
@@ -207,9 +209,19 @@ def _directions(joined: Tensor, turn: Tensor, dtype: torch.dtype) -> Tensor:
     return z
 
 
-def _times(weight: Tensor, factors: tuple[float, ...]) -> Tensor:
-    """The four quarters of the rows, each times its factor, a power of two or its negative."""
-    return weight * weight.new_tensor(factors).repeat_interleave(len(weight) // 4).view(-1, *[1] * (weight.dim() - 1))
+def _times(weights: Sequence[Tensor], factors: Sequence[float], dtype: torch.dtype) -> Tensor:
+    """A copy of both directions' weights ``(2, 4 · units, …)``, their quarters times their factors."""
+    both = torch.stack([weight.to(dtype) for weight in weights])
+    _scale(both, factors)
+    return both
+
+
+def _scale(both: Tensor, factors: Sequence[float]) -> None:
+    """Multiply the four quarters of ``both`` (2, 4 · units, …) by their factors: powers of two or their negatives, so
+    that it does not matter when."""
+    for quarter, factor in zip(both.unflatten(1, (4, -1)).unbind(1), factors, strict=True):
+        if factor != 1.0:
+            quarter.mul_(factor)
 
 
 def _cell_backward(

@@ -1,10 +1,12 @@
 """Stacked bidirectional LSTMs (Graves and Schmidhuber 2005) over padded sentences, which never see the padding.
 
-In training each direction is torch's own LSTM in float32, or :class:`~ner_elmo.nn.bi_recurrence.BiRecurrence` with
-products in bfloat16, most of them before and after the steps instead of within: up to twice as fast where a processor
-multiplies bfloat16 (:mod:`ner_elmo.nn.precision`). A tagger that only tags prepares its weights once, in the precision
-that was asked for: for torch's own LSTM (:mod:`ner_elmo.nn.padded_lstm`) where a sentence alone and in company is the
-same to the bit so, and else as a biLM does (:mod:`ner_elmo.nn.prepared`).
+In training on a CPU both directions are one :class:`~ner_elmo.nn.bi_recurrence.BiRecurrence`: most of its products come
+before and after the steps instead of within, padding is not computed, and what is given has no gradient; with products
+in bfloat16 it is up to twice as fast (:mod:`ner_elmo.nn.precision`). On a GPU each direction is torch's own LSTM.
+
+A tagger that only tags prepares its weights once, in the precision that was asked for: for torch's own LSTM
+(:mod:`ner_elmo.nn.padded_lstm`) where a sentence alone and in company is the same to the bit so, and else as a biLM
+does (:mod:`ner_elmo.nn.prepared`).
 
 Letters in shapes: ``batch`` sentences, ``time`` tokens, ``units`` LSTM units in each direction.
 """
@@ -32,8 +34,8 @@ _UNCLIPPED = Clips(None, None)
 class BiLstm(nn.Module):
     """Stacked bidirectional LSTMs.
 
-    Each direction is an LSTM of its own over padded sentences, the backward one over sentences turned round within
-    their own lengths: torch is much faster so than on packed sequences.
+    Each direction is an LSTM of its own, and the backward one reads sentences turned round within their own lengths.
+    torch's own is given padded sentences: it is much faster so than on packed sequences.
     """
 
     def __init__(self, input_dim: int, hidden_dim: int, n_layers: int, dropout: float) -> None:
@@ -90,13 +92,17 @@ class BiLstm(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, in_bfloat16: bool = False, given: slice | None = None) -> Tensor:
         """``(batch, time, dim)`` → ``(batch, time, 2 · units)``; mask ``(batch, time)`` bool, True = real.
 
-        ``given``: columns of ``x`` that nothing learned stands before; in bfloat16 they are spared their gradient.
+        ``given``: columns of ``x`` that nothing learned stands before; on a CPU they are spared their gradient.
         """
         if self._prepared and not torch.is_grad_enabled():
             return self._inferred(x, mask, self._prepared[x.shape[2]])
         if self._padded and not torch.is_grad_enabled():
             return self._inferred_padded(x, mask)
-        layer = self._in_bfloat16(mask, given) if in_bfloat16 else self._in_float32(mask)
+        trains_on_cpu = torch.is_grad_enabled() and x.device.type == "cpu"
+        if in_bfloat16 or trains_on_cpu:
+            layer = self._together(mask, torch.bfloat16 if in_bfloat16 else x.dtype, given)
+        else:
+            layer = self._by_torch(mask)
         for number, (ahead, back) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             assert isinstance(ahead, nn.LSTM)
             assert isinstance(back, nn.LSTM)
@@ -132,7 +138,7 @@ class BiLstm(nn.Module):
         x[~mask] = 0
         return x
 
-    def _in_float32(self, mask: Tensor) -> Layer:
+    def _by_torch(self, mask: Tensor) -> Layer:
         turned = _turned(mask).unsqueeze(2)
 
         def layer(x: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
@@ -141,13 +147,13 @@ class BiLstm(nn.Module):
 
         return layer
 
-    def _in_bfloat16(self, mask: Tensor, given: slice | None) -> Layer:
+    def _together(self, mask: Tensor, dtype: torch.dtype, given: slice | None) -> Layer:
         packing = packed(mask)
 
         def layer(x: Tensor, ahead: nn.LSTM, back: nn.LSTM) -> Tensor:
             weights = [*joined_weights(ahead), *joined_weights(back)]
             of_layer = given if ahead is self.forwards[0] else None
-            return BiRecurrence.apply(x, packing, torch.bfloat16, of_layer, *weights)  # type: ignore[no-any-return]
+            return BiRecurrence.apply(x, packing, dtype, of_layer, *weights)  # type: ignore[no-any-return]
 
         return layer
 
