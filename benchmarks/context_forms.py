@@ -117,7 +117,9 @@ def changes(form: str) -> list[Any]:
         elmo = (0 if options.elmo_at == OUTPUT else options.elmo_dim) + n_context(options)
         return elmo + words + (options.char_filters if options.char_dim else 0)
 
-    def columns(model: TaggerModel) -> slice:
+    def columns(model: TaggerModel) -> slice | None:
+        if own_mix:  # these have a gradient
+            return None
         start = 0 if model.options.elmo_at == OUTPUT else model.options.elmo_dim
         return slice(start, start + n_context(model.options))
 
