@@ -88,6 +88,12 @@ class Int8Matrix:
         inputs.div_(factors)
         return self.product(rows), factors
 
+    def product_and(self, bias: Tensor, rows: Tensor) -> Tensor:
+        """The whole product ``(n, outputs)`` of :meth:`rows` of any size, which are overwritten, and a bias
+        ``(outputs,)``."""
+        product, factors = self.scaled_product(rows)
+        return torch.addcmul(bias, product, factors, out=product)
+
 
 class Int8Weights:
     """The weights of one layer in 8 bits, from :class:`~ner_elmo.nn.cell.Arranged`.
@@ -140,8 +146,7 @@ class _Joined:
     def _gates(self, inputs: Tensor, rows: Tensor, h: Tensor) -> Tensor:
         rows[:, : self.n_inputs] = inputs
         rows[:, self.n_inputs : -2] = h
-        product, factors = self.kernel.scaled_product(rows)
-        return torch.addcmul(self.bias, product, factors, out=product)
+        return self.kernel.product_and(self.bias, rows)
 
 
 class _Apart:
@@ -169,8 +174,7 @@ class _Apart:
     def _of_inputs(self, x: Tensor) -> Tensor:
         rows = self.of_input.rows(len(x))
         rows[:, :-2] = x
-        product, factors = self.of_input.scaled_product(rows)
-        return torch.addcmul(self.bias, product, factors, out=product)
+        return self.of_input.product_and(self.bias, rows)
 
     def _gates(self, z: Tensor, rows: Tensor, h: Tensor) -> Tensor:
         rows[:, :-2] = h
