@@ -24,7 +24,6 @@ from ner_elmo.nn.cell import Arranged, Clips, State, doubled, gates_in_blocks, i
 from ner_elmo.nn.inference import GATE_BYTES
 from ner_elmo.nn.precision import processor_has
 
-HALF = 0.5  # of σ(o) tanh(cell), which is at most 1
 _ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
 
 

@@ -79,7 +79,7 @@ def test_units_of_large_weights_take_no_digits_of_the_others() -> None:
     sizes = torch.ones(32)
     sizes[::4] = 1 / 64  # of the units; their weights are as much larger
     units, matrix = torch.rand(6, 32) * sizes / 2, torch.randn(32, 32) / sizes.unsqueeze(1)
-    evened, plain, found = int8._Evened(matrix), Int8Matrix(matrix, int8.HALF), torch.empty(6, 32)
+    evened, plain, found = int8._Evened(matrix), Int8Matrix(matrix, 0.5), torch.empty(6, 32)
     rows, others = evened.rows(6), plain.rows(6)
     rows[:, :-2] = others[:, :-2] = units
     evened.product(rows, found)
