@@ -22,12 +22,16 @@ class Types(NamedTuple):
     """What rows of inputs are the same, so that their products with the weights need to be computed once.
 
     Attributes:
-        vectors: the distinct rows ``(types, width)``.
+        vectors: the distinct rows ``(types, n)``, which are the last ``n`` numbers of an input.
         which: for each position, which of them it is, ``(positions,)`` int64.
     """
 
     vectors: Tensor
     which: Tensor
+
+    def behind(self, x: Tensor, part: slice = slice(None)) -> Tensor:
+        """Whole inputs of some positions, whose other numbers are ``x`` (positions, others)."""
+        return torch.cat([x, self.vectors.index_select(0, self.which[part])], dim=1)
 
 
 class Weights(NamedTuple):
@@ -64,12 +68,14 @@ class Arranged(NamedTuple):
         projection: ``(dim, width)``, or ``None``.
         block: units of a block.
         width: numbers of an output.
+        n_typed: the last so many numbers of an input may be those of a type (:class:`Types`); 0 if all may, or none.
     """
 
     kernel: Tensor
     projection: Tensor | None
     block: int
     width: int
+    n_typed: int = 0
 
     @property
     def n_inputs(self) -> int:
@@ -82,10 +88,10 @@ class Arranged(NamedTuple):
     def of(self, direction: int) -> Arranged:
         """One direction of both."""
         projection = None if self.projection is None else self.projection[direction]
-        return Arranged(self.kernel[direction], projection, self.block, self.width)
+        return Arranged(self.kernel[direction], projection, self.block, self.width, self.n_typed)
 
 
-def arrange(weights: Weights) -> Arranged:
+def arrange(weights: Weights, n_typed: int = 0) -> Arranged:
     """A copy of the weights as inference reads them."""
     n_blocks = -(-weights.dim // BLOCK)
     block = -(-weights.dim // (n_blocks * LANES)) * LANES
@@ -95,7 +101,7 @@ def arrange(weights: Weights) -> Arranged:
     kernel = blocks.clone(memory_format=torch.contiguous_format)
     kernel[..., 2, :] *= 2
     projection = None if weights.projection is None else functional.pad(2 * weights.projection, (0, 0, 0, added))
-    return Arranged(kernel.flatten(-3), projection, block, weights.width)
+    return Arranged(kernel.flatten(-3), projection, block, weights.width, n_typed)
 
 
 def doubled(c: Tensor, dim: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ner_elmo.nn.cell import Arranged, Clips, State, Types, doubled, gates_in_blocks, in_blocks, update_cell
 from ner_elmo.nn.inference_few_rows import run_few
-from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts
+from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, cuts_of, in_order, in_parts
 
 # Gates of so many bytes are computed at once, if they are of one block at least (``cell.BLOCK``): what does not fit a
 # core's own cache is written and read for nothing.
@@ -71,9 +71,9 @@ def run_one(
     sees fit, and that depends on the number of rows.
 
     Args:
-        x: packed inputs ``(positions, inputs)``.
+        x: packed inputs ``(positions, inputs)``, without those numbers that ``types`` have.
         state: where each row starts; zeros by default. Its ``c`` is overwritten with each row's last cell.
-        types: which inputs are the same, if that is known.
+        types: the last numbers of the inputs, if it is known which of them are the same.
 
     Returns:
         ``(positions, width)``.
@@ -83,17 +83,19 @@ def run_one(
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, weights.dim))
     cells_twice = doubled(c, weights.dim)
     scratch = _Scratch(weights, most, x)
-    scratch.used = [number for number, part in enumerate(x.split(LONGEST_SUM, dim=1)) if part.any()]
     many_rows = MANY_ROWS if x.device.type == "cpu" else 1
-    if types is not None and most >= many_rows:
-        scratch.add_types(types, weights)
+    added = types if types is not None and most >= many_rows and scratch.add_types(types, weights) else None
+    if types is not None and added is None:
+        x = types.behind(x)
+    scratch.cuts = [cut for cut in cuts_of(weights.n_inputs, weights.n_typed) if cut.start < x.shape[1]]
     most_rows = max(most, FEW_GATE_BYTES // (16 * weights.dim)) if most < many_rows else None
     for stretch in stretches(batch_sizes, most_rows):
         part = slice(stretch.start, stretch.end)
-        steps, rows = (stretch.n_steps, stretch.n_rows, -1), slice(stretch.n_rows)
-        inputs, outputs = x[part].view(steps), y[part].view(steps)
+        inputs, rows = x[part], slice(stretch.n_rows)
+        outputs = y[part].view(stretch.n_steps, stretch.n_rows, -1)
         if stretch.n_rows < many_rows:
-            outputs.copy_(run_alone(inputs, weights, clips, h[rows], cells_twice[rows]))
+            whole = inputs if added is None else added.behind(inputs, part)
+            outputs.copy_(run_alone(whole.view(*outputs.shape[:2], -1), weights, clips, h[rows], cells_twice[rows]))
         else:
             with in_order(stretch.n_rows):
                 _run_stretch(inputs, outputs, part, weights, clips, h[rows], cells_twice[rows], scratch)
@@ -114,7 +116,7 @@ def run_alone(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice
         ``(steps, rows, width)``.
     """
     projection = None if weights.projection is None else weights.projection[None]
-    alone = Arranged(weights.kernel[None], projection, weights.block, weights.width)
+    alone = Arranged(weights.kernel[None], projection, weights.block, weights.width, weights.n_typed)
     return run_few(x[None], alone, clips, h[None], cells_twice[None])[0]
 
 
@@ -129,25 +131,28 @@ class _Scratch:
         self.hidden_half = like.new_empty(most, weights.dim)
         self.of_types: list[Tensor] = []  # for each of the parts of :func:`_parts_of`, (types, 4 units)
         self.which = like.new_empty(0)
-        self.used: list[int] = []  # which parts of the sums over inputs are not of zeros alone, that change nothing
+        self.cuts: list[slice] = []  # which inputs meet the weights step by step, run by run
 
-    def add_types(self, types: Types, weights: Arranged) -> None:
+    def add_types(self, types: Types, weights: Arranged) -> bool:
         """Compute what the types give the gates, unless that takes more room than it is worth."""
         n_types = len(types.vectors)
         if n_types * 16 * weights.dim > TYPE_BYTES or n_types > MOST_TYPES * len(types.which):
-            return
+            return False
         self.which = types.which
+        of_input = weights.kernel[weights.n_inputs - types.vectors.shape[1] : weights.n_inputs]
         for start in range(0, weights.dim, self.n_units):
-            kernel = weights.kernel[:, 4 * start : 4 * (start + self.n_units)]
+            columns = slice(4 * start, 4 * (start + self.n_units))
+            kernel = of_input[:, columns]
             of_type = kernel.new_empty(n_types, kernel.shape[1])
-            add_up(kernel[-1], in_parts(types.vectors, kernel[: weights.n_inputs]), of_type)
+            add_up(weights.kernel[-1, columns], in_parts(types.vectors, kernel), of_type)
             self.of_types.append(of_type)
+        return True
 
 
 class _Part(NamedTuple):
     """Some blocks of units during the steps of one stretch: weights and views."""
 
-    of_input: tuple[Tensor, ...]  # (inputs, 4 units), cut where the sums are
+    of_input: list[Tensor]  # (inputs, 4 units), cut where the sums are
     of_state: tuple[Tensor, ...]
     bias: Tensor  # (4 units,)
     z: Tensor  # (rows, 4 units)
@@ -167,19 +172,22 @@ def _run_stretch(
     cells_twice: Tensor,
     scratch: _Scratch,
 ) -> None:
-    """Steps of the same rows, ``x`` (steps, rows, inputs) to ``y``, which have this place among all positions."""
-    n_steps, n_rows, _ = x.shape
+    """Steps of the same rows, ``x`` (positions, inputs) to ``y`` (steps, rows, width), which have this place among all
+    positions."""
+    n_steps, n_rows, _ = y.shape
     hidden_half = scratch.hidden_half[:n_rows]
     parts = list(_parts_of(weights, scratch, cells_twice, hidden_half))
     types = scratch.which[place].view(n_steps, n_rows).unbind(0) if scratch.of_types else [scratch.which] * n_steps
-    for inputs, index, out in zip(x.unbind(0), types, y.unbind(0), strict=True):
-        input_parts, state_parts = inputs.split(LONGEST_SUM, dim=1), h.split(LONGEST_SUM, dim=1)
+    for inputs, index, out in zip(x.split(n_rows), types, y.unbind(0), strict=True):
+        input_parts, state_parts = [inputs[:, cut] for cut in scratch.cuts], h.split(LONGEST_SUM, dim=1)
         for part in parts:
+            of_input = list(zip(input_parts, part.of_input, strict=True))
             if part.of_types is None:
-                add_up(part.bias, [(input_parts[n], part.of_input[n]) for n in scratch.used], part.z)
+                add_up(part.bias, of_input, part.z)
+                of_input = []
             else:
                 torch.index_select(part.of_types, 0, index, out=part.z)
-            for rows, matrix in zip(state_parts, part.of_state, strict=True):
+            for rows, matrix in (*of_input, *zip(state_parts, part.of_state, strict=True)):
                 part.z.addmm_(rows, matrix)
             part.z.sigmoid_()
             update_cell(*part.gates, part.cells_twice, part.hidden_half, clips.cell)
@@ -192,7 +200,7 @@ def _parts_of(weights: Arranged, scratch: _Scratch, cells_twice: Tensor, hidden_
     for number, start in enumerate(range(0, weights.dim, scratch.n_units)):
         end = min(start + scratch.n_units, weights.dim)
         kernel = weights.kernel[:, 4 * start : 4 * end]
-        of_input, of_state = (of.split(LONGEST_SUM) for of in (kernel[:n_inputs], kernel[n_inputs:-1]))
+        of_input, of_state = [kernel[cut] for cut in scratch.cuts], kernel[n_inputs:-1].split(LONGEST_SUM)
         z = scratch.z[: len(hidden_half) * kernel.shape[1]].view(len(hidden_half), -1)
         cells, hidden = (in_blocks(of[:, start:end], block) for of in (cells_twice, hidden_half))
         of_types = scratch.of_types[number] if scratch.of_types else None

@@ -50,11 +50,12 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: 
 def _of_inputs(x: Tensor, weights: Arranged) -> Tensor:
     """What bias and inputs ``(directions, positions, inputs)`` give the gates, ``(directions, positions, 4 dim)``."""
     n_positions = x.shape[1]
-    x = functional.pad(x, (0, 0, 0, max(0, MANY_ROWS - n_positions)))
+    if n_positions < MANY_ROWS:
+        x = functional.pad(x, (0, 0, 0, MANY_ROWS - n_positions))
     of_input = x.new_empty(*x.shape[:2], 4 * weights.dim)
     with in_order(n_positions):
         for inputs, kernel, out in zip(x, weights.kernel, of_input, strict=True):
-            add_up(kernel[-1], in_parts(inputs, kernel[: weights.n_inputs]), out)
+            add_up(kernel[-1], in_parts(inputs, kernel[: weights.n_inputs], weights.n_typed), out)
     return of_input[:, :n_positions]
 
 

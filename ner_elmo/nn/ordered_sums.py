@@ -39,9 +39,16 @@ def in_order(n_rows: int) -> Iterator[None]:
         yield
 
 
-def in_parts(rows: Tensor, matrix: Tensor) -> Products:
-    """``rows @ matrix`` as products of few enough terms each."""
-    return list(zip(rows.split(LONGEST_SUM, dim=1), matrix.split(LONGEST_SUM), strict=True))
+def in_parts(rows: Tensor, matrix: Tensor, n_first: int = 0) -> Products:
+    """``rows @ matrix`` as products of few enough terms each, in the order of :func:`cuts_of`."""
+    return [(rows[:, cut], matrix[cut]) for cut in cuts_of(rows.shape[1], n_first)]
+
+
+def cuts_of(n_terms: int, n_first: int = 0) -> list[slice]:
+    """Terms in runs of few enough, in the order in which they are added up: the last ``n_first`` of them, and then the
+    others."""
+    ranges = (n_terms - n_first, n_terms), (0, n_terms - n_first)
+    return [slice(i, min(i + LONGEST_SUM, end)) for start, end in ranges for i in range(start, end, LONGEST_SUM)]
 
 
 def add_up(bias: Tensor | None, products: Products, out: Tensor) -> None:
@@ -65,7 +72,10 @@ def add_up(bias: Tensor | None, products: Products, out: Tensor) -> None:
 
 def widened(matrix: Tensor) -> Tensor:
     """``matrix`` (..., columns) with columns of zeros behind, if it has fewer than ``MANY_COLUMNS``."""
-    return functional.pad(matrix, (0, max(0, MANY_COLUMNS - matrix.shape[-1])))
+    missing = MANY_COLUMNS - matrix.shape[-1]
+    if missing <= 0:  # torch would copy what lacks nothing
+        return matrix
+    return functional.pad(matrix, (0, missing))
 
 
 def product_in_order(bias: Tensor | None, rows: Tensor, matrix: Tensor) -> Tensor:

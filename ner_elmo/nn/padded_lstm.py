@@ -1,9 +1,9 @@
-"""torch's own LSTM without projection or clips, for inference on a CPU: over padded sentences, step by step.
+"""torch's own LSTM without projection or clips, in bfloat16, for inference on a CPU: over padded sentences.
 
-oneDNN, where torch has it, computes a layer in one call, the gates of a step while they are at hand: in bfloat16 three
-times as fast as products and passes one by one. Its sums do not depend on the number of rows if their terms are a
-multiple of ``TERMS`` (seen on a processor with AMX, in both types of number). Whether that holds on this machine is
-tried once for each shape (:func:`sums_alike`).
+oneDNN, where torch has it, computes a layer in one call, the gates of a step while they are at hand: three times as
+fast as products and passes one by one. Its sums do not depend on the number of rows if their terms are a multiple of
+``TERMS`` (seen on a processor with AMX). Whether that holds on this machine is tried once for each shape
+(:func:`sums_alike`).
 """
 
 from __future__ import annotations
@@ -28,26 +28,25 @@ POSITIONS = 2048
 
 
 class PaddedLstm:
-    """One direction of a layer, in ``fp32`` or ``bf16``.
+    """One direction of a layer.
 
     Attributes:
         n_inputs: the numbers of an input; :meth:`run` takes so many more zeros as make it a multiple of ``TERMS``.
         n_terms: those together.
     """
 
-    def __init__(self, weights: Weights, precision: str) -> None:
+    def __init__(self, weights: Weights) -> None:
         self.n_inputs = len(weights.kernel) - weights.width - 1
         self.n_terms = self.n_inputs + -self.n_inputs % TERMS
-        self.type = torch.bfloat16 if precision == "bf16" else torch.float32
         of_input, of_state, bias = weights.kernel.split([self.n_inputs, weights.width, 1])
         of_input = functional.pad(of_input.T, (0, self.n_terms - self.n_inputs))
         # As torch has them, with two biases
         parts = (of_input, of_state.T, bias[0], torch.zeros_like(bias[0]))
-        self._weights = [part.to(self.type).contiguous() for part in parts]
+        self._weights = [part.bfloat16().contiguous() for part in parts]
 
     def run(self, x: Tensor) -> Tensor:
-        """Inputs ``(time, rows, n_terms)`` of the type, from the zero state, to outputs ``(time, rows, units)``, in
-        one thread: several would divide the sums."""
+        """Inputs ``(time, rows, n_terms)`` in bfloat16, from the zero state, to outputs ``(time, rows, units)``, in one
+        thread: several would divide the sums."""
         n_rows = x.shape[1]
         added = -n_rows % ROWS if n_rows > ROWS else 0
         if added:
@@ -58,9 +57,9 @@ class PaddedLstm:
         return y[:, :n_rows]
 
 
-def with_zeros(x: Tensor, n_terms: int, dtype: torch.dtype) -> Tensor:
-    """``x`` (rows, n) of another type, with zeros behind: ``(rows, n_terms)``."""
-    wide = x.new_empty(len(x), n_terms, dtype=dtype)
+def with_zeros(x: Tensor, n_terms: int) -> Tensor:
+    """``x`` (rows, n) in bfloat16, with zeros behind: ``(rows, n_terms)``."""
+    wide = x.new_empty(len(x), n_terms, dtype=torch.bfloat16)
     wide[:, : x.shape[1]] = x
     wide[:, x.shape[1] :] = 0
     return wide
@@ -82,15 +81,15 @@ def like_lengths(lengths: Sequence[int]) -> list[tuple[list[int], int]]:
 
 
 @cache
-def sums_alike(n_inputs: int, n_units: int, precision: str) -> bool:
+def sums_alike(n_inputs: int, n_units: int) -> bool:
     """Whether rows of this machine's LSTM of that shape are the same to the bit alone and in company, as far as some
     rows and lengths show."""
     if not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
         return False
     with torch.inference_mode():
         kernel = _any_numbers(n_inputs + n_units + 1, 4 * n_units) / n_units**0.5
-        lstm = PaddedLstm(Weights(kernel, None), precision)
-        x = _any_numbers(3 * 24, lstm.n_terms).view(3, 24, -1).to(lstm.type)
+        lstm = PaddedLstm(Weights(kernel, None))
+        x = _any_numbers(3 * 24, lstm.n_terms).view(3, 24, -1).bfloat16()
         x[..., n_inputs:] = 0
         together = lstm.run(x)
         tried = ((1, 3), (2, 1), (5, 3), (17, 2))

@@ -26,6 +26,7 @@ class Prepared:
         self._int8 = Int8Weights(weights) if precision == "int8" else None
         self._bf16 = Bf16Weights(weights) if precision == "bf16" else None
         self._arranged = weights if precision == "fp32" else None
+        self._n_inputs = weights.n_inputs
 
     def run(
         self,
@@ -36,10 +37,14 @@ class Prepared:
         types: Types | None = None,
     ) -> Tensor:
         """Packed inputs ``(positions, inputs)`` to outputs ``(positions, width)``; the state's c is overwritten
-        (:func:`~ner_elmo.nn.inference.run_one`)."""
+        (:func:`~ner_elmo.nn.inference.run_one`). The numbers that types have may be left out of ``x``."""
+        if self._arranged is None and types is not None and x.shape[1] < self._n_inputs:
+            x = types.behind(x)
         if self._int8 is not None:
             return run_int8(x, batch_sizes, self._int8, clips, state)
         if self._bf16 is not None:
             return run_bf16(x, batch_sizes, self._bf16, clips, state)
         assert self._arranged is not None
+        if types is not None:
+            x = x[:, : self._n_inputs - types.vectors.shape[1]]
         return run_one(x, batch_sizes, self._arranged, clips, state, types)

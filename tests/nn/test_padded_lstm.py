@@ -17,36 +17,32 @@ from ner_elmo.nn.padded_lstm import FEW_ROWS, LIKE, POSITIONS, PaddedLstm, like_
 from ner_elmo.tagger.network.bilstm import BiLstm, joined_weights
 
 
-def make(n_inputs: int, n_units: int, precision: str) -> tuple[nn.LSTM, PaddedLstm]:
+def make(n_inputs: int, n_units: int) -> tuple[nn.LSTM, PaddedLstm]:
     torch.manual_seed(5)
     plain = nn.LSTM(n_inputs, n_units)
     of_input, of_state, bias = joined_weights(plain)
     kernel = torch.cat([of_input.T, of_state.T, bias.unsqueeze(0)]).detach()
-    return plain, PaddedLstm(Weights(kernel, None), precision)
+    return plain, PaddedLstm(Weights(kernel, None))
 
 
 @pytest.mark.parametrize(("n_inputs", "n_units"), [(740, 256), (33, 20), (64, 32)])
-@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-5), ("bf16", 0.02)])
-def test_the_outputs_are_those_of_torch(n_inputs: int, n_units: int, precision: str, bound: float) -> None:
-    plain, ours = make(n_inputs, n_units, precision)
+def test_the_outputs_are_those_of_torch(n_inputs: int, n_units: int) -> None:
+    plain, ours = make(n_inputs, n_units)
     x = torch.randn(6, 19, n_inputs)
     with torch.inference_mode():
         wanted = plain(x)[0]
-        found = ours.run(with_zeros(x.flatten(0, 1), ours.n_terms, ours.type).view(6, 19, -1))
+        found = ours.run(with_zeros(x.flatten(0, 1), ours.n_terms).view(6, 19, -1))
     assert found.shape == wanted.shape
-    assert (found.float() - wanted).abs().max() < bound
+    assert (found.float() - wanted).abs().max() < 0.02
 
 
-@pytest.mark.skipif(not sums_alike(484, 256, "fp32"), reason="rows feel one another in this torch's LSTM: not used")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.skipif(not sums_alike(484, 256), reason="rows feel one another in this torch's LSTM: not used")
 @settings(max_examples=15, deadline=None)
 @given(n_rows=st.integers(1, 120), n_steps=st.integers(1, 12), seed=st.integers(0, 99))
-def test_a_row_does_not_feel_the_others(precision: str, n_rows: int, n_steps: int, seed: int) -> None:
-    if not sums_alike(484, 256, precision):
-        pytest.skip("rows feel one another in this torch's LSTM: not used")
-    _, ours = make(484, 256, precision)
+def test_a_row_does_not_feel_the_others(n_rows: int, n_steps: int, seed: int) -> None:
+    _, ours = make(484, 256)
     random = torch.Generator().manual_seed(seed)
-    x = torch.randn(12, 120, ours.n_terms, generator=random).to(ours.type)
+    x = torch.randn(12, 120, ours.n_terms, generator=random).bfloat16()
     chosen = torch.randperm(120, generator=random)[:n_rows]
     with torch.inference_mode():
         together = ours.run(x)
@@ -54,7 +50,7 @@ def test_a_row_does_not_feel_the_others(precision: str, n_rows: int, n_steps: in
 
 
 def test_it_can_be_pickled_and_copied() -> None:
-    _, ours = make(40, 16, "bf16")
+    _, ours = make(40, 16)
     x = torch.randn(3, 2, ours.n_terms).bfloat16()
     for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):
         assert torch.equal(other.run(x), ours.run(x))
@@ -73,25 +69,27 @@ def test_groups_have_all_rows_once_and_little_padding(lengths: list[int]) -> Non
 def test_where_rows_feel_one_another_the_recurrence_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     lstm = BiLstm(40, 32, 2, 0.0).eval()
     x, mask = torch.randn(3, 5, 40), torch.arange(5) < torch.tensor([[5], [2], [4]])
-    lstm.prepare_for_inference()
+    lstm.prepare_for_inference("bf16")
     with torch.inference_mode():
         by_torch = lstm(x, mask)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ner_elmo.tagger.network.bilstm.sums_alike", lambda *shape: False)
-        lstm.prepare_for_inference()
+        lstm.prepare_for_inference("bf16")
     with torch.inference_mode():
         assert not lstm.spares(30)
-        torch.testing.assert_close(lstm(x, mask), by_torch, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(lstm(x, mask), by_torch, atol=0.01, rtol=0.01)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     padded_lstm.sums_alike.cache_clear()
-    assert not sums_alike(40, 32, "fp32")
+    assert not sums_alike(40, 32)
     padded_lstm.sums_alike.cache_clear()
 
 
-@pytest.mark.parametrize(("precision", "atol"), [("fp32", 1e-6), ("int8", 0.02)])
-@pytest.mark.parametrize("by_torch", [True, False])
+@pytest.mark.parametrize(
+    ("precision", "by_torch", "atol"),
+    [("fp32", False, 1e-6), ("bf16", True, 0.01), ("bf16", False, 0.01), ("int8", False, 0.02)],
+)
 def test_columns_of_zeros_may_be_left_out(
-    precision: str, atol: float, by_torch: bool, monkeypatch: pytest.MonkeyPatch
+    precision: str, by_torch: bool, atol: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     lstm = BiLstm(40, 32, 2, 0.0).eval()

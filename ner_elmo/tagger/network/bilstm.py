@@ -4,9 +4,9 @@ In training on a CPU both directions are one :class:`~ner_elmo.nn.bi_recurrence.
 before and after the steps instead of within, padding is not computed, and what is given has no gradient; with products
 in bfloat16 it is up to twice as fast (:mod:`ner_elmo.nn.precision`). On a GPU each direction is torch's own LSTM.
 
-A tagger that only tags prepares its weights once, in the precision that was asked for: for torch's own LSTM
-(:mod:`ner_elmo.nn.padded_lstm`) where a sentence alone and in company is the same to the bit so, and else as a biLM
-does (:mod:`ner_elmo.nn.prepared`).
+A tagger that only tags prepares its weights once, in the precision that was asked for, as a biLM does
+(:mod:`ner_elmo.nn.prepared`); in bfloat16 for torch's own LSTM (:mod:`ner_elmo.nn.padded_lstm`) where a sentence alone
+and in company is the same to the bit so.
 
 Letters in shapes: ``batch`` sentences, ``time`` tokens, ``units`` LSTM units in each direction.
 """
@@ -17,9 +17,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ner_elmo.nn.bi_recurrence import BiRecurrence
-from ner_elmo.nn.cell import Clips, Weights, arrange
+from ner_elmo.nn.cell import Clips, Types, Weights, arrange
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.in_threads import at_once
 from ner_elmo.nn.packing import packed
@@ -49,12 +50,13 @@ class BiLstm(nn.Module):
         self._prepared: dict[int, list[tuple[Prepared, Prepared]]] = {}
         self._padded: dict[int, list[tuple[PaddedLstm, PaddedLstm]]] = {}
 
-    def prepare_for_inference(self, precision: str = "fp32", often_zero: slice | None = None) -> None:
+    def prepare_for_inference(self, precision: str = "fp32", often_zero: slice | None = None, n_typed: int = 0) -> None:
         """Arrange the weights as inference on a CPU reads them, in ``fp32``, ``bf16`` or ``int8``, once and for all.
 
         Args:
             often_zero: columns of the input that :meth:`forward` may be spared where they are zeros
                 (:meth:`spares`).
+            n_typed: the last so many columns of the input may be those of types.
 
         Raises:
             UsageError: torch has no 8-bit products on this processor.
@@ -67,18 +69,17 @@ class BiLstm(nn.Module):
             firsts = [layers[0]]
             if often_zero is not None:
                 firsts.append((_without(layers[0][0], often_zero), _without(layers[0][1], often_zero)))
-            padded = precision != "int8" and all(_sums_alike(lstm, precision) for lstm in self.forwards)
+            padded = precision == "bf16" and all(_sums_alike(lstm) for lstm in self.forwards)
             for first in firsts:
                 pairs = [first, *layers[1:]]
                 n_inputs = len(first[0].kernel) - first[0].width - 1
                 if padded:
-                    self._padded[n_inputs] = [
-                        (PaddedLstm(ahead, precision), PaddedLstm(back, precision)) for ahead, back in pairs
-                    ]
+                    self._padded[n_inputs] = [(PaddedLstm(ahead), PaddedLstm(back)) for ahead, back in pairs]
                 else:
+                    typed = [n_typed] + [0] * len(layers[1:])
                     self._prepared[n_inputs] = [
-                        (Prepared(arrange(ahead), precision), Prepared(arrange(back), precision))
-                        for ahead, back in pairs
+                        (Prepared(arrange(ahead, n), precision), Prepared(arrange(back, n), precision))
+                        for (ahead, back), n in zip(pairs, typed, strict=True)
                     ]
 
     def forget_prepared(self) -> None:
@@ -89,13 +90,24 @@ class BiLstm(nn.Module):
         """Whether inputs may be of so many numbers, those left out that are often zero."""
         return n_inputs in {*self._padded, *self._prepared} and not torch.is_grad_enabled()
 
-    def forward(self, x: Tensor, mask: Tensor, in_bfloat16: bool = False, given: slice | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        in_bfloat16: bool = False,
+        given: slice | None = None,
+        types: Types | None = None,
+    ) -> Tensor:
         """``(batch, time, dim)`` → ``(batch, time, 2 · units)``; mask ``(batch, time)`` bool, True = real.
 
-        ``given``: columns of ``x`` that nothing learned stands before; on a CPU they are spared their gradient.
+        Args:
+            given: columns of ``x`` that nothing learned stands before; on a CPU they are spared their gradient.
+            types: further columns, behind those of ``x``; ``which`` is ``(batch, time)``.
         """
         if self._prepared and not torch.is_grad_enabled():
-            return self._inferred(x, mask, self._prepared[x.shape[2]])
+            return self._inferred(x, mask, types)
+        if types is not None:
+            x = torch.cat([x, functional.embedding(types.which, types.vectors)], dim=2)
         if self._padded and not torch.is_grad_enabled():
             return self._inferred_padded(x, mask)
         trains_on_cpu = torch.is_grad_enabled() and x.device.type == "cpu"
@@ -109,15 +121,19 @@ class BiLstm(nn.Module):
             x = layer(self.dropout(x) if number else x, ahead, back)
         return x
 
-    def _inferred(self, x: Tensor, mask: Tensor, layers: list[tuple[Prepared, Prepared]]) -> Tensor:
+    def _inferred(self, x: Tensor, mask: Tensor, types: Types | None) -> Tensor:
+        layers = self._prepared[x.shape[2] + (0 if types is None else types.vectors.shape[1])]
         packing = packed(mask)
+        orders = packing.ahead, packing.back
+        of_ahead, of_back = (types and Types(types.vectors, types.which.flatten()[order]) for order in orders)
         # (positions, dim), each direction in its own order
-        forward, backward = (x.flatten(0, 1).index_select(0, order) for order in (packing.ahead, packing.back))
+        forward, backward = (x.flatten(0, 1).index_select(0, order) for order in orders)
         outputs = forward
         for number, (ahead, back) in enumerate(layers):
             if number:
                 forward, backward = outputs, outputs.index_select(0, packing.turn)
-            both = at_once(_run(ahead, forward, packing.sizes), _run(back, backward, packing.sizes))
+                of_ahead = of_back = None
+            both = at_once(_run(ahead, forward, packing.sizes, of_ahead), _run(back, backward, packing.sizes, of_back))
             outputs = torch.cat([both[0], both[1].index_select(0, packing.turn)], dim=1)
         padded = outputs.new_zeros(mask.numel(), outputs.shape[1]).index_copy_(0, packing.ahead, outputs)
         return padded.view(*mask.shape, -1)
@@ -130,7 +146,7 @@ class BiLstm(nn.Module):
         ahead = [rows[:, group] + torch.arange(width).unsqueeze(1) for group, width in groups]
         back = [rows[:, group] + turned[:width, group] for group, width in groups]
         for one, other in self._padded[x.shape[2]]:
-            inputs = with_zeros(x.flatten(0, 1), one.n_terms, one.type)
+            inputs = with_zeros(x.flatten(0, 1), one.n_terms)
             outputs = x.new_zeros(n_rows * time, 2 * self.n_units)
             of_one, of_other = outputs.chunk(2, dim=1)
             at_once(_run_padded(one, inputs, ahead, of_one), _run_padded(other, inputs, back, of_other))
@@ -174,13 +190,13 @@ def _run_padded(layer: PaddedLstm, inputs: Tensor, groups: list[Tensor], outputs
     return run
 
 
-def _sums_alike(lstm: nn.Module, precision: str) -> bool:
+def _sums_alike(lstm: nn.Module) -> bool:
     assert isinstance(lstm, nn.LSTM)
-    return sums_alike(lstm.input_size, lstm.hidden_size, precision)
+    return sums_alike(lstm.input_size, lstm.hidden_size)
 
 
-def _run(layer: Prepared, x: Tensor, sizes: list[int]) -> Callable[[], Tensor]:
-    return lambda: layer.run(x, sizes, _UNCLIPPED)
+def _run(layer: Prepared, x: Tensor, sizes: list[int], types: Types | None) -> Callable[[], Tensor]:
+    return lambda: layer.run(x, sizes, _UNCLIPPED, types=types)
 
 
 def _without(weights: Weights, columns: slice) -> Weights:

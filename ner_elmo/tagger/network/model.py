@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ner_elmo.elmo.scalar_mix import ScalarMix
-from ner_elmo.nn.cell import LANES
+from ner_elmo.nn.cell import LANES, Types
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.ordered_sums import product_in_order
 from ner_elmo.tagger.network.bilstm import BiLstm
@@ -67,7 +67,7 @@ class TaggerModel(nn.Module):
         """Arrange the weights as inference on a CPU reads them, once and for all
         (:meth:`~ner_elmo.tagger.network.bilstm.BiLstm.prepare_for_inference`). A sentence then has the same emissions
         to the bit alone and in any batch."""
-        self.lstm.prepare_for_inference(precision, self._context_columns())
+        self.lstm.prepare_for_inference(precision, self._context_columns(), self.options.form_dim)
         added = -self.output.out_features % LANES
         with torch.no_grad():
             matrix = functional.pad(self.output.weight.T, (0, added)).contiguous()
@@ -109,21 +109,30 @@ class TaggerModel(nn.Module):
 
     def _recurrent(self, batch: TaggerBatch, in_bfloat16: bool) -> Tensor:
         """What the BiLSTM makes of the inputs, ``(batch, time, 2 · units)``."""
-        parts = self._inputs(batch)
+        types = None if self._prepared_output is None or torch.is_grad_enabled() else self._types(batch)
+        parts = self._inputs(batch, types)
         others = [part for name, part in parts.items() if name != CONTEXT]
-        if CONTEXT not in parts or not self.lstm.spares(sum(part.shape[2] for part in others)):
-            whole = torch.cat(list(parts.values()), dim=2)
-            return self.lstm(self.dropout(whole), batch.mask, in_bfloat16, self._context_columns())  # type: ignore[no-any-return]
+        n_inputs = sum(part.shape[2] for part in others) + (0 if types is None else types.vectors.shape[1])
+        if CONTEXT not in parts or not self.lstm.spares(n_inputs):
+            whole = _joined(list(parts.values()), batch.mask)
+            return self.lstm(self.dropout(whole), batch.mask, in_bfloat16, self._context_columns(), types)  # type: ignore[no-any-return]
+
+        def run(parts: list[Tensor], rows: Tensor) -> Tensor:
+            if len(rows) == len(batch.mask):
+                return self.lstm(_joined(parts, batch.mask), batch.mask, types=types)  # type: ignore[no-any-return]
+            mask, of_types = batch.mask[rows], types and Types(types.vectors, types.which[rows])
+            return self.lstm(_joined([part[rows] for part in parts], mask), mask, types=of_types)  # type: ignore[no-any-return]
+
         # A sentence that has no context is always computed without, so that it does not feel those that have one.
         has_any = parts[CONTEXT].flatten(1).any(dim=1)
-        if not has_any.any():
-            return self.lstm(torch.cat(others, dim=2), batch.mask)  # type: ignore[no-any-return]
-        some: Tensor = self.lstm(torch.cat(list(parts.values()), dim=2)[has_any], batch.mask[has_any])
-        outputs = some.new_empty(*batch.mask.shape, some.shape[2])
-        outputs[has_any] = some
-        if not has_any.all():
-            outputs[~has_any] = self.lstm(torch.cat([part[~has_any] for part in others], dim=2), batch.mask[~has_any])
-        return outputs
+        sides = [(list(parts.values()), has_any.nonzero()[:, 0]), (others, (~has_any).nonzero()[:, 0])]
+        outputs = [(rows, run(of_side, rows)) for of_side, rows in sides if len(rows)]
+        if len(outputs) == 1:
+            return outputs[0][1]
+        together = outputs[0][1].new_empty(*batch.mask.shape, outputs[0][1].shape[2])
+        for rows, some in outputs:
+            together[rows] = some
+        return together
 
     def _mixed(self, batch: TaggerBatch, mix: ScalarMix | None) -> Tensor:
         """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
@@ -131,13 +140,26 @@ class TaggerModel(nn.Module):
         mixed = batch.layers[0] if mix is None else mix(batch.layers, batch.mask)
         return self.elmo_dropout(mixed)  # type: ignore[no-any-return]
 
-    def _inputs(self, batch: TaggerBatch) -> dict[str, Tensor]:
+    def _types(self, batch: TaggerBatch) -> Types | None:
+        """What a token's form alone gives, its word vector and spelling, of each distinct form of the batch."""
+        of_forms: list[Tensor] = []
+        if self.words is not None:
+            word_ids = batch.word_ids.new_zeros(len(batch.char_ids))
+            word_ids[batch.type_ids[batch.mask]] = batch.word_ids[batch.mask]
+            of_forms.append(self.words(word_ids))
+        if self.characters is not None:
+            of_forms.append(self.characters(batch.char_ids))
+        return Types(torch.cat(of_forms, dim=1), batch.type_ids) if of_forms else None
+
+    def _inputs(self, batch: TaggerBatch, types: Types | None) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
             parts["layers"] = self._mixed(batch, self.mix)
         if self.options.reads_documents:
             assert batch.context is not None, "this tagger reads the context of documents"
             parts[CONTEXT] = self.elmo_dropout(CONTEXT_SCALE * batch.context)
+        if types is not None:
+            return parts
         if self.words is not None:
             parts["words"] = self.words(batch.word_ids)
         if self.characters is not None:
@@ -194,6 +216,11 @@ class TaggerModel(nn.Module):
         }
 
 
+def _joined(parts: list[Tensor], mask: Tensor) -> Tensor:
+    """The parts of an input, one behind the other, ``(batch, time, numbers)``."""
+    return torch.cat(parts, dim=2) if parts else torch.empty(*mask.shape, 0)
+
+
 def _new_mix(options: TaggerOptions) -> ScalarMix | None:
     """A learned mix; None where there is nothing to mix."""
     if not options.elmo_dim or options.mix != LEARNED_MIX:
@@ -224,11 +251,11 @@ class WordVectors(nn.Module):
         return torch.cat([self.tuned.weight.detach(), self.fixed])
 
     def forward(self, word_ids: Tensor) -> Tensor:
-        """``(batch, time)`` → ``(batch, time, word_dim)``."""
+        """``(…)`` → ``(…, word_dim)``."""
         n_tuned = len(self.tuned.weight)
         if not len(self.fixed):
             return self.tuned(word_ids)  # type: ignore[no-any-return]
         is_fixed = word_ids >= n_tuned
         tuned = self.tuned(word_ids.masked_fill(is_fixed, UNKNOWN_INDEX))
         fixed = self.fixed[(word_ids - n_tuned).clamp(min=0)]
-        return torch.where(is_fixed.unsqueeze(2), fixed, tuned)
+        return torch.where(is_fixed.unsqueeze(-1), fixed, tuned)

@@ -131,10 +131,14 @@ class TaggerOptions(NetworkSettings):
     @property
     def input_dim(self) -> int:
         """Numbers per token that the LSTM reads."""
-        words = self.word_dim if self.n_words else 0
         elmo = 0 if self.elmo_at == OUTPUT else self.elmo_dim
         elmo += self.elmo_dim if self.reads_documents else 0
-        return elmo + words + (self.char_filters if self.char_dim else 0)
+        return elmo + self.form_dim
+
+    @property
+    def form_dim(self) -> int:
+        """Those of them that a token's form alone gives: its word vector and its spelling."""
+        return (self.word_dim if self.n_words else 0) + (self.char_filters if self.char_dim else 0)
 
     @property
     def output_dim(self) -> int:

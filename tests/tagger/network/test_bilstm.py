@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ner_elmo.nn.bi_recurrence import BiRecurrence
+from ner_elmo.nn.cell import Types
 from ner_elmo.nn.packing import packed
 from ner_elmo.tagger.network.bilstm import BiLstm, joined_weights
 
@@ -137,6 +138,29 @@ def test_prepared_weights_do_not_feel_the_company(precision: str) -> None:
         together = lstm(x, mask)
         for row, length in enumerate(lengths):
             alone = lstm(x[row : row + 1, :length], mask[row : row + 1, :length])
+            assert torch.equal(alone[0], together[row, :length])
+
+
+@pytest.mark.parametrize("n_typed", [30, 140, 300])
+@pytest.mark.parametrize("n_types", [3, 90])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_columns_may_be_those_of_types(n_typed: int, n_types: int, precision: str) -> None:
+    """What types give is computed once for each, where few are distinct, and the outputs are the same: in float32 to
+    the bit, and alone as in company."""
+    torch.manual_seed(3)
+    lengths = [7, 2, 9, 7, 1, 5, 30, 30, 4, 4]
+    lstm = BiLstm(300, 200, 2, 0.0).eval()
+    lstm.prepare_for_inference(precision, n_typed=n_typed)
+    mask = mask_of(lengths)
+    types = Types(torch.randn(n_types, n_typed), torch.randint(n_types, mask.shape))
+    others = torch.randn(*mask.shape, 300 - n_typed)
+    whole = torch.cat([others, types.vectors[types.which]], dim=2)
+    with torch.inference_mode():
+        together = lstm(others, mask, types=types)
+        assert torch.equal(together, lstm(whole, mask))
+        for row, length in enumerate(lengths if precision != "bf16" else []):
+            here = slice(row, row + 1), slice(length)
+            alone = lstm(others[here], mask[here], types=Types(types.vectors, types.which[here]))
             assert torch.equal(alone[0], together[row, :length])
 
 
