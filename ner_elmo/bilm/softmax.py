@@ -95,11 +95,11 @@ def log_partition(y: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return (top + total.log()).squeeze(1)
 
 
-def exp_of_negative_(x: Tensor) -> Tensor:
+def exp_of_negative_(x: Tensor, scratch: Tensor | None = None) -> Tensor:
     """exp(x) of numbers that are not positive, in their place: σ(x) / (1 − σ(x)), which torch computes several times
-    faster on a CPU, with an error of some 1e-6 of the value."""
+    faster on a CPU, with an error of some 1e-6 of the value. ``scratch`` is of the shape of ``x``, and overwritten."""
     x.sigmoid_()
-    return x.div_(1 - x)
+    return x.div_(torch.sub(x.new_ones(()), x, out=scratch))
 
 
 def _logits(y: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -166,27 +166,42 @@ def draw_sample(n_samples: int, n_words: int, generator: torch.Generator, device
 
 
 class _Candidates:
-    """The sampled words as rows of ``y`` (n, dim) meet them: exponentials of logits, some rows at a time.
+    """The sampled words as rows of ``y`` (n, dim) meet them: exponentials of logits, some rows at a time, each time
+    in the place of those before.
 
     Attributes:
         weight: ``(k, dim)``, in the numbers of the products.
         shift: what is taken from a row's logits before they are exponentiated, ``(n,)``; the row's own logit at first.
+        d_weight, d_bias: the gradients so far, ``(k, dim)`` and ``(k,)``.
     """
 
     def __init__(self, y: Tensor, weight: Tensor, bias: Tensor, own: Tensor) -> None:
-        self.y, self.weight, self.bias, self.shift = y, weight, bias, own.clone()
+        self.weight, self.shift = weight, own.clone()
+        # y 1, and what each number meets: weight and bias, a word a column
+        self.rows = torch.cat([y, y.new_ones(len(y), 1)], dim=1)
+        self.words = torch.cat([weight, bias.unsqueeze(1)], dim=1).t().contiguous()
+        self.logits = self.scratch = y.new_empty(0)
+        self.d_weight, self.d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
 
     def exponentials(self, part: slice, hits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         """exp(logit − shift) of some rows ``(rows, k)`` in the numbers of the products, 0 where row ``hits`` meets one
         of ``columns``, and the sum of each row ``(rows,)``. The shift of these rows is set to the greatest logit."""
-        logits = torch.addmm(self.bias, self.y[part], self.weight.t())
+        rows = self.rows[part]
+        if len(self.logits) != len(rows):
+            self.logits, self.scratch = (rows.new_empty(len(rows), len(self.weight)) for _ in range(2))
+        logits = torch.mm(rows, self.words, out=self.logits)
         logits[hits, columns] = -math.inf
         self.shift[part] = torch.maximum(logits.amax(1), self.shift[part])
-        p = exp_of_negative_(logits.sub_(self.shift[part].unsqueeze(1)))
+        p = exp_of_negative_(logits.sub_(self.shift[part].unsqueeze(1)), self.scratch)
         return p, p.sum(1)
 
+    def add_gradients(self, p: Tensor, part: slice, share: Tensor) -> None:
+        """Add what some rows have brought: exponentials ``p`` (rows, k), to be multiplied by ``share`` (rows, 1)."""
+        self.d_weight.addmm_(p.t(), self.rows[part, :-1] * share)
+        self.d_bias.addmv_(p.t(), share.squeeze(1))
 
-class _MixedCandidates(_Candidates):
+
+class _MixedCandidates:
     """The same in bfloat16, with few passes over the logits: the product makes them with their biases and shifted, and
     they are exponentiated where they stand.
 
@@ -206,9 +221,12 @@ class _MixedCandidates(_Candidates):
         self.words[:, dim + 2 : dim + 4] = 1.0
         self.shifts = self.rows[:, dim + 2 : dim + 4]
         self.shifts.copy_(_in_two(-own))
+        self.y, self.weight, self.shift = y, self.words[:, :dim], own.clone()
         self.logits = y.new_empty(0, dtype=torch.bfloat16)
         self.passes = passes_on(y.device)
-        super().__init__(y, self.words[:, :dim], bias, own)
+        # The last column is the gradient of the biases: rows of y are extended by a 1.
+        self.gradients = y.new_zeros(len(weight), dim + 1)
+        self.d_weight, self.d_bias = self.gradients[:, :-1], self.gradients[:, -1]
 
     def exponentials(self, part: slice, hits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
         p = self._logits(part, hits, columns)
@@ -220,6 +238,9 @@ class _MixedCandidates(_Candidates):
             p = self._logits(part, hits, columns)
             total = self.passes.exponentials(p)
         return p, total
+
+    def add_gradients(self, p: Tensor, part: slice, share: Tensor) -> None:
+        self.gradients.add_(torch.mm(p.t(), torch.cat([self.y[part] * share, share], dim=1).to(p.dtype)))
 
     def _logits(self, part: slice, hits: Tensor, columns: Tensor) -> Tensor:
         rows = self.rows[part]
@@ -275,8 +296,6 @@ class _SampledCrossEntropy(torch.autograd.Function):
         )
         grad_true = torch.empty_like(true_logits)  # d loss / d true logit
         grad_y = torch.empty_like(y_filled)
-        # The last column is the gradient of the biases: rows of y are extended by a 1.
-        grad_sample = y.new_zeros(len(ids), y.shape[1] + 1)
         losses = torch.empty_like(true_logits)
         for start in range(0, len(y_filled), rows):
             part = slice(start, min(start + rows, len(y_filled)))
@@ -289,25 +308,25 @@ class _SampledCrossEntropy(torch.autograd.Function):
             losses[part] = normaliser.log() + beyond_own
             grad_true[part] = -total * share.squeeze(1)
             product(p, candidates.weight, grad_y[part]).mul_(share)
-            add_product(grad_sample, p.t(), torch.cat([y_filled[part] * share, share], dim=1).to(dtype))
+            candidates.add_gradients(p, part, share)
         grad_y, grad_true, losses = grad_y[:n], grad_true[:n], losses[:n]
         grad_y.addcmul_(grad_true.unsqueeze(1), true_weight)
         ctx.n_words, ctx.room = weight.shape[0], room
-        ctx.save_for_backward(y, targets, ids, grad_y, grad_true, grad_sample)
+        ctx.save_for_backward(y, targets, ids, grad_y, grad_true, candidates.d_weight, candidates.d_bias)
         ctx.mark_non_differentiable(losses)
         return losses.sum() / n, losses
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _grad_losses: Tensor) -> tuple[Tensor | None, ...]:
-        y, targets, ids, grad_y, grad_true, grad_sample = ctx.saved_tensors
+        y, targets, ids, grad_y, grad_true, d_weight, d_bias = ctx.saved_tensors
         # Scaled before they are spread over the table, which is larger by far than all that stands in it.
         scale = grad / y.shape[0]
         own = grad_true * scale
         grad_weight = ctx.room.take(y, ctx.n_words, y.shape[1], y.dtype).zero_()
         grad_bias = y.new_zeros(ctx.n_words)
-        grad_weight.index_add_(0, ids, grad_sample[:, :-1] * scale).index_add_(0, targets, own.unsqueeze(1) * y)
-        grad_bias.index_add_(0, ids, grad_sample[:, -1] * scale).index_add_(0, targets, own)
+        grad_weight.index_add_(0, ids, d_weight * scale).index_add_(0, targets, own.unsqueeze(1) * y)
+        grad_bias.index_add_(0, ids, d_bias * scale).index_add_(0, targets, own)
         return grad_y * scale, grad_weight, grad_bias, None, None, None, None, None, None
 
 
