@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ner_elmo.errors import UsageError
-from ner_elmo.nn.cell import Arranged, Clips, State, doubled, gates_in_blocks, in_blocks, update_cell
+from ner_elmo.nn.cell import Arranged, Clips, State, Types, doubled, gates_in_blocks, in_blocks, update_cell
 from ner_elmo.nn.inference import GATE_BYTES
 from ner_elmo.nn.precision import processor_has
 
@@ -136,9 +136,10 @@ class _Joined:
         self.kernel = Int8Matrix(weights.kernel[:-1])
         self.bias = weights.kernel[-1].clone()
 
-    def steps(self, x: Tensor, batch_sizes: Sequence[int]) -> Iterator[Step]:
+    def steps(self, x: Tensor, batch_sizes: Sequence[int], types: Types | None) -> Iterator[Step]:
         """For each step what gives its gates ``(rows, 4 dim)``, of the state before it."""
         room = self.kernel.rows(batch_sizes[0])
+        x = x if types is None or x.shape[1] == self.n_inputs else types.behind(x)
         for inputs in x.split(list(batch_sizes)):
             yield partial(self._gates, inputs, room[: len(inputs)])
 
@@ -160,19 +161,22 @@ class _Apart:
         )
         self.bias = weights.kernel[-1].clone()
 
-    def steps(self, x: Tensor, batch_sizes: Sequence[int]) -> Iterator[Step]:
+    def steps(self, x: Tensor, batch_sizes: Sequence[int], types: Types | None) -> Iterator[Step]:
         """As those of :class:`_Joined`."""
         room = self.of_state.rows(batch_sizes[0])
         start = 0
         for sizes in _together(batch_sizes, self.most_rows):
             end = start + sum(sizes)
-            for z in self._of_inputs(x[start:end]).split(sizes):
+            for z in self._of_inputs(x, slice(start, end), types).split(sizes):
                 yield partial(self._gates, z, room[: len(z)])
             start = end
 
-    def _of_inputs(self, x: Tensor) -> Tensor:
+    def _of_inputs(self, x: Tensor, part: slice, types: Types | None) -> Tensor:
+        x, n = x[part], x.shape[1]
         rows = self.of_input.rows(len(x))
-        rows[:, :-2] = x
+        rows[:, :n] = x
+        if types is not None and n < self.of_input.n_inputs:
+            torch.index_select(types.vectors, 0, types.which[part], out=rows[:, n:-2])
         return self.of_input.product_and(self.bias, rows)
 
     def _gates(self, z: Tensor, rows: Tensor, h: Tensor) -> Tensor:
@@ -192,15 +196,20 @@ def _together(batch_sizes: Sequence[int], most: int) -> Iterator[list[int]]:
 
 
 def run_int8(
-    x: Tensor, batch_sizes: Sequence[int], weights: Int8Weights, clips: Clips, state: State | None = None
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    weights: Int8Weights,
+    clips: Clips,
+    state: State | None = None,
+    types: Types | None = None,
 ) -> Tensor:
-    """:func:`ner_elmo.nn.inference.run_one` with 8-bit products."""
+    """:func:`ner_elmo.nn.inference.run_one` with 8-bit products. What types give may be left out of ``x``."""
     width, dim, most = weights.width, weights.dim, batch_sizes[0]
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
     cells_twice = doubled(c, weights.dim)
     y = x.new_empty(x.shape[0], width)
     hidden = x.new_empty(most, dim) if weights.projection is None else weights.projection.rows(most)
-    for gates, out in zip(weights.gates.steps(x, batch_sizes), y.split(list(batch_sizes)), strict=True):
+    for gates, out in zip(weights.gates.steps(x, batch_sizes, types), y.split(list(batch_sizes)), strict=True):
         n_rows = len(out)
         rows = hidden[:n_rows]
         cell, hidden_half = (in_blocks(of, weights.block) for of in (cells_twice[:n_rows], rows[:, :dim]))

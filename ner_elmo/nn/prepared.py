@@ -38,11 +38,11 @@ class Prepared:
     ) -> Tensor:
         """Packed inputs ``(positions, inputs)`` to outputs ``(positions, width)``; the state's c is overwritten
         (:func:`~ner_elmo.nn.inference.run_one`). The numbers that types have may be left out of ``x``."""
-        if self._arranged is None and types is not None and x.shape[1] < self._n_inputs:
-            x = types.behind(x)
         if self._int8 is not None:
-            return run_int8(x, batch_sizes, self._int8, clips, state)
+            return run_int8(x, batch_sizes, self._int8, clips, state, types)
         if self._bf16 is not None:
+            if types is not None and x.shape[1] < self._n_inputs:
+                x = types.behind(x)
             return run_bf16(x, batch_sizes, self._bf16, clips, state)
         assert self._arranged is not None
         if types is not None:

@@ -135,7 +135,8 @@ class BiLstm(nn.Module):
                 of_ahead = of_back = None
             both = at_once(_run(ahead, forward, packing.sizes, of_ahead), _run(back, backward, packing.sizes, of_back))
             outputs = torch.cat([both[0], both[1].index_select(0, packing.turn)], dim=1)
-        padded = outputs.new_zeros(mask.numel(), outputs.shape[1]).index_copy_(0, packing.ahead, outputs)
+        padded = outputs.new_empty(mask.numel(), outputs.shape[1]).index_copy_(0, packing.ahead, outputs)
+        padded[~mask.flatten()] = 0
         return padded.view(*mask.shape, -1)
 
     def _inferred_padded(self, x: Tensor, mask: Tensor) -> Tensor:
