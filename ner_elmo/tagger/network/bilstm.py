@@ -126,18 +126,16 @@ class BiLstm(nn.Module):
         packing = packed(mask)
         orders = packing.ahead, packing.back
         of_ahead, of_back = (types and Types(types.vectors, types.which.flatten()[order]) for order in orders)
-        # (positions, dim), each direction in its own order
-        forward, backward = (x.flatten(0, 1).index_select(0, order) for order in orders)
-        outputs = forward
-        for number, (ahead, back) in enumerate(layers):
-            if number:
-                forward, backward = outputs, outputs.index_select(0, packing.turn)
-                of_ahead = of_back = None
+        padded, outputs = x.flatten(0, 1), x.new_empty(mask.numel(), 2 * self.n_units)
+        for ahead, back in layers:
+            # (positions, dim), each direction in its own order
+            forward, backward = (padded.index_select(0, order) for order in orders)
             both = at_once(_run(ahead, forward, packing.sizes, of_ahead), _run(back, backward, packing.sizes, of_back))
-            outputs = torch.cat([both[0], both[1].index_select(0, packing.turn)], dim=1)
-        padded = outputs.new_empty(mask.numel(), outputs.shape[1]).index_copy_(0, packing.ahead, outputs)
-        padded[~mask.flatten()] = 0
-        return padded.view(*mask.shape, -1)
+            for half, order, output in zip(outputs.chunk(2, dim=1), orders, both, strict=True):
+                half[order] = output
+            padded, of_ahead, of_back = outputs, None, None
+        outputs[~mask.flatten()] = 0
+        return outputs.view(*mask.shape, -1)
 
     def _inferred_padded(self, x: Tensor, mask: Tensor) -> Tensor:
         n_rows, time = mask.shape
