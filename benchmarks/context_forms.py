@@ -10,7 +10,7 @@ same form in the document's other sentences. The others change one thing of it e
 * ``layer-1``, ``layer-2``: one layer of the biLM in place of their mean.
 * ``own-mix``: all layers, with learned weights and a learned scale of their own.
 * ``shrunk``: times n / (n + 1), with n occurrences; ``counted``: with log(1 + n) as one number more.
-* ``lower``: forms compared without regard to capitals.
+* ``lower``: forms compared without regard to capitals; ``lower-layer-2``: of these the top layer of two alone.
 * ``partial``: where a form stands nowhere else, the form without capitals, then words with the same five first letters.
 * ``none``: zeros, as if no sentence had a document.
 * ``carried``: the mean as usual, of a biLM that reads each document from its first sentence to its last, and back, as
@@ -282,6 +282,7 @@ FORMS: dict[str, tuple[Document, Callable[[np.ndarray], np.ndarray], Callable[[i
     "shrunk": (shrunk, _mean_layer, _same),
     "counted": (counted, _mean_layer, lambda dim: dim + 1),
     "lower": (mean_of(str.casefold), _mean_layer, _same),
+    "lower-layer-2": (mean_of(str.casefold), lambda layers: layers[2], _same),
     "partial": (partial, _mean_layer, _same),
     "carried": (mean_of(), _mean_layer, _same),
 }
