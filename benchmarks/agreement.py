@@ -73,7 +73,7 @@ def examples_of(tagger: StoredTagger, sentences: list[LabelledSentence], folder:
     if layers is None:
         layers = list(elmo_layers(elmo, tokens, options.elmo_layers, average))
     documents = [sentence.document for sentence in sentences]
-    contexts = document_contexts(tokens, documents, layers, options.folds_forms)
+    contexts = document_contexts(tokens, documents, layers, *options.context_reading)
     tag_index = {tag: index for index, tag in enumerate(options.tags)}
     return make_examples(sentences, tagger.words, tag_index, options.scheme, layers, contexts)
 

@@ -154,6 +154,15 @@ def test_a_tagger_of_before_compares_forms_as_they_are() -> None:
         parse_options(values | {"context_forms": "upside-down"})
 
 
+def test_a_tagger_of_before_reads_the_mean_of_the_layers() -> None:
+    values = network(DOCUMENT).options.as_dict()
+    assert parse_options(values | {"context_layers": "top"}).context_reading[2]
+    del values["context_layers"]
+    assert not parse_options(values).context_reading[2]
+    with pytest.raises(ValueError, match="context_layers"):
+        parse_options(values | {"context_layers": "bottom"})
+
+
 def test_where_nothing_is_said_of_documents_nothing_is_added() -> None:
     emissions = [np.ones((1, len(TAGS)), dtype=np.float32)] * 2
     found = with_agreement(emissions, [["A"], ["A"]], [None, None], TAGS, "bioes")

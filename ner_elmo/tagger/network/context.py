@@ -139,8 +139,9 @@ def document_contexts(
     layers: Sequence[np.ndarray | StoredSentence],
     folded: bool = False,
     window: int | None = None,
+    top: bool = False,
 ) -> list[np.ndarray]:
-    """The context of every token of many documents, from the mean of its biLM layers.
+    """The context of every token of many documents, from the mean of its biLM layers, or the top one.
 
     Args:
         documents: a number or name of each sentence's document; those of one stand together.
@@ -160,6 +161,9 @@ def document_contexts(
             forms = tokens[part]
             if folded:
                 forms = [[form.casefold() for form in sentence] for sentence in forms]
-            means = [np.asarray(one).mean(axis=0, dtype=np.float32) for one in layers[part]]
-            found += contexts_of(forms, means, window)
+            vectors = [
+                np.asarray(one)[-1].astype(np.float32) if top else np.asarray(one).mean(axis=0, dtype=np.float32)
+                for one in layers[part]
+            ]
+            found += contexts_of(forms, vectors, window)
     return found

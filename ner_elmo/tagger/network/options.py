@@ -19,6 +19,7 @@ MOST_WORDS = 1 << 31
 
 NO_CONTEXT, DOCUMENT, TWICE = "none", "document", "document-twice"
 FOLDED, EXACT = "folded", "exact"
+MEAN_LAYER, TOP_LAYER = "mean", "top"
 
 # Panels of --help.
 BILM_LAYERS, WORDS, NETWORK = "biLM layers", "Words and characters", "Network"
@@ -57,6 +58,12 @@ class NetworkSettings:
         FOLDED,
         help="which forms are the same in a document: folded (without regard to capitals), or exact",
         choices=(FOLDED, EXACT),
+        panel=BILM_LAYERS,
+    )
+    context_layers: str = setting(
+        MEAN_LAYER,
+        help="what is read of the document's tokens: the mean of the biLM's layers, or its top one",
+        choices=(MEAN_LAYER, TOP_LAYER),
         panel=BILM_LAYERS,
     )
     context_window: int | None = setting(
@@ -119,9 +126,10 @@ class TaggerOptions(NetworkSettings):
         return self.context != NO_CONTEXT
 
     @property
-    def context_reading(self) -> tuple[bool, int | None]:
-        """How contexts are made: whether forms are the same that differ in capitals alone, and the window."""
-        return self.context_forms == FOLDED, self.context_window
+    def context_reading(self) -> tuple[bool, int | None, bool]:
+        """How contexts are made: whether forms are the same that differ in capitals alone, the window, and whether the
+        top layer is read in place of the layers' mean."""
+        return self.context_forms == FOLDED, self.context_window, self.context_layers == TOP_LAYER
 
     @property
     def passes_twice(self) -> bool:
@@ -192,7 +200,10 @@ def parse_options(values: Any) -> TaggerOptions:
         # A later version's would change the network.
         raise ValueError(f"unknown options {one_line(', '.join(unknown))}")
     _check_own(values)
-    named: dict[str, Any] = {"context_forms": EXACT} | values  # as taggers did that do not say
+    named: dict[str, Any] = {
+        "context_forms": EXACT,
+        "context_layers": MEAN_LAYER,
+    } | values  # as taggers did that do not say
     try:
         options = TaggerOptions(**named)
         check(options)

@@ -120,6 +120,8 @@ def _network_rows(tagger: Mapping[str, Any], report: Mapping[str, Any]) -> Itera
         if options.get("context") not in (None, "none"):
             forms, window = options.get("context_forms"), options.get("context_window")
             parts.append(f"context {options['context']}" + (f", forms {forms}" if forms else ""))
+            if options.get("context_layers") == "top":
+                parts[-1] += ", the top layer"
             if _is_number(window):
                 parts[-1] += f", {window} sentences before and after"
         parameters = _at(report, "training", "parameters")

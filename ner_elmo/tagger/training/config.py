@@ -17,6 +17,7 @@ from ner_elmo.tagger.network.options import (
     BILM_LAYERS,
     EXACT,
     LEARNED_MIX,
+    MEAN_LAYER,
     MEAN_MIX,
     NO_CONTEXT,
     OUTPUT,
@@ -52,6 +53,7 @@ AS_BEFORE: dict[str, Any] = {
     "average": 0.0,
     "schedule": PLATEAU,
     "context_forms": EXACT,
+    "context_layers": MEAN_LAYER,
 }
 
 # Panels of --help.

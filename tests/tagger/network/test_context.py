@@ -76,6 +76,18 @@ def test_folded_forms_differ_in_capitals_alone(tokens: list[list[str]]) -> None:
             np.testing.assert_allclose(one, other, atol=2e-3)
 
 
+def test_of_several_layers_the_mean_or_the_top_one() -> None:
+    tokens = [["Kew", "won"], ["Kew", "Kew", "lost"]]
+    low = vectors_of(tokens)
+    high = [2 * one + 1 for one in low]
+    layers = [np.stack(both) for both in zip(low, high, strict=True)]
+    middle = [(one + other) / 2 for one, other in zip(low, high, strict=True)]
+    for top, wanted in ((True, high), (False, middle)):
+        found = document_contexts(tokens, [1, 1], layers, top=top)
+        for one, other in zip(found, document_contexts(tokens, [1, 1], [v[None] for v in wanted]), strict=True):
+            np.testing.assert_allclose(one, other, atol=2e-3, rtol=2e-3)
+
+
 def test_sentences_of_no_document_have_none() -> None:
     tokens = [["a"], ["a"], ["a"], ["a"]]
     found = document_contexts(tokens, [None, None, 1, 1], [v[None] for v in vectors_of(tokens)])
