@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from ner_elmo.nn.passes import passes_on
+from ner_elmo.nn.passes import exp_of_negative_, passes_on
 from ner_elmo.nn.precision import add_product, product
 from ner_elmo.nn.room import Room
 
@@ -95,13 +95,6 @@ def log_partition(y: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return (top + total.log()).squeeze(1)
 
 
-def exp_of_negative_(x: Tensor, scratch: Tensor | None = None) -> Tensor:
-    """exp(x) of numbers that are not positive, in their place: σ(x) / (1 − σ(x)), which torch computes several times
-    faster on a CPU, with an error of some 1e-6 of the value. ``scratch`` is of the shape of ``x``, and overwritten."""
-    x.sigmoid_()
-    return x.div_(torch.sub(x.new_ones(()), x, out=scratch))
-
-
 def _logits(y: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``y Wᵀ + b`` in float32, whatever ``y`` and ``W`` are; a tensor of its own."""
     if y.dtype == bias.dtype:
@@ -180,7 +173,8 @@ class _Candidates:
         # y 1, and what each number meets: weight and bias, a word a column
         self.rows = torch.cat([y, y.new_ones(len(y), 1)], dim=1)
         self.words = torch.cat([weight, bias.unsqueeze(1)], dim=1).t().contiguous()
-        self.logits = self.scratch = y.new_empty(0)
+        self.logits = y.new_empty(0)
+        self.passes = passes_on(y.device)
         self.d_weight, self.d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
 
     def exponentials(self, part: slice, hits: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,12 +182,10 @@ class _Candidates:
         of ``columns``, and the sum of each row ``(rows,)``. The shift of these rows is set to the greatest logit."""
         rows = self.rows[part]
         if len(self.logits) != len(rows):
-            self.logits, self.scratch = (rows.new_empty(len(rows), len(self.weight)) for _ in range(2))
+            self.logits = rows.new_empty(len(rows), len(self.weight))
         logits = torch.mm(rows, self.words, out=self.logits)
         logits[hits, columns] = -math.inf
-        self.shift[part] = torch.maximum(logits.amax(1), self.shift[part])
-        p = exp_of_negative_(logits.sub_(self.shift[part].unsqueeze(1)), self.scratch)
-        return p, p.sum(1)
+        return logits, self.passes.shifted_exponentials(logits, self.shift[part])
 
     def add_gradients(self, p: Tensor, part: slice, share: Tensor) -> None:
         """Add what some rows have brought: exponentials ``p`` (rows, k), to be multiplied by ``share`` (rows, 1)."""

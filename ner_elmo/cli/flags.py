@@ -43,7 +43,7 @@ Compile = Annotated[
     bool,
     typer.Option(
         "--compile",
-        help="let the C compiler ($CC, cc) make training in bfloat16 on a CPU faster",
+        help="let the C compiler ($CC, cc) make training on a CPU faster",
         rich_help_panel="Machine",
     ),
 ]
@@ -218,12 +218,12 @@ def set_up_torch(device: str = "auto", threads: int | None = None, starts_fast: 
     return chosen
 
 
-def compile_if_asked(asked: bool, precision: str, device_type: str) -> str | None:
+def compile_if_asked(asked: bool, device_type: str) -> str | None:
     """``--compile``: what is to be said where it does nothing."""
     if not asked:
         return None
-    if precision != "bf16" or device_type != "cpu":
-        return "--compile: for training in bfloat16 on a CPU alone; nothing is compiled"
+    if device_type != "cpu":
+        return "--compile: for training on a CPU alone; nothing is compiled"
     from ner_elmo.nn.compiled import use_compiler
 
     why_not = use_compiler()

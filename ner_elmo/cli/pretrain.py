@@ -93,7 +93,7 @@ def command(
             return
     chosen = flags.set_up_torch(device, threads)
     settings = flags.with_precision_of(settings, chosen, given.get("precision"))
-    if (untold := flags.compile_if_asked(compile, settings.precision, chosen.type)) is not None:
+    if (untold := flags.compile_if_asked(compile, chosen.type)) is not None:
         show.note(untold)
     count_processes = threads or flags.available_cores()
     if not writes or output is None:

@@ -33,10 +33,8 @@ from torch.autograd.function import once_differentiable
 
 from ner_elmo.nn.bfloat16 import enough_rows
 from ner_elmo.nn.packing import Packing
+from ner_elmo.nn.passes import DOUBLED, SCALES, passes_on
 from ner_elmo.nn.recurrence import steps_of
-
-DOUBLED = (1.0, 1.0, 2.0, 1.0)  # quarters of W
-SCALES = (-2.0, 1.0, 8.0, 1.0)  # what the quarters of a gradient lack, the doubling of the candidate among it
 
 
 class BiRecurrence(torch.autograd.Function):
@@ -79,18 +77,15 @@ class BiRecurrence(torch.autograd.Function):
         # (2, positions, units); the last is n as the weights meet it
         minus, cells, squashed = (x.new_empty(2, len(inputs), units) for _ in range(3))
         meeting = minus if minus.dtype == dtype else torch.zeros_like(minus, dtype=dtype)
-        before_c = x.new_zeros(2, filled.sizes[0], units)
+        passes, before_c = passes_on(x.device), None
         for step in steps_of(filled.sizes):
             rows = step.rows
-            z_t, cell, s, n = z[:, rows], cells[:, rows], squashed[:, rows], minus[:, rows]
             if step.before is not None:
-                z_t += torch.bmm(meeting[:, step.before], of_state)
+                z[:, rows] += torch.bmm(meeting[:, step.before], of_state)
                 before_c = cells[:, step.before]
-            i, f, j, o = z_t.sigmoid_().chunk(4, 2)
-            torch.mul(f, before_c, out=cell).addcmul_(i, j, value=4.0).sub_(i, alpha=2.0)
-            torch.addcmul(o, o, torch.sigmoid(cell, out=s), value=-2.0, out=n)
+            passes.gates_forward(z[:, rows], before_c, cells[:, rows], squashed[:, rows], minus[:, rows], None)
             if meeting is not minus:
-                meeting[:, rows] = n
+                meeting[:, rows] = minus[:, rows]
         ctx.filled, ctx.shape, ctx.given, ctx.dtype = filled, x.shape, given, x.dtype
         ctx.save_for_backward(inputs, z, cells, squashed, meeting, *weights[0::3], *weights[1::3])
         # (batch · time + 1, 2, units): what was filled up goes to the last row
@@ -102,7 +97,8 @@ class BiRecurrence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        """The chain rule from the last step to the first. ``d_gates`` holds G."""
+        """The chain rule from the last step to the first. ``d_gates`` holds G; in float32 it takes the gates' place, so
+        that torch refuses a second pass."""
         inputs, z, cells, squashed, meeting, *weights = ctx.saved_tensors
         filled, dtype, units = ctx.filled, inputs.dtype, cells.shape[2]
         # (2 · 4 · units, dim), (2, 4 · units, units): what G meets on its way back
@@ -115,22 +111,19 @@ class BiRecurrence(torch.autograd.Function):
         d_minus = torch.stack([d_out[:, 0].index_select(0, ahead), d_out[:, 1].index_select(0, back)]).neg_()
         d_minus[:, filled.added] = 0.0
         # (2, positions, 4 · units)
-        d_gates = torch.empty_like(z, dtype=dtype)
+        d_gates = z if z.dtype == dtype else torch.empty_like(z, dtype=dtype)
         d_gates[:, sum(filled.sizes) :] = 0.0
         # (2, rows of the first step, units): of C
         d_cells = cells.new_zeros(2, filled.sizes[0], units)
-        buffers = [torch.empty_like(d_cells) for _ in range(2)]
-        first_c = torch.zeros_like(d_cells)
+        passes = passes_on(z.device)
         for step in reversed(steps_of(filled.sizes)):
-            rows, n_rows = step.rows, step.n_rows
-            d_n = d_minus[:, rows]
+            rows, d_n, d_cell = step.rows, d_minus[:, step.rows], d_cells[:, : step.n_rows]
             if step.n_going_on:
                 d_n[:, : step.n_going_on] += torch.bmm(d_gates[:, step.following], of_state)
-            before_c = first_c if step.before is None else cells[:, step.before]
-            scratch = buffers[0][:, :n_rows], buffers[1][:, :n_rows]
-            gates, receiving = z[:, rows].chunk(4, 2), d_gates[:, rows].chunk(4, 2)
-            d_cell = d_cells[:, :n_rows]
-            _cell_backward(gates, receiving, cells[:, rows], squashed[:, rows], before_c, d_n, d_cell, scratch, None)
+            before_c = None if step.before is None else cells[:, step.before]
+            passes.gates_backward(z[:, rows], before_c, cells[:, rows], squashed[:, rows], d_n, d_cell, None)
+            if d_gates is not z:
+                d_gates[:, rows] = z[:, rows]
         # (positions, 2 · 4 · units): both directions side by side, as the forward one reads
         d_joined = torch.cat([d_gates[0], d_gates[1].index_select(0, filled.turn)], dim=1)
         d_x = _d_x(ctx, d_joined, of_input) if ctx.needs_input_grad[0] else None
@@ -222,46 +215,3 @@ def _scale(both: Tensor, factors: Sequence[float]) -> None:
     for quarter, factor in zip(both.unflatten(1, (4, -1)).unbind(1), factors, strict=True):
         if factor != 1.0:
             quarter.mul_(factor)
-
-
-def _cell_backward(
-    gates: tuple[Tensor, ...],
-    d_gates: tuple[Tensor, ...],
-    cell: Tensor,
-    squashed: Tensor,
-    before: Tensor,
-    d_n: Tensor,
-    d_cell: Tensor,
-    scratch: tuple[Tensor, Tensor],
-    cell_clip: float | None,
-) -> None:
-    """One step's chain rule.
-
-    Args:
-        gates: i, f, j, o after activation.
-        d_gates: receive the quarters of G, in bfloat16.
-        cell, before: twice the cell, and twice that of the step before.
-        d_n: gradient of minus the hidden vector.
-        d_cell: of twice the cell: on entry what the step after has left, then that of ``before``.
-        scratch: two tensors of the shape of the cell, overwritten.
-    """
-    sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-    i, f, j, o = gates
-    of_i, of_f, of_j, of_o = d_gates
-    t, u = scratch
-    # d C += −2 d n · o · σ'(C)
-    d_cell.sub_(sigmoid_backward(torch.mul(d_n, o, out=t), squashed, grad_input=t), alpha=2.0)
-    if cell_clip is not None:
-        d_cell.masked_fill_(cell.abs() >= 2.0 * cell_clip, 0.0)
-    # d o = d n · (1 − 2 s) · σ'(o)
-    torch.addcmul(d_n, d_n, squashed, value=-2.0, out=t)
-    of_o.copy_(sigmoid_backward(t, o, grad_input=t))
-    # d j = 4 d C · i · σ'(j), without the 4; d i = d C · (4 j − 2) · σ'(i), without the −2
-    torch.mul(d_cell, i, out=t)
-    of_j.copy_(sigmoid_backward(t, j, grad_input=t))
-    torch.addcmul(d_cell, d_cell, j, value=-2.0, out=u)
-    of_i.copy_(sigmoid_backward(u, i, grad_input=u))
-    # d f = d C · C before · σ'(f), d C before = d C · f
-    torch.mul(d_cell, before, out=t)
-    of_f.copy_(sigmoid_backward(t, f, grad_input=t))
-    d_cell.mul_(f)

@@ -116,24 +116,6 @@ class Clips(NamedTuple):
     projection: float | None
 
 
-class Gates(NamedTuple):
-    """Views of one step's gates ``(rows, 4 dim)`` in torch's order: all of them, input and forget together, and each
-    ``(rows, dim)``."""
-
-    whole: Tensor
-    inner: Tensor
-    i: Tensor
-    f: Tensor
-    j: Tensor
-    o: Tensor
-
-
-def gates_of(z: Tensor) -> Gates:
-    """The views of ``z`` (rows, 4 dim), or of several such."""
-    dim = z.shape[-1] // 4
-    return Gates(z, z[..., : 2 * dim], *z.split(dim, -1))
-
-
 def gates_in_blocks(z: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Views of arranged gates ``(..., 4 dim)``: input, forget, candidate, output, each ``(..., blocks, block)``."""
     i, f, j, o = z.view(*z.shape[:-1], -1, 4, block).unbind(-2)

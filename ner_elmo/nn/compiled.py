@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -30,6 +31,9 @@ _ARGUMENTS = {
     "cell_backward": (_NUMBER, _NUMBER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _INT),
     "add_rows": (_NUMBER, _NUMBER, _POINTER, _POINTER, _INT),
     "exponentials": (_NUMBER, _NUMBER, _POINTER, _POINTER, _INT),
+    "gates_forward": (_NUMBER, _NUMBER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _FLOAT, _INT),
+    "gates_backward": (_NUMBER, _NUMBER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _POINTER, _FLOAT, _INT),
+    "shifted_exponentials": (_NUMBER, _NUMBER, _POINTER, _POINTER, _POINTER, _INT),
 }
 
 
@@ -47,7 +51,7 @@ class CompiledPasses:
     ) -> None:
         n_rows, dim = cell.shape
         self._library.cell_forward(
-            n_rows, dim, *map(_at, (z, cell)), math.inf if clip is None else clip, *map(_at, (factors, hidden, out)),
+            n_rows, dim, *map(_at, (z, cell)), _bound(clip), *map(_at, (factors, hidden, out)),
             torch.get_num_threads(),
         )  # fmt: skip
 
@@ -64,6 +68,48 @@ class CompiledPasses:
         total = x.new_empty(len(x), dtype=torch.float32)
         self._library.exponentials(*x.shape, _at(x), _at(total), torch.get_num_threads())
         return total
+
+    def gates_forward(
+        self, z: Tensor, before: Tensor | None, cell: Tensor, squashed: Tensor, minus: Tensor, clip: float | None
+    ) -> None:
+        for of_direction in _directions(z, before, cell, squashed, minus):
+            self._library.gates_forward(
+                *cell.shape[-2:], *map(_at, of_direction), _bound(clip), torch.get_num_threads()
+            )
+
+    def gates_backward(
+        self,
+        z: Tensor,
+        before: Tensor | None,
+        cell: Tensor,
+        squashed: Tensor,
+        d_minus: Tensor,
+        d_cell: Tensor,
+        clip: float | None,
+    ) -> None:
+        for of_direction in _directions(z, before, cell, squashed, d_minus, d_cell):
+            self._library.gates_backward(
+                *cell.shape[-2:], *map(_at, of_direction), _bound(clip), torch.get_num_threads()
+            )
+
+    def shifted_exponentials(self, x: Tensor, shift: Tensor) -> Tensor:
+        total = torch.empty_like(shift)
+        self._library.shifted_exponentials(*x.shape, _at(x), _at(shift), _at(total), torch.get_num_threads())
+        return total
+
+
+def _directions(*tensors: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
+    """The same tensors of each direction, if they have one, as ``(rows, …)``."""
+    first = tensors[0]
+    if first is None or first.dim() == 2:
+        yield tensors
+        return
+    for direction in range(len(first)):
+        yield tuple(None if tensor is None else tensor[direction] for tensor in tensors)
+
+
+def _bound(clip: float | None) -> float:
+    return math.inf if clip is None else clip
 
 
 def _at(tensor: Tensor | None) -> int | None:

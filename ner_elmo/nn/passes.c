@@ -26,29 +26,54 @@ static inline half to_half(float x) {
     return (half)((bits + 0x8000u) >> 16);
 }
 
-/* e^x to a relative error of 3e-6, for x from -87 to 88; nan stays. */
-static inline float exponential(float x) {
-    float power = x * 1.44269504f + 12582912.0f; /* its lowest bits are the nearest whole number */
-    float rest = x * 1.44269504f - (power - 12582912.0f);
+/* x log2(e) in two parts: the nearest whole number, in the lowest bits of `power`, and the rest. */
+static inline float rest_of(float x, float *power) {
+    *power = x * 1.44269504f + 12582912.0f;
+    return x * 1.44269504f - (*power - 12582912.0f);
+}
+
+/* value times 2 to that whole number */
+static inline float times_power(float value, float power) {
     int32_t exponent, bits;
     memcpy(&exponent, &power, sizeof exponent);
-    float value = 0.0095701017f;
-    value = value * rest + 0.0559178603f;
-    value = value * rest + 0.240247448f;
-    value = value * rest + 0.693121815f;
-    value = value * rest + 0.999999261f;
     memcpy(&bits, &value, sizeof bits);
     bits += (int32_t)((uint32_t)exponent << 23);
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
-/* 1 + e^-x, of which four can be multiplied pair by pair: beyond 40, sigma is 0 or 1 to any digit that is kept. */
-static inline float below(float x) {
-    x = x > 40.0f ? 40.0f : x;
-    x = x < -40.0f ? -40.0f : x;
-    return 1.0f + exponential(-x);
+/* e^x to a relative error of 3e-6, for x from -87 to 88; nan stays. */
+static inline float exponential(float x) {
+    float power, rest = rest_of(x, &power), value = 0.0095701017f;
+    value = value * rest + 0.0559178603f;
+    value = value * rest + 0.240247448f;
+    value = value * rest + 0.693121815f;
+    value = value * rest + 0.999999261f;
+    return times_power(value, power);
 }
+
+/* The same to 1e-7 beside what the digits of x allow. */
+static inline float precise_exponential(float x) {
+    float power, rest = rest_of(x, &power), value = 0.000153458124f;
+    value = value * rest + 0.00133999309f;
+    value = value * rest + 0.00961848907f;
+    value = value * rest + 0.0555032864f;
+    value = value * rest + 0.240226462f;
+    value = value * rest + 0.693147182f;
+    value = value * rest + 1.0f;
+    return times_power(value, power);
+}
+
+/* Beyond 40, sigma is 0 or 1 to any digit that is kept. */
+static inline float within_40(float x) {
+    x = x > 40.0f ? 40.0f : x;
+    return x < -40.0f ? -40.0f : x;
+}
+
+/* 1 + e^-x, of which two can be multiplied. */
+static inline float below(float x) { return 1.0f + exponential(-within_40(x)); }
+
+static inline float precisely_below(float x) { return 1.0f + precise_exponential(-within_40(x)); }
 
 void cell_forward(int64_t n_rows, int64_t dim, const half *z, float *cell, float clip, half *factors, half *hidden,
                   float *out, int threads) {
@@ -143,12 +168,14 @@ void add_rows(int64_t n_rows, int64_t n, const half *x, float *total, int thread
     }
 }
 
-static inline float exponential_or_0(float x) {
-    float within = x > 88.0f ? 88.0f : x;
-    within = within < -87.0f ? -87.0f : within;
-    float value = exponential(within);
-    return x < -87.0f ? 0.0f : value;
+static inline float within_87(float x) {
+    x = x > 88.0f ? 88.0f : x;
+    return x < -87.0f ? -87.0f : x;
 }
+
+static inline float exponential_or_0(float x) { return x < -87.0f ? 0.0f : exponential(within_87(x)); }
+
+static inline float precise_exponential_or_0(float x) { return x < -87.0f ? 0.0f : precise_exponential(within_87(x)); }
 
 void exponentials(int64_t n_rows, int64_t n, half *x, float *total, int threads) {
 #pragma omp parallel for num_threads(threads) if (threads > 1)
@@ -169,5 +196,78 @@ void exponentials(int64_t n_rows, int64_t n, half *x, float *total, int threads)
         }
         for (int lane = 0; lane < 64; lane++) sum += lanes[lane];
         total[row] = sum;
+    }
+}
+
+/* In float32: gates after activation stay for the way back, with cells and what they are squashed to. */
+void gates_forward(int64_t n_rows, int64_t dim, float *z, const float *before, float *cell, float *squashed,
+                   float *minus, float clip, int threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (int64_t row = 0; row < n_rows; row++) {
+        float *i_of = z + 4 * dim * row, *f_of = i_of + dim, *j_of = f_of + dim, *o_of = j_of + dim;
+        float *c_of = cell + dim * row, *s_of = squashed + dim * row, *n_of = minus + dim * row;
+        const float *b_of = before ? before + dim * row : c_of; /* not used where there is none */
+#pragma omp simd
+        for (int64_t unit = 0; unit < dim; unit++) {
+            float i = precisely_below(i_of[unit]), f = precisely_below(f_of[unit]), j = precisely_below(j_of[unit]), o = precisely_below(o_of[unit]);
+            float first = 1.0f / (i * f), second = 1.0f / (j * o), i_below = i, j_below = j;
+            float b = before ? b_of[unit] : 0.0f;
+            i = first * f, f = first * i_below, j = second * o, o = second * j_below;
+            float c = f * b + 4.0f * i * j - 2.0f * i;
+            c = c > clip ? clip : c;
+            c = c < -clip ? -clip : c;
+            float s = 1.0f / precisely_below(c);
+            i_of[unit] = i, f_of[unit] = f, j_of[unit] = j, o_of[unit] = o;
+            c_of[unit] = c, s_of[unit] = s, n_of[unit] = o - 2.0f * o * s;
+        }
+    }
+}
+
+void gates_backward(int64_t n_rows, int64_t dim, float *z, const float *before, const float *cell, const float *squashed,
+                    const float *d_minus, float *d_cell, float clip, int threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (int64_t row = 0; row < n_rows; row++) {
+        float *i_of = z + 4 * dim * row, *f_of = i_of + dim, *j_of = f_of + dim, *o_of = j_of + dim;
+        const float *c_of = cell + dim * row, *s_of = squashed + dim * row, *dn_of = d_minus + dim * row;
+        const float *b_of = before ? before + dim * row : c_of; /* not used where there is none */
+        float *dc_of = d_cell + dim * row;
+#pragma omp simd
+        for (int64_t unit = 0; unit < dim; unit++) {
+            float i = i_of[unit], f = f_of[unit], j = j_of[unit], o = o_of[unit], s = s_of[unit], d_n = dn_of[unit];
+            float c = c_of[unit], d_c = dc_of[unit] - 2.0f * d_n * o * s * (1.0f - s), b = before ? b_of[unit] : 0.0f;
+            d_c = (c >= clip) | (c <= -clip) ? 0.0f : d_c;
+            o_of[unit] = (d_n - 2.0f * d_n * s) * o * (1.0f - o);
+            j_of[unit] = d_c * i * j * (1.0f - j);
+            i_of[unit] = (d_c - 2.0f * d_c * j) * i * (1.0f - i);
+            f_of[unit] = d_c * b * f * (1.0f - f);
+            dc_of[unit] = d_c * f;
+        }
+    }
+}
+
+void shifted_exponentials(int64_t n_rows, int64_t n, float *x, float *shift, float *total, int threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1)
+    for (int64_t row = 0; row < n_rows; row++) {
+        float *restrict of_x = x + n * row;
+        float top[64], lanes[64] = {0.0f}, most = shift[row], sum = 0.0f;
+        int64_t whole = n - n % 64, column = 0;
+        for (int lane = 0; lane < 64; lane++) top[lane] = most;
+        for (; column < whole; column += 64)
+            for (int lane = 0; lane < 64; lane++) {
+                float value = of_x[column + lane];
+                top[lane] = value > top[lane] ? value : top[lane];
+            }
+        for (; column < n; column++) most = of_x[column] > most ? of_x[column] : most;
+        for (int lane = 0; lane < 64; lane++) most = top[lane] > most ? top[lane] : most;
+        for (column = 0; column < whole; column += 64)
+            for (int lane = 0; lane < 64; lane++) {
+                float value = precise_exponential_or_0(of_x[column + lane] - most);
+                of_x[column + lane] = value;
+                lanes[lane] += value;
+            }
+        for (; column < n; column++) sum += of_x[column] = precise_exponential_or_0(of_x[column] - most);
+        for (int lane = 0; lane < 64; lane++) sum += lanes[lane];
+        total[row] = sum;
+        shift[row] = most;
     }
 }

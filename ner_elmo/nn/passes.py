@@ -1,12 +1,15 @@
-"""The passes over memory between the products of training in bfloat16: by torch's operations, several passes each, or
-in one, compiled where that is asked for (:mod:`~ner_elmo.nn.compiled`). Both round at the same places, but not all
+"""The passes over memory between the products of training: by torch's operations, several passes each, or in one,
+compiled where that is asked for (:mod:`~ner_elmo.nn.compiled`). In bfloat16 both round at the same places, but not all
 that they do in between.
 
-Of a step of the LSTM as :mod:`~ner_elmo.nn.mixed_recurrence` writes it, with i, f, j, o = σ(z) and twice the cell C:
+Of a step of the LSTM written with σ alone, with i, f, j, o = σ(z) and twice the cell C:
 
     v = i (1 − 2 j)           C_t = f C − 2 v, clipped          s = σ(C_t)           n = o (1 − 2 s)
 
-the way back needs six factors alone (``FACTORS``), each for a product with the gradient of C_t or of n:
+In float32 (``gates_forward``) gates, cell and s are kept for the way back, where the gradient for z takes the place of
+the gates; its quarters lack factors (``SCALES``), powers of two or their negatives, so that it does not matter when
+they are multiplied. In bfloat16 (``cell_forward``) the way back needs six factors alone (``FACTORS``), each for a
+product with the gradient of C_t or of n:
 
     of C_t, 0 where it is clipped:    i: −2 v (1 − i)    f: C f (1 − f)    j: i j (1 − j)    kept: f, for C
     of n:                             o: n (1 − o)    cell: o s (1 − s), which −2 belongs to, for C_t
@@ -23,10 +26,48 @@ from ner_elmo.nn.compiled import CompiledPasses, compiled_passes
 from ner_elmo.nn.ordered_matrix import TERMS
 
 FACTORS = 6
+DOUBLED = (1.0, 1.0, 2.0, 1.0)  # quarters of the weights that give z: tanh(x) = 2 σ(2x) − 1
+SCALES = (-2.0, 1.0, 8.0, 1.0)  # what the quarters of a gradient lack, the doubling of the candidate among it
 
 
 class Passes(Protocol):
-    """What is computed between products. Tensors of a step hold its rows, the gates and factors side by side."""
+    """What is computed between products. Tensors of a step hold its rows, the gates and factors side by side; those in
+    float32 may have a first dimension for directions."""
+
+    def gates_forward(
+        self, z: Tensor, before: Tensor | None, cell: Tensor, squashed: Tensor, minus: Tensor, clip: float | None
+    ) -> None:
+        """One step in float32.
+
+        Args:
+            z: the gates before activation ``(rows, 4 dim)``; then after it.
+            before: twice the cell of the step before ``(rows, dim)``; ``None`` for zeros.
+            cell, squashed, minus: receive C_t, s_t and n_t ``(rows, dim)``.
+            clip: of twice the cell.
+        """
+
+    def gates_backward(
+        self,
+        z: Tensor,
+        before: Tensor | None,
+        cell: Tensor,
+        squashed: Tensor,
+        d_minus: Tensor,
+        d_cell: Tensor,
+        clip: float | None,
+    ) -> None:
+        """One step's chain rule in float32.
+
+        Args:
+            z: the gates after activation; receives the gradient before it, without ``SCALES``.
+            before, cell, squashed, clip: as of :meth:`gates_forward`.
+            d_minus: the gradient of n.
+            d_cell: of C: what the step after has left becomes that of the step before.
+        """
+
+    def shifted_exponentials(self, x: Tensor, shift: Tensor) -> Tensor:
+        """Take ``shift`` (rows,) from ``x`` (rows, n), float32, and exponentiate it in its place; the sum of each row
+        ``(rows,)``. The shift is the row's greatest number, where that is greater, from then on."""
 
     def cell_forward(
         self, z: Tensor, cell: Tensor, clip: float | None, factors: Tensor, hidden: Tensor | None, out: Tensor | None
@@ -67,6 +108,66 @@ class TorchPasses:
 
     def __init__(self) -> None:
         self._scratch: list[Tensor] = []
+        self._pair: list[Tensor] = []
+        self._logits: Tensor | None = None
+
+    def _two(self, like: Tensor) -> list[Tensor]:
+        """Two tensors of the shape of ``like``, unset."""
+        n = like.numel()
+        if not self._pair or len(self._pair[0]) < n:
+            self._pair = [like.new_empty(n) for _ in range(2)]
+        return [of[:n].view(like.shape) for of in self._pair]
+
+    def gates_forward(
+        self, z: Tensor, before: Tensor | None, cell: Tensor, squashed: Tensor, minus: Tensor, clip: float | None
+    ) -> None:
+        i, f, j, o = z.sigmoid_().chunk(4, -1)
+        if before is None:
+            torch.mul(i, j, out=cell).mul_(4.0).sub_(i, alpha=2.0)
+        else:
+            torch.mul(f, before, out=cell).addcmul_(i, j, value=4.0).sub_(i, alpha=2.0)
+        if clip is not None:
+            cell.clamp_(-clip, clip)
+        torch.addcmul(o, o, torch.sigmoid(cell, out=squashed), value=-2.0, out=minus)
+
+    def gates_backward(
+        self,
+        z: Tensor,
+        before: Tensor | None,
+        cell: Tensor,
+        squashed: Tensor,
+        d_minus: Tensor,
+        d_cell: Tensor,
+        clip: float | None,
+    ) -> None:
+        sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+        i, f, j, o = z.chunk(4, -1)
+        t, u = self._two(d_cell)
+        # d C += −2 d n · o · σ'(C)
+        d_cell.sub_(sigmoid_backward(torch.mul(d_minus, o, out=t), squashed, grad_input=t), alpha=2.0)
+        if clip is not None:
+            d_cell.masked_fill_(cell.abs() >= clip, 0.0)
+        # d o = d n · (1 − 2 s) · σ'(o)
+        sigmoid_backward(torch.addcmul(d_minus, d_minus, squashed, value=-2.0, out=t), o, grad_input=o)
+        # d j = 4 d C · i · σ'(j), without the 4; d i = d C · (4 j − 2) · σ'(i), without the −2
+        torch.mul(d_cell, i, out=t)
+        torch.addcmul(d_cell, d_cell, j, value=-2.0, out=u)
+        sigmoid_backward(t, j, grad_input=j)
+        sigmoid_backward(u, i, grad_input=i)
+        # d f = d C · C before · σ'(f), d C before = d C · f
+        if before is None:
+            f.zero_()
+        else:
+            torch.mul(d_cell, before, out=t)
+            d_cell.mul_(f)
+            sigmoid_backward(t, f, grad_input=f)
+
+    def shifted_exponentials(self, x: Tensor, shift: Tensor) -> Tensor:
+        torch.maximum(x.amax(1), shift, out=shift)
+        if self._logits is None or self._logits.shape != x.shape:
+            self._logits = torch.empty_like(x)
+        exp_of_negative_(x.sub_(shift.unsqueeze(1)), self._logits)
+        return x.sum(1)
 
     def _room(self, like: Tensor) -> list[Tensor]:
         """Two tensors of the shape of ``like`` (rows, dim), and one four times as wide, float32; all unset."""
@@ -124,6 +225,13 @@ class TorchPasses:
 
     def exponentials(self, x: Tensor) -> Tensor:
         return x.exp_().sum(1).float()
+
+
+def exp_of_negative_(x: Tensor, scratch: Tensor | None = None) -> Tensor:
+    """exp(x) of numbers that are not positive, in their place: σ(x) / (1 − σ(x)), which torch computes several times
+    faster on a CPU, with an error of some 1e-6 of the value. ``scratch`` is of the shape of ``x``, and overwritten."""
+    x.sigmoid_()
+    return x.div_(torch.sub(x.new_ones(()), x, out=scratch))
 
 
 def passes_on(device: torch.device) -> Passes:

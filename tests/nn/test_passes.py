@@ -17,16 +17,6 @@ from ner_elmo.nn.passes import FACTORS, Passes, TorchPasses, passes_on
 DIMS = [1, 5, 64, 130]  # blocks of the compiled code have 64 units
 
 
-@pytest.fixture(scope="module")
-def compiled_ones() -> Iterator[CompiledPasses]:
-    why_not = use_compiler()
-    found = compiled_passes()
-    if found is None:
-        pytest.skip(f"not here: {why_not}")
-    yield found
-    compiled._InUse.passes = None
-
-
 @pytest.fixture(params=["torch", "compiled"])
 def passes(request: pytest.FixtureRequest) -> Passes:
     return TorchPasses() if request.param == "torch" else request.getfixturevalue("compiled_ones")
@@ -85,6 +75,62 @@ def test_a_step_and_its_gradients_are_those_of_the_formulas(
         assert (ours - theirs).norm() <= 0.01 * theirs.norm()
 
 
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("clip", [None, 0.7])
+@pytest.mark.parametrize("has_before", [True, False])
+@pytest.mark.parametrize("directions", [0, 2])
+def test_a_step_in_float32_and_its_gradients_are_those_of_the_formulas(
+    passes: Passes, dim: int, clip: float | None, has_before: bool, directions: int
+) -> None:
+    torch.manual_seed(dim)
+    # More rows than are given: what is a part of each direction has gaps between directions.
+    shape = (2, 9) if directions else (7,)
+    z, before = 2 * torch.randn(*shape, 4 * dim), torch.randn(*shape, dim)
+    cell, squashed, minus = (torch.full((*shape, dim), math.nan) for _ in range(3))
+    d_minus, d_cell = torch.randn(*shape, dim), torch.randn(*shape, dim)
+    whole = z.clone()
+    z, before, cell, squashed, minus, d_minus, d_cell = (
+        of[..., :7, :] for of in (z, before, cell, squashed, minus, d_minus, d_cell)
+    )
+    exact_z, exact_before = z.double().requires_grad_(), before.double().requires_grad_(has_before)
+    start = exact_before if has_before else torch.zeros_like(exact_before)
+    n, after = slow(exact_z.flatten(0, -2), start.flatten(0, -2), clip)
+    upstream = [d_minus.double().flatten(0, -2), d_cell.double().flatten(0, -2)]
+    leaves = [exact_z, exact_before] if has_before else [exact_z]
+    wanted = torch.autograd.grad([n, after], leaves, upstream)
+
+    given = before if has_before else None
+    passes.gates_forward(z, given, cell, squashed, minus, clip)
+    assert torch.allclose(z.double(), exact_z.detach().sigmoid(), atol=2e-6, rtol=1e-5)
+    for ours, theirs in ((cell, after), (minus, n), (squashed, after.sigmoid())):
+        torch.testing.assert_close(ours.double().flatten(0, -2), theirs.detach(), atol=1e-5, rtol=1e-5)
+    passes.gates_backward(z, given, cell, squashed, d_minus, d_cell, clip)
+    i, f, j, o = z.double().chunk(4, -1)
+    # As SCALES has it, but for the doubling of the candidate's columns
+    found = torch.cat([-2 * i, f, 4 * j, o], -1)
+    torch.testing.assert_close(found, wanted[0], atol=3e-5, rtol=1e-4)
+    if has_before:
+        torch.testing.assert_close(d_cell.double(), wanted[1], atol=3e-5, rtol=1e-4)
+    if directions:
+        assert torch.equal(whole[:, 7:], z._base[:, 7:])  # type: ignore[index] # what lies between is left alone
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 200])
+def test_exponentials_of_what_is_shifted(passes: Passes, n: int) -> None:
+    torch.manual_seed(n)
+    x = 60 * torch.randn(5, n)
+    x[1, 0], x[2, -1] = -math.inf, 300.0
+    shift = torch.tensor([500.0, 0.0, 1.0, -1000.0, 3.0])
+    most = torch.maximum(x.amax(1), shift)
+    expected = (x.double() - most.double().unsqueeze(1)).exp()
+    total = passes.shifted_exponentials(x, shift)
+    assert torch.equal(shift, most)
+    torch.testing.assert_close(x.double(), expected, atol=1e-37, rtol=2e-5)
+    torch.testing.assert_close(total.double(), expected.sum(1), atol=1e-36, rtol=2e-5)
+    not_a_number = torch.tensor([[1.0, math.nan]])
+    assert passes.shifted_exponentials(not_a_number, torch.zeros(1)).isnan().all()
+
+
 @pytest.mark.parametrize("n", [1, 63, 64, 200])
 def test_exponentials_and_their_sums(passes: Passes, n: int) -> None:
     torch.manual_seed(n)
@@ -132,6 +178,11 @@ def test_threads_change_no_digit(compiled_ones: CompiledPasses) -> None:
             total, p = torch.zeros(4 * 130), z.clone()
             compiled_ones.add_rows(total, d_gates)
             results.append([cell, factors, hidden, d_gates, d_cell, total, compiled_ones.exponentials(p), p])
+            gates, squashed, minus, logits = z.float(), torch.empty(9, 130), torch.empty(9, 130), z.float()
+            compiled_ones.gates_forward(gates, before, cell, squashed, minus, 1.0)
+            compiled_ones.gates_backward(gates, before, cell, squashed, minus, d_cell, 1.0)
+            sums = compiled_ones.shifted_exponentials(logits, shift := torch.zeros(9))
+            results[-1] += [gates, squashed, minus, cell, d_cell, logits, sums, shift]
     finally:
         torch.set_num_threads(n_threads)
     for one, three in zip(*results, strict=True):
@@ -171,6 +222,7 @@ def test_a_library_without_the_functions_is_not_used(monkeypatch: pytest.MonkeyP
 
 
 def test_it_is_compiled_once(compiled_ones: CompiledPasses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled._InUse, "passes", compiled_ones)
     monkeypatch.setenv("CC", "no-such-cc")
     assert use_compiler() is None
     assert passes_on(torch.device("cpu")) is compiled_ones

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ner_elmo.nn import inference
+from ner_elmo.nn import compiled, inference
 from ner_elmo.nn import inference_few_rows as few_rows
 from ner_elmo.nn import ordered_sums as products
 from ner_elmo.nn.cell import Clips, Weights, arrange
@@ -62,10 +62,17 @@ def sentences_of(lengths: list[int], width: int) -> list[Tensor]:
 @pytest.mark.parametrize("clips", [Clips(None, None), BINDING, Clips(0.3, None), Clips(None, 0.05)])
 @pytest.mark.parametrize("projection", [True, False])
 @pytest.mark.parametrize("with_state", [True, False])
-@pytest.mark.parametrize("longest_sum", [3, 4, 128])
+@pytest.mark.parametrize(("longest_sum", "compiles"), [(3, False), (4, False), (128, False), (128, True)])
 def test_outputs_and_gradients_equal_the_slow_loop(
-    clips: Clips, projection: bool, with_state: bool, longest_sum: int, monkeypatch: pytest.MonkeyPatch
+    clips: Clips,
+    projection: bool,
+    with_state: bool,
+    longest_sum: int,
+    compiles: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    monkeypatch.setattr(compiled._InUse, "passes", request.getfixturevalue("compiled_ones") if compiles else None)
     for module in (products, few_rows, inference):
         monkeypatch.setattr(module, "LONGEST_SUM", longest_sum)
     few_rows._places.cache_clear()

@@ -31,6 +31,7 @@ from ner_elmo.bilm.pretraining.learner import Learner, new_learner
 from ner_elmo.bilm.pretraining.schedule import Place, learning_rate, rate_factor
 from ner_elmo.bilm.softmax import Sample
 from ner_elmo.errors import NerElmoError, is_out_of_memory
+from ner_elmo.nn.moments import EVERY, drop_tiny_moments
 from ner_elmo.nn.precision import computing
 from ner_elmo.nn.room import keep_memory
 from ner_elmo.text.batching import by_length
@@ -210,6 +211,8 @@ class Trainer:
         position.step += 1
         position.batch += 1
         position.tokens += n_tokens
+        if position.step % EVERY == 0:
+            drop_tiny_moments(self.learner.optimizer)
         return Step(position.step, position.tokens, forward, backward, rate, norm, finite, waited)
 
     def _sums(self, forward: float, backward: float, n_tokens: int) -> tuple[float, float, int]:

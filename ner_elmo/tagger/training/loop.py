@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from ner_elmo.errors import NerElmoError
+from ner_elmo.nn.moments import EVERY, drop_tiny_moments
 from ner_elmo.runs.checkpoints import Checkpoints
 from ner_elmo.tagger.decoding import predict
 from ner_elmo.tagger.network.crf import ConstrainedCrf
@@ -244,6 +245,8 @@ def _train_once(
         batch = drop_singletons(batch, data.words, options.singleton_dropout)
         batch = drop_contexts(batch, options.context_dropout).to(device)
         loss = _step(state, batch, options, data.teacher)
+        if number % EVERY == EVERY - 1:
+            drop_tiny_moments(state.optimizer)
         if not math.isfinite(loss):
             raise NerElmoError(f"epoch {state.epoch}: the loss is {loss}; try a smaller --learning-rate")
         if state.average is not None:
