@@ -7,9 +7,6 @@ a step takes less time to compute than to ask for, one operation after the other
 
 # No postponed annotations here: torch.jit reads them.
 
-import logging
-import warnings
-from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -17,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ner_elmo.nn.cell import Arranged, Clips, update_cell
-from ner_elmo.nn.forking import Lock
 from ner_elmo.nn.ordered_sums import LONGEST_SUM, MANY_ROWS, add_up, in_order, in_parts, widened
+from ner_elmo.nn.scripted import scripted
 
 
 def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: Tensor) -> Tensor:
@@ -40,7 +37,7 @@ def run_few(x: Tensor, weights: Arranged, clips: Clips, h: Tensor, cells_twice: 
     projection = (nothing,) * 3 if weights.projection is None else _parts_of(weights.projection, 0, weights.dim, n_rows)
     all_parts, first_parts = _places_of_parts(len(x) * n_rows, projection[2].shape[0])
     cell = cells_twice.contiguous()
-    y = _compiled_steps()(
+    y = scripted(_steps)(
         of_input, *of_state, *projection, all_parts, first_parts, h, cell, weights.block, clips.cell, clips.projection
     )
     cells_twice.copy_(cell)
@@ -131,23 +128,3 @@ def _steps(
                 h = h.clamp(-projection_clip, projection_clip)
         outputs.append(h)
     return torch.stack(outputs, dim=1)
-
-
-_compiling = Lock()
-
-
-def _compiled_steps() -> Callable[..., Tensor]:
-    """:func:`_steps` compiled, a seventh faster; itself where this torch no longer does that."""
-    with _compiling:
-        return _compile_steps()
-
-
-@cache
-def _compile_steps() -> Callable[..., Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch means to drop it one day
-            return torch.jit.script(_steps)
-    except Exception as error:  # whatever comes in its place
-        logging.getLogger(__name__).debug("torch.jit: %s", error)
-        return _steps

@@ -12,22 +12,20 @@ What comes of it is the same to the bit for a row alone and in company: whole nu
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ner_elmo.errors import UsageError
-from ner_elmo.nn.cell import Arranged, Clips, State, Types, doubled, gates_in_blocks, in_blocks, update_cell
+from ner_elmo.nn.cell import Arranged, Clips, State, Types, doubled
 from ner_elmo.nn.inference import GATE_BYTES
+from ner_elmo.nn.int8_steps import run_steps, scaled_product
 from ner_elmo.nn.precision import processor_has
+from ner_elmo.nn.scripted import scripted
 
 _ENGINES = ("x86", "fbgemm", "onednn", "qnnpack")  # torch's implementations, the preferred first
-
-
-Step = Callable[[Tensor], Tensor]  # the state before a step (rows, width) to its gates (rows, 4 dim)
 
 
 class Int8Matrix:
@@ -47,25 +45,25 @@ class Int8Matrix:
             warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
             zeros = torch.zeros(len(scales), dtype=torch.long)
             quantised = torch.quantize_per_channel(padded, scales, zeros, 0, torch.qint8)
-            self._packed = torch.ops.quantized.linear_prepack(quantised, None)
+            self.packed = torch.ops.quantized.linear_prepack(quantised, None)
         # Without VNNI a processor pairs products in 16 bits, where only 7-bit inputs fit.
-        self._reduce_range = not processor_has("vnni")
+        self.reduce_range = not processor_has("vnni")
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain tensors: torch's own way to copy what is packed uses what it warns of."""
-        quantised, _ = torch.ops.quantized.linear_unpack(self._packed)
+        quantised, _ = torch.ops.quantized.linear_unpack(self.packed)
         numbers, scales = quantised.int_repr(), quantised.q_per_channel_scales()
-        return self.__dict__ | {"_packed": (numbers, scales)}
+        return self.__dict__ | {"packed": (numbers, scales)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        numbers, scales = state["_packed"]
+        numbers, scales = state["packed"]
         zeros = torch.zeros(len(scales), dtype=torch.long)
         _choose_engine()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
             quantised = torch._make_per_channel_quantized_tensor(numbers, scales, zeros, 0)
             packed = torch.ops.quantized.linear_prepack(quantised, None)
-        self.__dict__.update(state | {"_packed": packed})
+        self.__dict__.update(state | {"packed": packed})
 
     def rows(self, n_rows: int) -> Tensor:
         """Room for ``n_rows`` rows of inputs ``(n_rows, n_inputs + 2)``; the last two columns are not to be changed."""
@@ -76,16 +74,13 @@ class Int8Matrix:
 
     def product(self, rows: Tensor) -> Tensor:
         """The product ``(n, outputs)`` of :meth:`rows` within the bound."""
-        product: Tensor = torch.ops.quantized.linear_dynamic(rows, self._packed, self._reduce_range)
+        product: Tensor = torch.ops.quantized.linear_dynamic(rows, self.packed, self.reduce_range)
         return product
 
     def scaled_product(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The product ``(n, outputs)`` of :meth:`rows` of any size, which are overwritten, but for the factor of each
         row ``(n, 1)``."""
-        inputs = rows[:, :-2]
-        factors = inputs.abs().amax(1, keepdim=True).clamp_min_(1e-30)
-        inputs.div_(factors)
-        return self.product(rows), factors
+        return scaled_product(rows, self.packed, self.reduce_range)
 
     def product_and(self, bias: Tensor, rows: Tensor) -> Tensor:
         """The whole product ``(n, outputs)`` of :meth:`rows` of any size, which are overwritten, and a bias
@@ -131,44 +126,38 @@ class _Evened:
 class _Joined:
     """Input and state meet one matrix, with one scale for both: the fastest where inputs are few."""
 
+    is_joined = True
+
     def __init__(self, weights: Arranged) -> None:
         self.n_inputs = weights.n_inputs
         self.kernel = Int8Matrix(weights.kernel[:-1])
         self.bias = weights.kernel[-1].clone()
 
-    def steps(self, x: Tensor, batch_sizes: Sequence[int], types: Types | None) -> Iterator[Step]:
-        """For each step what gives its gates ``(rows, 4 dim)``, of the state before it."""
-        room = self.kernel.rows(batch_sizes[0])
-        x = x if types is None or x.shape[1] == self.n_inputs else types.behind(x)
-        for inputs in x.split(list(batch_sizes)):
-            yield partial(self._gates, inputs, room[: len(inputs)])
-
-    def _gates(self, inputs: Tensor, rows: Tensor, h: Tensor) -> Tensor:
-        rows[:, : self.n_inputs] = inputs
-        rows[:, self.n_inputs : -2] = h
-        return self.kernel.product_and(self.bias, rows)
+    def parts(self, x: Tensor, batch_sizes: Sequence[int], types: Types | None) -> Iterator[tuple[Tensor, list[int]]]:
+        """What :func:`~ner_elmo.nn.int8_steps.run_steps` reads as ``x``, some steps at a time, and their sizes."""
+        yield x if types is None or x.shape[1] == self.n_inputs else types.behind(x), list(batch_sizes)
 
 
 class _Apart:
     """Inputs meet a matrix of their own, those of many steps at a time. So a state, which is σ(o) tanh(cell) and at
     most 1, has a scale of its own: beside inputs that are larger it would lose digits."""
 
+    is_joined = False
+
     def __init__(self, weights: Arranged) -> None:
         self.most_rows = GATE_BYTES // (16 * weights.dim)
-        self.of_input, self.of_state = (
+        self.of_input, self.kernel = (
             Int8Matrix(weights.kernel[: weights.n_inputs]),
             Int8Matrix(weights.kernel[weights.n_inputs : -1], 1.0),
         )
         self.bias = weights.kernel[-1].clone()
 
-    def steps(self, x: Tensor, batch_sizes: Sequence[int], types: Types | None) -> Iterator[Step]:
+    def parts(self, x: Tensor, batch_sizes: Sequence[int], types: Types | None) -> Iterator[tuple[Tensor, list[int]]]:
         """As those of :class:`_Joined`."""
-        room = self.of_state.rows(batch_sizes[0])
         start = 0
         for sizes in _together(batch_sizes, self.most_rows):
             end = start + sum(sizes)
-            for z in self._of_inputs(x, slice(start, end), types).split(sizes):
-                yield partial(self._gates, z, room[: len(z)])
+            yield self._of_inputs(x, slice(start, end), types), sizes
             start = end
 
     def _of_inputs(self, x: Tensor, part: slice, types: Types | None) -> Tensor:
@@ -178,10 +167,6 @@ class _Apart:
         if types is not None and n < self.of_input.n_inputs:
             torch.index_select(types.vectors, 0, types.which[part], out=rows[:, n:-2])
         return self.of_input.product_and(self.bias, rows)
-
-    def _gates(self, z: Tensor, rows: Tensor, h: Tensor) -> Tensor:
-        rows[:, :-2] = h
-        return z.add_(self.of_state.product(rows))
 
 
 def _together(batch_sizes: Sequence[int], most: int) -> Iterator[list[int]]:
@@ -208,20 +193,21 @@ def run_int8(
     h, c = state if state is not None else (x.new_zeros(most, width), x.new_zeros(most, dim))
     cells_twice = doubled(c, weights.dim)
     y = x.new_empty(x.shape[0], width)
-    hidden = x.new_empty(most, dim) if weights.projection is None else weights.projection.rows(most)
-    for gates, out in zip(weights.gates.steps(x, batch_sizes, types), y.split(list(batch_sizes)), strict=True):
-        n_rows = len(out)
-        rows = hidden[:n_rows]
-        cell, hidden_half = (in_blocks(of, weights.block) for of in (cells_twice[:n_rows], rows[:, :dim]))
-        z = gates(h[:n_rows]).sigmoid_()
-        update_cell(*gates_in_blocks(z, weights.block), cell, hidden_half, clips.cell)
-        if weights.projection is None:
-            torch.mul(rows[:, :width], 2, out=out)
-        else:
-            weights.projection.product(rows, out)
-            if clips.projection is not None:
-                out.clamp_(-clips.projection, clips.projection)
-        h = out
+    gates, projection = weights.gates, weights.projection
+    kernel_rows = gates.kernel.rows(most)
+    if projection is None:
+        meets_output = (None, y.new_empty(0), x.new_empty(most, dim))
+    else:
+        meets_output = (projection.matrix.packed, projection.factors, projection.rows(most))
+    start = 0
+    for part, sizes in gates.parts(x, batch_sizes, types):
+        end = start + sum(sizes)
+        scripted(run_steps)(
+            part, sizes, h, cells_twice, y[start:end], gates.kernel.packed, kernel_rows, gates.bias, gates.is_joined,
+            *meets_output, weights.block, gates.kernel.reduce_range, clips.cell, clips.projection,
+        )  # fmt: skip
+        h = y[end - sizes[-1] : end]
+        start = end
     torch.mul(cells_twice[:, : c.shape[1]], 0.5, out=c)
     return y
 

@@ -34,6 +34,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from ner_elmo.nn.scripted import scripted
+
 # Products of float64 of so many rows and columns, or multiples, are computed in the same way in each row (seen with MKL
 # on a processor of AMD); what is left over is not.
 ROWS = 4
@@ -63,16 +65,8 @@ def messages_before(weights: Tensor, transitions: Transitions, are_small: bool) 
         weights: emissions ``(batch, time, tags)``, with one token at least.
         are_small: see :func:`_log_product`.
     """
-    # (tags, tags)
     exp_moves = _exponentials(transitions.moves) if are_small else None
-    # A tensor (batch, tags) for each token. Entry (b, j) of before[t] is the log-sum of all prefixes of sentence b,
-    # tokens 0 to t, that end in tag j at token t: their start, emissions and transitions. At token 0 there is one.
-    before = [transitions.starts + weights[:, 0]]
-    for t in range(1, weights.shape[1]):
-        # (batch, tags): a prefix that ends in j at token t is one that ends in some i at t - 1, and the step i to j.
-        before.append(_log_product(before[-1], transitions.moves, exp_moves) + weights[:, t])
-    # (batch, time, tags)
-    return torch.stack(before, dim=1)
+    return scripted(_before)(weights, transitions.starts, transitions.moves, exp_moves, NUMBERS_AT_ONCE)
 
 
 def messages_after(weights: Tensor, mask: Tensor, transitions: Transitions, are_small: bool) -> Tensor:
@@ -83,20 +77,41 @@ def messages_after(weights: Tensor, mask: Tensor, transitions: Transitions, are_
     # (tags, tags), entry (j, i) the step from i to j, as the sum is over where it leads; (batch, tags)
     moves, ends = transitions.moves.T, transitions.ends.expand(len(weights), -1)
     exp_moves = _exponentials(moves) if are_small else None
+    return scripted(_after)(weights, mask, ends, moves, exp_moves, NUMBERS_AT_ONCE)
+
+
+def _before(weights: Tensor, starts: Tensor, moves: Tensor, exp_moves: Tensor | None, at_once: int) -> Tensor:
+    """The steps of :func:`messages_before`, in the part of Python that torch compiles."""
+    # A tensor (batch, tags) for each token. Entry (b, j) of before[t] is the log-sum of all prefixes of sentence b,
+    # tokens 0 to t, that end in tag j at token t: their start, emissions and transitions. At token 0 there is one.
+    before = [starts + weights[:, 0]]
+    for t in range(1, weights.shape[1]):
+        # (batch, tags): a prefix that ends in j at token t is one that ends in some i at t - 1, and the step i to j.
+        before.append(_log_product(before[-1], moves, exp_moves, at_once) + weights[:, t])
+    # (batch, time, tags)
+    return torch.stack(before, dim=1)
+
+
+def _after(
+    weights: Tensor, mask: Tensor, ends: Tensor, moves: Tensor, exp_moves: Tensor | None, at_once: int
+) -> Tensor:
+    """The steps of :func:`messages_after`, likewise; ``moves`` and ``exp_moves`` from where a step leads."""
     # From the last token to the first, a tensor (batch, tags) each. Entry (b, i) for token t is the log-sum of all
     # suffixes of sentence b after token t, if that has tag i: the step from i, all that follows, and the end.
     after = [ends]
     is_padded = not bool(mask.all())
     for t in range(weights.shape[1] - 1, 0, -1):
         # (batch, tags): a suffix after token t - 1 is the step to any j at t, the emission there, and a suffix after t.
-        on = _log_product(weights[:, t] + after[-1], moves, exp_moves)
-        # Where token t is padding, t - 1 is the last token or padding itself, and nothing but the end follows.
-        after.append(torch.where(mask[:, t].unsqueeze(1), on, ends) if is_padded else on)
+        on = _log_product(weights[:, t] + after[-1], moves, exp_moves, at_once)
+        if is_padded:  # where token t is padding, t - 1 is the last token or padding itself, and only the end follows
+            on = torch.where(mask[:, t].unsqueeze(1), on, ends)
+        after.append(on)
     # (batch, time, tags), turned round
-    return torch.stack(after[::-1], dim=1)
+    after.reverse()
+    return torch.stack(after, dim=1)
 
 
-def _log_product(values: Tensor, moves: Tensor, exp_moves: Tensor | None) -> Tensor:
+def _log_product(values: Tensor, moves: Tensor, exp_moves: Tensor | None, at_once: int) -> Tensor:
     """``log Σ_a exp(values[:, a] + moves[a, b])``, ``(batch, b)``.
 
     With ``exp_moves`` it is a product of matrices, which needs far fewer exponentials, if weights are so small that
@@ -106,10 +121,11 @@ def _log_product(values: Tensor, moves: Tensor, exp_moves: Tensor | None) -> Ten
         values: ``(batch, tags)``.
         moves: ``(tags, tags)``.
         exp_moves: their exponentials (:func:`_exponentials`), or None.
+        at_once: numbers that memory has room for, where every sentence needs (tags, tags).
     """
     if exp_moves is None:
-        # (batch, a, b), summed over a, of so many sentences as memory has room for
-        parts = values.split(max(1, NUMBERS_AT_ONCE // moves.numel()))
+        # (batch, a, b), summed over a
+        parts = values.split(max(1, at_once // moves.numel()))
         return torch.cat([torch.logsumexp(part.unsqueeze(2) + moves, dim=1) for part in parts])
     # (batch, 1): taken out of the sum, so that its greatest term is exp(0)
     top = values.amax(dim=1, keepdim=True)
