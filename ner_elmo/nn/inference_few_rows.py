@@ -5,7 +5,7 @@ vectors would depend on its company: here the rows of the matrices are added up 
 a step takes less time to compute than to ask for, one operation after the other: the loop is compiled.
 """
 
-# No postponed annotations here: torch.jit reads them.
+from __future__ import annotations
 
 from functools import cache
 

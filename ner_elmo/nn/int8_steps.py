@@ -1,9 +1,9 @@
 """The steps of an LSTM with products in 8-bit integers (:mod:`~ner_elmo.nn.int8`), in the part of Python that torch
 compiles: an operation takes less time to compute than to ask for where rows are few."""
 
-# No postponed annotations here: torch.jit reads them.
+from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def run_steps(
     kernel_rows: Tensor,
     bias: Tensor,
     is_joined: bool,
-    projection: Optional[Packed],  # noqa: UP045 # the type of a packed matrix knows no |
+    projection: Packed | None,
     projection_factors: Tensor,
     hidden: Tensor,
     block: int,
