@@ -30,7 +30,8 @@ from worker import Worker
 from ner_elmo.text.files import read_lines
 
 SCRIPT = Path(__file__).parent / "tag_worker.py"
-PRECISIONS = ("auto", "fp32", "bf16", "int8")
+PRECISIONS = ("auto", "fp32", "bf16", "int8", "int8-compiled")
+IN_DETAIL = ("auto", "fp32", "int8-compiled")  # with one process, too, stage by stage, and sentence by sentence
 TURNS = 5
 CALLS = 200
 CALL_TOKENS = 20
@@ -101,17 +102,18 @@ def main() -> None:
         for precision in PRECISIONS:
             ours = {"kind": "ours", "folder": arguments.model, "precision": precision}
             sides[f"{precision}, 2 processes"] = Side(stack, 2, 1, **ours)
-            if precision in ("auto", "fp32"):
+            if precision in IN_DETAIL:
                 sides[f"{precision}, 1 process, 2 threads"] = Side(stack, 1, 2, **ours)
         sides = {name: side for name, side in sides.items() if side.refused is None}
         for side in sides.values():
             side.tag(warm_up)
         turns = [{name: side.tag(rest[turn::TURNS]) for name, side in sides.items()} for turn in range(TURNS)]
         result: dict[str, Any] = {"rates": summary(turns)}
-        one = {name: sides[f"{name}, 2 processes"].workers[0] for name in ("auto", "fp32")}
+        detailed = [name for name in IN_DETAIL if f"{name}, 2 processes" in sides]
+        one = {name: sides[f"{name}, 2 processes"].workers[0] for name in detailed}
         result["stages"] = {name: worker.ask("do", name="stages", texts=rest) for name, worker in one.items()}
         sentences = [" ".join(line.split()[:CALL_TOKENS]) for line in rest if len(line.split()) >= CALL_TOKENS][:CALLS]
-        for name in ("auto", "fp32"):
+        for name in detailed:
             worker = sides[f"{name}, 1 process, 2 threads"].workers[0]
             times = worker.ask("do", name="calls", texts=sentences)["milliseconds"]
             result.setdefault("calls", {})[name] = {

@@ -5,6 +5,7 @@
 #
 # TEXT holds en.train.txt.xz, en.news.train.txt.xz and en.heldout.txt.xz; RUNS is where everything is written. It goes on
 # where it stopped when this is run again. A shape is the LSTM's cells and its projection: 512_128, 1024_128, 512_256.
+# FLAGS in the environment are given to pretrain, such as --compile.
 set -euo pipefail
 text=${1:?folder with en.train.txt.xz, en.news.train.txt.xz and en.heldout.txt.xz}
 runs=${2:?folder to write to}
@@ -21,5 +22,5 @@ json.dump(options, sys.stdout, indent=1)
 " "$here/en.options.json" "$shape" > "$runs/$shape.json"
     ner-elmo pretrain "$text/en.train.txt.xz" "$text/en.news.train.txt.xz" --heldout "$text/en.heldout.txt.xz" \
         --options "$runs/$shape.json" --vocab "$here/../../models/en/bilm/vocab.txt" --samples 2048 --epochs 1 \
-        --max-tokens 10000000 --threads 1 --checkpoint-minutes 8 --language en --seed 1 -o "$runs/$shape" --resume
+        --max-tokens 10000000 --threads 1 --checkpoint-minutes 8 --language en --seed 1 -o "$runs/$shape" --resume ${FLAGS:-}
 done

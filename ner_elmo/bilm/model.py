@@ -105,7 +105,7 @@ class BiLm(nn.Module):
         columns = layers[..., :dim], layers[..., dim:]
         for of_direction, order, direction_outputs in zip(columns, orders, outputs, strict=True):
             for number, output in enumerate(direction_outputs, start=1):
-                of_direction[number, order] = output
+                of_direction[number].index_copy_(0, order, output)
         return layers
 
     def starts(self, begin: Tensor, end: Tensor) -> Starts:

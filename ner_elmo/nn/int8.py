@@ -103,16 +103,22 @@ class Int8Weights:
         self.projection = None if weights.projection is None else _Evened(weights.projection)
 
 
+def evened(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix ``(units, outputs)``, whose rows of large weights are divided, and by what ``(units,)``; what meets them
+    is to be multiplied by it. It is the root of their size: units that count for much are small ones, and rounding has
+    least to take when neither side has outliers (SmoothQuant, Xiao et al. 2023, equation 4, with the weights' side
+    alone)."""
+    sizes = matrix.square().mean(1, keepdim=True).sqrt()
+    factors = sizes.clamp_min(1e-6 * float(sizes.max()) + 1e-30).sqrt()
+    return factors[:, 0].clone(), matrix / factors
+
+
 class _Evened:
-    """A matrix ``(units, outputs)``, whose rows of large weights are divided, and what meets them multiplied, by the
-    root of their size: units that count for much are small ones, and rounding has least to take when neither side has
-    outliers (SmoothQuant, Xiao et al. 2023, equation 4, with the weights' side alone)."""
+    """A matrix ``(units, outputs)`` that is :func:`evened`."""
 
     def __init__(self, matrix: Tensor) -> None:
-        sizes = matrix.square().mean(1, keepdim=True).sqrt()
-        factors = sizes.clamp_min(1e-6 * float(sizes.max()) + 1e-30).sqrt()
-        self.factors = factors[:, 0].clone()
-        self.matrix = Int8Matrix(matrix / factors)
+        self.factors, divided = evened(matrix)
+        self.matrix = Int8Matrix(divided)
 
     def rows(self, n_rows: int) -> Tensor:
         return self.matrix.rows(n_rows)
@@ -155,7 +161,7 @@ class _Apart:
     def parts(self, x: Tensor, batch_sizes: Sequence[int], types: Types | None) -> Iterator[tuple[Tensor, list[int]]]:
         """As those of :class:`_Joined`."""
         start = 0
-        for sizes in _together(batch_sizes, self.most_rows):
+        for sizes in together(batch_sizes, self.most_rows):
             end = start + sum(sizes)
             yield self._of_inputs(x, slice(start, end), types), sizes
             start = end
@@ -169,7 +175,7 @@ class _Apart:
         return self.of_input.product_and(self.bias, rows)
 
 
-def _together(batch_sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+def together(batch_sizes: Sequence[int], most: int) -> Iterator[list[int]]:
     """Successive steps whose positions are together no more than ``most``, or one step."""
     sizes: list[int] = []
     for n_rows in batch_sizes:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ner_elmo.nn.bfloat16 import Bf16Weights, run_bf16
 from ner_elmo.nn.cell import Arranged, Clips, State, Types
+from ner_elmo.nn.compiled_int8 import CompiledInt8Weights, run_compiled_int8
 from ner_elmo.nn.inference import run_one
 from ner_elmo.nn.int8 import Int8Weights, run_int8
 
@@ -16,14 +17,15 @@ class Prepared:
     """The weights of one layer, arranged once and for all.
 
     Args:
-        precision: ``fp32``, ``bf16`` or ``int8``.
+        precision: ``fp32``, ``bf16``, ``int8`` or ``int8-compiled``.
 
     Raises:
-        UsageError: this build of torch has no 8-bit products for this processor.
+        UsageError: there are no 8-bit products for this processor, or nothing to compile them.
     """
 
     def __init__(self, weights: Arranged, precision: str = "fp32") -> None:
         self._int8 = Int8Weights(weights) if precision == "int8" else None
+        self._compiled = CompiledInt8Weights(weights) if precision == "int8-compiled" else None
         self._bf16 = Bf16Weights(weights) if precision == "bf16" else None
         self._arranged = weights if precision == "fp32" else None
         self._n_inputs = weights.n_inputs
@@ -40,6 +42,8 @@ class Prepared:
         (:func:`~ner_elmo.nn.inference.run_one`). The numbers that types have may be left out of ``x``."""
         if self._int8 is not None:
             return run_int8(x, batch_sizes, self._int8, clips, state, types)
+        if self._compiled is not None:
+            return run_compiled_int8(x, batch_sizes, self._compiled, clips, state, types)
         if self._bf16 is not None:
             if types is not None and x.shape[1] < self._n_inputs:
                 x = types.behind(x)

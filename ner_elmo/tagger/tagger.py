@@ -137,8 +137,10 @@ class Tagger:
 
         Args:
             precision: how the LSTMs compute: ``fp32``; ``bf16`` on a CPU that has it and ``int8`` on any, for many
-                texts faster and less exact, for one short text slower; or ``auto``: what is fastest for many texts on
-                this CPU and loses next to nothing, which is what ``ner-elmo tag`` does.
+                texts faster and less exact, for one short text slower; ``int8-compiled``, the fastest for few and
+                many, which the C compiler (``$CC``, ``cc``) makes in a second or two, once in a process; or ``auto``:
+                what is fastest for many texts on this CPU without a compiler and loses next to nothing, which is what
+                ``ner-elmo tag`` does.
             batch_tokens: tokens computed together, padding included.
             text: how raw text is read, in place of the model's own kind: a kind of text or a language's code.
 

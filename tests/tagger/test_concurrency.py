@@ -17,6 +17,7 @@ import pytest
 
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.tagger.tagger import Tagger
+from tests.support.precisions import skip_without
 
 pytestmark = pytest.mark.long
 
@@ -56,8 +57,9 @@ def same(one: list[Any], other: list[Any]) -> bool:
     return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(one, other, strict=True))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-compiled"])
 def test_eight_threads_get_what_one_gets(trained: Path, precision: str) -> None:
+    skip_without(precision)
     work = jobs(1)
     alone, shared = (Tagger.load(trained, precision=precision) for _ in range(2))
     wanted = [do(alone, job) for job in work]
@@ -78,9 +80,10 @@ def test_a_table_that_was_handed_out_stays_valid_when_the_cache_is_emptied(bilm:
 
 
 @pytest.mark.parametrize("of", [lambda tagger: pickle.loads(pickle.dumps(tagger)), copy.deepcopy])
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-compiled"])
 @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # torch's own, in pickling quantised weights
 def test_copies(trained: Path, precision: str, of: Callable[[Tagger], Tagger]) -> None:
+    skip_without(precision)
     tagger = Tagger.load(trained, precision=precision)
     work = jobs(3)[:8]
     wanted = [do(tagger, job) for job in work]

@@ -15,7 +15,6 @@ import torch
 
 from ner_elmo.cli.main import main
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.nn.precision import multiplies_bf16
 from ner_elmo.tagger.network.crf import ConstrainedCrf
 from ner_elmo.tagger.network.model import TaggerModel
 from ner_elmo.tagger.network.options import TaggerOptions, weight_shapes
@@ -23,6 +22,7 @@ from ner_elmo.tagger.tagger import Tagger
 from ner_elmo.text.tag_scheme import SCHEMES, TOKEN, allowed, tag_set
 from tests.support.command_line import SMALL, ner_elmo
 from tests.support.devices import one_thread
+from tests.support.precisions import skip_without
 from tests.support.soak import cases, generator, tell
 
 ONE = ["--threads", "1", "--device", "cpu"]
@@ -90,11 +90,10 @@ def test_another_process(trained: Path, repository: Path, tmp_path: Path) -> Non
     assert runs[0].stdout == runs[1].stdout == runs[2].stdout
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int8-compiled"])
 def test_several_threads_and_one(bilm: Path, trained: Path, precision: str) -> None:
     """To the bit: a thread has whole batches, or a direction, to itself."""
-    if precision == "bf16" and not multiplies_bf16("cpu"):
-        pytest.skip("this processor does not multiply bfloat16")
+    skip_without(precision)
     those = sentences(20, "threads")
     encoder, tagger = Elmo.load(bilm, precision=precision), Tagger.load(trained, precision=precision)
     found = []
@@ -106,11 +105,10 @@ def test_several_threads_and_one(bilm: Path, trained: Path, precision: str) -> N
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int8-compiled"])
 def test_entities_and_scores_alone_and_in_company(trained: Path, precision: str) -> None:
     """Entities are the same, and scores but for the rounding of float64."""
-    if precision == "bf16" and not multiplies_bf16("cpu"):
-        pytest.skip("this processor does not multiply bfloat16")
+    skip_without(precision)
     those = [one for one in sentences(40, "company") if one]
     tagger = Tagger.load(trained, precision=precision)
     together = list(tagger.tag_tokens(those))

@@ -126,15 +126,14 @@ class BiLstm(nn.Module):
         packing = packed(mask)
         orders = packing.ahead, packing.back
         of_ahead, of_back = (types and Types(types.vectors, types.which.flatten()[order]) for order in orders)
-        padded, outputs = x.flatten(0, 1), x.new_empty(mask.numel(), 2 * self.n_units)
+        padded, outputs = x.flatten(0, 1), x.new_zeros(mask.numel(), 2 * self.n_units)
         for ahead, back in layers:
             # (positions, dim), each direction in its own order
             forward, backward = (padded.index_select(0, order) for order in orders)
             both = at_once(_run(ahead, forward, packing.sizes, of_ahead), _run(back, backward, packing.sizes, of_back))
             for half, order, output in zip(outputs.chunk(2, dim=1), orders, both, strict=True):
-                half[order] = output
+                half.index_copy_(0, order, output)
             padded, of_ahead, of_back = outputs, None, None
-        outputs[~mask.flatten()] = 0
         return outputs.view(*mask.shape, -1)
 
     def _inferred_padded(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from ner_elmo.nn.bi_recurrence import BiRecurrence
 from ner_elmo.nn.cell import Types
 from ner_elmo.nn.packing import packed
 from ner_elmo.tagger.network.bilstm import BiLstm, joined_weights
+from tests.support.precisions import skip_without
 
 LENGTHS = [[4], [1], [3, 9, 1, 9, 4], [2, 0, 5], [1, 1, 1]]
 
@@ -107,8 +108,11 @@ def test_packing_finds_every_element(lengths: list[int]) -> None:
 
 
 @pytest.mark.parametrize("n_layers", [1, 2])
-@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-6), ("bf16", 0.01), ("int8", 0.03)])
+@pytest.mark.parametrize(
+    ("precision", "bound"), [("fp32", 1e-6), ("bf16", 0.01), ("int8", 0.03), ("int8-compiled", 0.03)]
+)
 def test_prepared_weights_compute_the_same(n_layers: int, precision: str, bound: float) -> None:
+    skip_without(precision)
     torch.manual_seed(3)
     lengths = [7, 2, 0, 9, 7, 1, 5]
     lstm = BiLstm(130, 40, n_layers, 0.0).eval()
@@ -126,8 +130,9 @@ def test_prepared_weights_compute_the_same(n_layers: int, precision: str, bound:
     assert lstm(x, mask).requires_grad  # with a gradient, torch's own
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-compiled"])
 def test_prepared_weights_do_not_feel_the_company(precision: str) -> None:
+    skip_without(precision)
     torch.manual_seed(3)
     lengths = [7, 2, 9, 7, 1, 5, 30, 30, 4, 4]
     lstm = BiLstm(300, 200, 1, 0.0).eval()
@@ -143,10 +148,11 @@ def test_prepared_weights_do_not_feel_the_company(precision: str) -> None:
 
 @pytest.mark.parametrize("n_typed", [30, 140, 300])
 @pytest.mark.parametrize("n_types", [3, 90])
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8", "int8-compiled"])
 def test_columns_may_be_those_of_types(n_typed: int, n_types: int, precision: str) -> None:
     """What types give is computed once for each, where few are distinct, and the outputs are the same: in float32 to
     the bit, and alone as in company."""
+    skip_without(precision)
     torch.manual_seed(3)
     lengths = [7, 2, 9, 7, 1, 5, 30, 30, 4, 4]
     lstm = BiLstm(300, 200, 2, 0.0).eval()
