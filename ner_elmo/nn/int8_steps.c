@@ -21,12 +21,12 @@
 
 #if defined(__AVX512VNNI__) && defined(__AVX512F__)
 #define LANES 16 /* sums of a register */
-#define ROWS 6   /* that meet a tile at once: with PARTS, as many as there are registers for */
+#define ROWS 6   /* that meet a tile at once: as many as there are registers for */
 typedef __m512i sums_of;
 #define READ(from) _mm512_loadu_si512(from)
 #define WRITE(to, sums) _mm512_storeu_si512(to, sums)
 #define ALL(four) _mm512_set1_epi32(four)
-#define ADD_PRODUCTS(sums, numbers, weights) _mm512_dpbusd_epi32(sums, numbers, weights)
+#define INSTRUCTION "vpdpbusd"
 #elif defined(__AVXVNNI__)
 #define LANES 8
 #define ROWS 3
@@ -34,47 +34,65 @@ typedef __m256i sums_of;
 #define READ(from) _mm256_loadu_si256((const __m256i *)(from))
 #define WRITE(to, sums) _mm256_storeu_si256((__m256i *)(to), sums)
 #define ALL(four) _mm256_set1_epi32(four)
-#define ADD_PRODUCTS(sums, numbers, weights) _mm256_dpbusd_avx_epi32(sums, numbers, weights)
+#define INSTRUCTION "%{vex%} vpdpbusd"
 #endif
 
 #ifdef LANES
-#define PARTS 4 /* registers of a row */
-
-/* The sums of some rows and of PARTS registers of outputs; `rows` is known where this is compiled. */
-static inline __attribute__((always_inline)) void add_products(const int rows, const uint8_t *numbers, int64_t n,
-                                                               const int8_t *weights, const int32_t *starts,
-                                                               int32_t *sums) {
-    sums_of sum[ROWS][PARTS];
-    for (int row = 0; row < rows; row++)
-        for (int part = 0; part < PARTS; part++) sum[row][part] = READ(starts + LANES * part);
-    for (int64_t k = 0; k < n; k += 4, weights += 4 * TILE) {
-        sums_of of[PARTS];
-        for (int part = 0; part < PARTS; part++) of[part] = READ(weights + 4 * LANES * part);
-        for (int row = 0; row < rows; row++) {
-            int32_t four;
-            memcpy(&four, numbers + n * row + k, sizeof four);
-            sums_of all = ALL(four);
-            for (int part = 0; part < PARTS; part++) sum[row][part] = ADD_PRODUCTS(sum[row][part], all, of[part]);
-        }
+/* The sums of some rows and of four registers of outputs. Each has a name, and the instruction is said outright: what
+ * stands in an array, or comes from the compiler's own function, may be written to memory at each step, which takes twice
+ * the time (seen with GCC 12). */
+#define ADD(sums, weights) __asm__(INSTRUCTION " %2, %1, %0" : "+v"(sums) : "v"(all), "v"(weights));
+#define ROW_BEGINS(r) \
+    sums_of a##r = READ(starts), b##r = READ(starts + LANES); \
+    sums_of c##r = READ(starts + 2 * LANES), d##r = READ(starts + 3 * LANES);
+#define ROW_ADDS(r) \
+    memcpy(&four, numbers + n * r + k, sizeof four); \
+    all = ALL(four); \
+    ADD(a##r, a) ADD(b##r, b) ADD(c##r, c) ADD(d##r, d)
+#define ROW_ENDS(r) \
+    WRITE(sums + TILE * r, a##r), WRITE(sums + TILE * r + LANES, b##r); \
+    WRITE(sums + TILE * r + 2 * LANES, c##r), WRITE(sums + TILE * r + 3 * LANES, d##r);
+#define ROWS_1(each) each(0)
+#define ROWS_2(each) ROWS_1(each) each(1)
+#define ROWS_3(each) ROWS_2(each) each(2)
+#define ROWS_4(each) ROWS_3(each) each(3)
+#define ROWS_5(each) ROWS_4(each) each(4)
+#define ROWS_6(each) ROWS_5(each) each(5)
+#define ADD_PRODUCTS_OF(rows) \
+    static void add_products_of_##rows(const uint8_t *numbers, int64_t n, const int8_t *weights, \
+                                       const int32_t *starts, int32_t *sums) { \
+        ROWS_##rows(ROW_BEGINS) \
+        for (int64_t k = 0; k < n; k += 4, weights += 4 * TILE) { \
+            sums_of a = READ(weights), b = READ(weights + 4 * LANES), all; \
+            sums_of c = READ(weights + 8 * LANES), d = READ(weights + 12 * LANES); \
+            int32_t four; \
+            ROWS_##rows(ROW_ADDS) \
+        } \
+        ROWS_##rows(ROW_ENDS) \
     }
-    for (int row = 0; row < rows; row++)
-        for (int part = 0; part < PARTS; part++) WRITE(sums + TILE * row + LANES * part, sum[row][part]);
-}
+ADD_PRODUCTS_OF(1)
+ADD_PRODUCTS_OF(2)
+ADD_PRODUCTS_OF(3)
+#if ROWS > 3
+ADD_PRODUCTS_OF(4)
+ADD_PRODUCTS_OF(5)
+ADD_PRODUCTS_OF(6)
+#endif
 
 /* The sums (rows, TILE) of up to ROWS rows of n numbers. */
 static void meet_tile(int rows, const uint8_t *numbers, int64_t n, const int8_t *weights, const int32_t *starts,
                       int32_t *sums) {
-    for (int first = 0; first < TILE; first += PARTS * LANES) {
+    for (int first = 0; first < TILE; first += 4 * LANES) {
         const int8_t *w = weights + 4 * first;
         switch (rows) {
-        case 1: add_products(1, numbers, n, w, starts + first, sums + first); break;
-        case 2: add_products(2, numbers, n, w, starts + first, sums + first); break;
+        case 1: add_products_of_1(numbers, n, w, starts + first, sums + first); break;
+        case 2: add_products_of_2(numbers, n, w, starts + first, sums + first); break;
+        case 3: add_products_of_3(numbers, n, w, starts + first, sums + first); break;
 #if ROWS > 3
-        case 3: add_products(3, numbers, n, w, starts + first, sums + first); break;
-        case 4: add_products(4, numbers, n, w, starts + first, sums + first); break;
-        case 5: add_products(5, numbers, n, w, starts + first, sums + first); break;
+        case 4: add_products_of_4(numbers, n, w, starts + first, sums + first); break;
+        case 5: add_products_of_5(numbers, n, w, starts + first, sums + first); break;
+        case 6: add_products_of_6(numbers, n, w, starts + first, sums + first); break;
 #endif
-        default: add_products(ROWS, numbers, n, w, starts + first, sums + first);
         }
     }
 }
@@ -99,13 +117,16 @@ static inline int64_t padded(int64_t n) { return (n + 3) & ~(int64_t)3; }
 
 static inline int fewer(int64_t rows) { return rows < ROWS ? (int)rows : ROWS; }
 
-static APART float largest(const float *x, int64_t n, float most) {
-#pragma omp simd reduction(max : most)
+/* The greatest magnitude, at least 1e-30; nan where a number is not finite, so that what comes of it is nan as well. */
+static APART float largest(const float *x, int64_t n) {
+    float most = 1e-30f, zero = 0.0f;
+#pragma omp simd reduction(max : most) reduction(+ : zero)
     for (int64_t k = 0; k < n; k++) {
         float size = __builtin_fabsf(x[k]);
         most = size > most ? size : most;
+        zero += 0.0f * size;
     }
-    return most;
+    return most + zero;
 }
 
 /* x times `factor`, which makes its greatest magnitude 127 or less, to the nearest whole number, and 128. */
@@ -121,7 +142,8 @@ static APART void to_bytes(const float *x, int64_t n, float factor, uint8_t *byt
 
 /* Two pieces of a row, one after the other, as bytes with one scale, which is returned. */
 static float row_to_bytes(const float *x, int64_t n, const float *more, int64_t n_more, uint8_t *bytes) {
-    float most = largest(more, n_more, largest(x, n, 1e-30f));
+    float first = largest(x, n), second = largest(more, n_more);
+    float most = (first > second ? first : second) + 0.0f * (first + second);
     to_bytes(x, n, 127.0f / most, bytes);
     to_bytes(more, n_more, 127.0f / most, bytes + n);
     return most / 127.0f;

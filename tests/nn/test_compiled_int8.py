@@ -116,6 +116,21 @@ def test_a_row_does_not_feel_the_others(kind: str, width: int, dim: int, project
         assert torch.isfinite(together).all()
 
 
+@pytest.mark.parametrize("projection", [False, True])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_no_number_stays_none(kind: str, value: float, projection: bool) -> None:
+    """So that it is noticed; and other rows do not feel it."""
+    weights, x = CompiledInt8Weights(make_weights(16, 32, 32, projection)), torch.randn(2, 3, 16)
+    expected = run_compiled_int8(x.flatten(0, 1), [3, 3], weights, UNCLIPPED).view(2, 3, -1)
+    x[0, 1, 5] = value
+    found = run_compiled_int8(x.flatten(0, 1), [3, 3], weights, UNCLIPPED).view(2, 3, -1)
+    assert found[0, 1].isnan().all()
+    assert torch.equal(found[:, ::2], expected[:, ::2])
+    damaged = CompiledInt8Weights(make_weights(16, 32, 32, projection))
+    damaged.kernel.scales[7] = torch.nan
+    assert run_compiled_int8(torch.randn(6, 16), [3, 3], damaged, UNCLIPPED).isnan().any()
+
+
 def test_steps_taken_together_or_one_by_one_are_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, x = CompiledInt8Weights(make_weights(24, 24, 24, False)), torch.randn(14, 24)
     found = []
