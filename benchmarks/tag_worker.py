@@ -39,7 +39,9 @@ class Ours:
     def start(self, folder: str, precision: str, threads: int) -> dict[str, Any]:
         from ner_elmo import Tagger
         from ner_elmo.errors import UsageError
+        from ner_elmo.runs.memory import keep_memory
 
+        keep_memory()  # as the program does
         torch.set_num_threads(threads)
         try:
             self.tagger = Tagger.load(folder, precision=precision)
@@ -71,14 +73,14 @@ class Ours:
     def stages(self, texts: list[str]) -> dict[str, Any]:
         """Processor seconds of each stage of a pass over the texts."""
         from ner_elmo.bilm.lstm import LstmStack
-        from ner_elmo.elmo.encoder import TypeVectors
+        from ner_elmo.nn.form_vectors import FormVectors
         from ner_elmo.tagger import decoding, tagger
         from ner_elmo.tagger.network.bilstm import BiLstm
         from ner_elmo.tagger.network.crf import ConstrainedCrf
 
         places: list[tuple[Any, str, str]] = [
             (tagger, "repaired_sentences", "sentences and tokens"),
-            (TypeVectors, "rows_of", "character CNN"),
+            (FormVectors, "rows_of", "character CNNs"),
             (LstmStack, "forward", "LSTMs of the biLM"),
             (tagger, "document_contexts", "context of documents"),
             (decoding, "collate", "batches"),

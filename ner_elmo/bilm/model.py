@@ -134,8 +134,8 @@ class BiLm(nn.Module):
             stack = (self.forward_lstm, self.backward_lstm)[direction]
             states = None if starts is None else [_repeat(state, batch_sizes[0]) for state in starts[direction]]
             order = orders[direction]
-            packed = None if types is None else Types(types.vectors, types.which[order])
-            return stack(vectors[order], batch_sizes, states, n_layers, packed)[0]  # type: ignore[no-any-return]
+            packed = None if types is None else Types(types.vectors, types.which.index_select(0, order))
+            return stack(vectors.index_select(0, order), batch_sizes, states, n_layers, packed)[0]  # type: ignore[no-any-return]
 
         if vectors.device.type != "cpu":
             return run_one(0), run_one(1)

@@ -18,6 +18,7 @@ from ner_elmo.cli.panels import PanelledCommand, Program
 from ner_elmo.cli.streams import flush_standard_output, give_up_standard_output, open_standard_streams, say
 from ner_elmo.errors import DataError, NerElmoError, UsageError, describe_os_error, is_out_of_memory, leave_out_excerpts
 from ner_elmo.runs.launch import is_first
+from ner_elmo.runs.memory import keep_memory
 from ner_elmo.text.files import MOST_SHOWN, shown_name
 
 # What typer raises for a command line it cannot parse; newer versions keep the class to themselves.
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     leave_out_excerpts(NO_EXCERPTS in arguments or bool(os.environ.get("NER_ELMO_NO_EXCERPTS")))
     arguments = [argument for argument in arguments if argument != NO_EXCERPTS] or ["--help"]
     open_standard_streams()
+    keep_memory()
     try:
         status = _program(arguments)(args=arguments, prog_name="ner-elmo", standalone_mode=False)
         flush_standard_output()

@@ -18,9 +18,10 @@ from torch.nn import functional
 from ner_elmo.bilm.files import many_langs
 from ner_elmo.bilm.files.directory import BilmFiles, BilmPlace, find_bilm, load_bilm, load_vocabulary
 from ner_elmo.bilm.model import BiLm, Starts
+from ner_elmo.bilm.token_encoder import TokenEncoder
 from ner_elmo.errors import ModelError, UsageError
 from ner_elmo.nn.cell import Types
-from ner_elmo.nn.forking import Lock
+from ner_elmo.nn.form_vectors import FormVectors
 from ner_elmo.nn.in_threads import all_at_once, divided_in_two
 from ner_elmo.nn.precision import inference_precision
 from ner_elmo.nn.thread_count import begin_as_usual
@@ -39,84 +40,7 @@ BATCH_TOKENS_GPU = 65_536
 READ_AHEAD_TOKENS = 16 * BATCH_TOKENS
 READ_AHEAD_BYTES = 256 << 20
 TYPE_CACHE_BYTES = 256 << 20
-CNN_ROWS = 1024  # tokens through the character CNN at a time
 DIVIDED_SIZE = 1 << 18  # tokens times units below which a product is not worth a second thread, a direction is
-
-
-class _Table:
-    """Rows of vectors, of which the first ``used`` are filled, and where each token's stands."""
-
-    def __init__(self, index: dict[str, int], rows: Tensor) -> None:
-        self.index = index
-        self.rows = rows
-        self.used = len(rows)
-
-
-class TypeVectors:
-    """Context-free vectors of tokens, each distinct token computed once; bounded, and emptied when it is full.
-
-    Any number of threads may ask at once. A row that was handed out never changes: what is new is written behind it, or
-    into another table.
-    """
-
-    def __init__(self, model: BiLm, vocabulary: Vocabulary | None, known: np.ndarray | None) -> None:
-        self._model = model
-        self._vocabulary = vocabulary
-        self._device = next(model.parameters()).device
-        dim = model.options.lstm.projection_dim
-        self._most = max(4096, TYPE_CACHE_BYTES // (4 * dim))
-        # The vocabulary's rows, if stored, stand first and are never dropped.
-        self._known = torch.empty(0, dim) if known is None else torch.from_numpy(known)
-        self._known_index = (
-            dict(zip(vocabulary.tokens, range(len(vocabulary)), strict=True))
-            if known is not None and vocabulary
-            else {}
-        )
-        self._lock = Lock()
-        self._table = self._empty()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy begins with the vocabulary's rows alone."""
-        return self.__dict__ | {"_table": self._empty()}
-
-    def _empty(self) -> _Table:
-        return _Table(dict(self._known_index), self._known.to(self._device))
-
-    def rows_of(self, sentences: Sequence[Sequence[str]]) -> tuple[Tensor, list[list[int]]]:
-        """A table of vectors ``(rows, projection_dim)`` and, for each sentence, the rows of its tokens in it."""
-        with self._lock:
-            new = self._new(sentences)
-            if new and self._table.used - len(self._known) + len(new) > self._most:
-                self._table = self._empty()
-                new = self._new(sentences)
-            if new:
-                self._add(new)
-            index = self._table.index
-            return self._table.rows, [[index[token] for token in tokens] for tokens in sentences]
-
-    def _new(self, sentences: Sequence[Sequence[str]]) -> list[str]:
-        """The tokens that are not in the table."""
-        index = self._table.index
-        return list(dict.fromkeys(token for tokens in sentences for token in tokens if token not in index))
-
-    def _add(self, tokens: list[str]) -> None:
-        table = self._table
-        if table.used + len(tokens) > len(table.rows):
-            size = max(table.used + len(tokens), 2 * table.used, 4096)
-            rows = table.rows.new_empty(size, table.rows.shape[1])
-            rows[: table.used] = table.rows[: table.used]
-            table.rows = rows
-        for start in range(0, len(tokens), CNN_ROWS):
-            part = tokens[start : start + CNN_ROWS]
-            begin, end = table.used, table.used + len(part)
-            table.rows[begin:end] = self._encode(part)
-            # In this order: a fork between the two lines would lose rows, in the other it would give them away twice.
-            table.used = end
-            table.index.update(zip(part, range(begin, end), strict=True))
-
-    def _encode(self, tokens: list[str]) -> Tensor:
-        encoder = self._model.token_encoder
-        return encoder(encoder.rows_of(tokens, self._vocabulary).to(self._device))  # type: ignore[no-any-return]
 
 
 class Elmo:
@@ -151,7 +75,7 @@ class Elmo:
         self._boundaries = (BEGIN_SENTENCE, END_SENTENCE)
         if files.many_langs is not None:
             self._boundaries = (many_langs.BEGIN_SENTENCE, many_langs.END_SENTENCE)
-        self._types = TypeVectors(model, *_known_types(model, files))
+        self._types = _type_vectors(model, files)
         self._starts = self._states_behind_the_boundaries()
 
     @classmethod
@@ -297,19 +221,32 @@ class Elmo:
         return self.model.layers(vectors, [len(row) for row in rows], n_layers, self._starts, types)
 
 
-def _known_types(model: BiLm, files: BilmFiles) -> tuple[Vocabulary | None, np.ndarray | None]:
+def _type_vectors(model: BiLm, files: BilmFiles) -> FormVectors:
+    """Context-free vectors of tokens, ``(…, projection_dim)``; those of the vocabulary that are stored stand first."""
+    dim, device = model.options.lstm.projection_dim, next(model.parameters()).device
+    vocabulary = _vocabulary(model, files)
+    known = None
+    if model.options.char_cnn is not None and vocabulary is not None and files.vocabulary_vectors is not None:
+        with open_hdf5(files.vocabulary_vectors) as file:
+            rows = read_array(file, "embedding", (len(vocabulary), dim))
+        known = vocabulary.tokens, torch.from_numpy(rows)
+    return FormVectors(partial(_encoded_forms, model.token_encoder, vocabulary), dim, TYPE_CACHE_BYTES, device, known)
+
+
+def _encoded_forms(encoder: TokenEncoder, vocabulary: Vocabulary | None, forms: list[str]) -> Tensor:
+    device = next(encoder.parameters()).device
+    return encoder(encoder.rows_of(forms, vocabulary).to(device))  # type: ignore[no-any-return]
+
+
+def _vocabulary(model: BiLm, files: BilmFiles) -> Vocabulary | None:
+    """That of a word table, or of a character CNN whose vectors are stored."""
     if files.many_langs is not None:
-        return None, None
+        return None
     if model.options.char_cnn is None:
         vocabulary = load_vocabulary(files)
         if model.n_words != len(vocabulary):
             raise ModelError(
                 f"{files.vocabulary}: found {len(vocabulary)} lines, but the weights have {model.n_words} words"
             )
-        return vocabulary, None
-    if files.vocabulary is None or files.vocabulary_vectors is None:
-        return None, None
-    vocabulary = load_vocabulary(files)
-    with open_hdf5(files.vocabulary_vectors) as file:
-        known = read_array(file, "embedding", (len(vocabulary), model.options.lstm.projection_dim))
-    return vocabulary, known
+        return vocabulary
+    return None if files.vocabulary is None or files.vocabulary_vectors is None else load_vocabulary(files)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 LAYER_NORM_EPSILON = 1e-13  # AllenNLP's
+MIXED_ROWS = 256  # positions at a time, which fit a core's own cache
 
 
 class ScalarMix(nn.Module):
@@ -35,26 +36,31 @@ class ScalarMix(nn.Module):
         return self.weights.softmax(0)
 
     def forward(self, layers: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Mix ``layers`` (n_layers, batch, time, dim) into (batch, time, dim).
+        """Mix ``layers`` (n_layers, batch, time, dim), of any floating-point type, into (batch, time, dim) float32.
 
         Args:
             mask: real positions ``(batch, time)``, bool; only layer normalisation looks at it.
         """
         if self.layer_norm:
             normalise = normalise_sentences if self.layer_norm == "sentence" else normalise_layer
-            layers = torch.stack([normalise(layer, mask) for layer in layers])
-        mixed = self._mixed(layers)
-        return mixed if self.gamma is None else self.gamma * mixed
+            layers = torch.stack([normalise(layer.float(), mask) for layer in layers])
+        if torch.is_grad_enabled():
+            mixed: Tensor = torch.tensordot(self.normalised_weights(), layers.float(), dims=1)
+            return mixed if self.gamma is None else self.gamma * mixed
+        return self._mixed(layers)
 
     def _mixed(self, layers: Tensor) -> Tensor:
+        """Number by number, so that the size of the batch does not change how they are added up."""
         weights = self.normalised_weights()
-        if torch.is_grad_enabled():
-            return torch.tensordot(weights, layers, dims=1)  # type: ignore[no-any-return]
-        # Number by number, so that the size of the batch does not change how they are added up
-        mixed: Tensor = layers[0] * weights[0]
-        for layer, weight in zip(layers[1:], weights[1:], strict=True):
-            mixed += layer * weight
-        return mixed
+        rows = layers.flatten(1, -2)  # (n_layers, positions, dim)
+        mixed = rows.new_empty(rows.shape[1:], dtype=torch.float32)
+        for part, here in zip(mixed.split(MIXED_ROWS), rows.split(MIXED_ROWS, dim=1), strict=True):
+            torch.mul(here[0].float(), weights[0], out=part)
+            for layer, weight in zip(here[1:], weights[1:], strict=True):
+                part += layer.float() * weight
+            if self.gamma is not None:
+                part *= self.gamma
+        return mixed.view(layers.shape[1:])
 
 
 def normalise_layer(layer: Tensor, mask: Tensor | None) -> Tensor:

@@ -59,7 +59,8 @@ class BiRecurrence(torch.autograd.Function):
         gates; ``cells``, ``squashed`` and ``minus`` hold C_t, s_t and n_t.
 
         Args:
-            given: columns of ``x`` before which nothing is learned: their gradient is left at 0.
+            given: columns of ``x`` before which nothing is learned: their gradient is left at 0. Rows in which they are
+                all 0 are spared their products.
         """
         batch, time, dim = x.shape
         filled = _filled(packing, batch * time, dtype == torch.bfloat16)
@@ -68,11 +69,12 @@ class BiRecurrence(torch.autograd.Function):
         of_input = _times(weights[0::3], DOUBLED, dtype).flatten(0, 1)
         of_state = _times(weights[1::3], [-factor for factor in DOUBLED], dtype).transpose(1, 2)
         bias = _times(weights[2::3], DOUBLED, x.dtype).unsqueeze(1)
+        order = _in_order(x.view(-1, dim), filled, given if dtype == x.dtype else None)
         # (positions, dim)
-        inputs = x.view(-1, dim).index_select(0, filled.ahead.clamp(max=batch * time - 1)).to(dtype)
+        inputs = x.view(-1, dim).index_select(0, order.places.clamp(max=batch * time - 1)).to(dtype)
         inputs[filled.added] = 0.0
         # (2, positions, 4 · units)
-        z = _directions(inputs @ of_input.T, filled.turn, x.dtype)
+        z = _directions(_product(inputs, of_input, order), order, filled.turn, x.dtype)
         z += bias
         # (2, positions, units); the last is n as the weights meet it
         minus, cells, squashed = (x.new_empty(2, len(inputs), units) for _ in range(3))
@@ -86,7 +88,7 @@ class BiRecurrence(torch.autograd.Function):
             passes.gates_forward(z[:, rows], before_c, cells[:, rows], squashed[:, rows], minus[:, rows], None)
             if meeting is not minus:
                 meeting[:, rows] = minus[:, rows]
-        ctx.filled, ctx.shape, ctx.given, ctx.dtype = filled, x.shape, given, x.dtype
+        ctx.filled, ctx.order, ctx.shape, ctx.given, ctx.dtype = filled, order, x.shape, given, x.dtype
         ctx.save_for_backward(inputs, z, cells, squashed, meeting, *weights[0::3], *weights[1::3])
         # (batch · time + 1, 2, units): what was filled up goes to the last row
         out = x.new_zeros(batch * time + 1, 2, units)
@@ -124,11 +126,13 @@ class BiRecurrence(torch.autograd.Function):
             passes.gates_backward(z[:, rows], before_c, cells[:, rows], squashed[:, rows], d_n, d_cell, None)
             if d_gates is not z:
                 d_gates[:, rows] = z[:, rows]
-        # (positions, 2 · 4 · units): both directions side by side, as the forward one reads
-        d_joined = torch.cat([d_gates[0], d_gates[1].index_select(0, filled.turn)], dim=1)
+        # (positions, 2 · 4 · units): both directions side by side, in the order of the products
+        d_joined = d_gates.new_empty(d_gates.shape[1], 8 * units)
+        d_joined[:, : 4 * units] = d_gates[0].index_select(0, ctx.order.positions)
+        d_joined[:, 4 * units :] = d_gates[1].index_select(0, filled.turn[ctx.order.positions])
         d_x = _d_x(ctx, d_joined, of_input) if ctx.needs_input_grad[0] else None
         # (2, 4 · units, dim), (2, 4 · units, units), and (2, 4 · units)
-        d_of_input = (d_joined.T @ inputs).to(z.dtype).view(2, 4 * units, -1)
+        d_of_input = _d_of_input(d_joined, inputs, ctx.order).to(z.dtype).view(2, 4 * units, -1)
         n_before = meeting.index_select(1, filled.previous)
         d_of_state = torch.bmm(d_gates[:, filled.sizes[0] :].transpose(1, 2), n_before).to(z.dtype)
         d_bias = torch.mm(d_joined.new_ones(1, len(d_joined)), d_joined)[0].to(z.dtype).view(2, -1)  # faster than a sum
@@ -139,14 +143,72 @@ class BiRecurrence(torch.autograd.Function):
         return d_x, None, None, None, *(one for of_direction in parts for one in of_direction)
 
 
+class _Order(NamedTuple):
+    """In which order positions meet the weights of the inputs: first those that have something in the given columns.
+
+    Attributes:
+        positions: which of ``ahead`` stands there.
+        turned_back: where each of ``ahead`` stands.
+        places: where it stands in the batch; of what was filled up, the place after the last.
+        n_given: so many have something in the given columns.
+        given: these columns; empty where there are none, or all positions count as having something there.
+    """
+
+    positions: Tensor
+    turned_back: Tensor
+    places: Tensor
+    n_given: int
+    given: slice
+
+    def others(self, dim: int) -> list[slice]:
+        """The other columns of ``dim``."""
+        return [slice(0, self.given.start), slice(self.given.stop, dim)]
+
+
+def _in_order(rows: Tensor, filled: _Filled, given: slice | None) -> _Order:
+    places = filled.ahead
+    as_they_are = torch.arange(len(places))
+    if given is None:
+        return _Order(as_they_are, as_they_are, places, len(places), slice(0, 0))
+    has_any = rows[:, given].any(dim=1)[places]
+    positions = torch.cat([has_any.nonzero()[:, 0], (~has_any).nonzero()[:, 0]])
+    turned_back = torch.empty_like(positions).index_copy_(0, positions, as_they_are)
+    return _Order(positions, turned_back, places[positions], int(has_any.sum()), given)
+
+
+def _product(inputs: Tensor, of_input: Tensor, order: _Order) -> Tensor:
+    """``inputs @ of_input.T``, without what is 0."""
+    n = order.n_given
+    if n == len(inputs):
+        return inputs @ of_input.T
+    out = inputs.new_empty(len(inputs), len(of_input))
+    torch.mm(inputs[:n], of_input.T, out=out[:n])
+    first, second = order.others(inputs.shape[1])
+    torch.mm(inputs[n:, first], of_input[:, first].T, out=out[n:])
+    out[n:].addmm_(inputs[n:, second], of_input[:, second].T)
+    return out
+
+
+def _d_of_input(d_joined: Tensor, inputs: Tensor, order: _Order) -> Tensor:
+    """``d_joined.T @ inputs``, without what is 0."""
+    n = order.n_given
+    if n == len(inputs):
+        return d_joined.T @ inputs
+    out = inputs.new_empty(d_joined.shape[1], inputs.shape[1])
+    for some in order.others(inputs.shape[1]):
+        torch.mm(d_joined.T, inputs[:, some], out=out[:, some])
+    torch.mm(d_joined[:n].T, inputs[:n, order.given], out=out[:, order.given])
+    return out
+
+
 def _d_x(ctx: Any, d_joined: Tensor, of_input: Tensor) -> Tensor:
     """The gradient of the inputs, but for the columns that are given."""
-    ahead, given, dim = ctx.filled.ahead, ctx.given, ctx.shape[2]
+    places, given, dim = ctx.order.places, ctx.given, ctx.shape[2]
     # (batch · time + 1, dim)
     d_x = torch.zeros(ctx.shape[0] * ctx.shape[1] + 1, dim, dtype=ctx.dtype)
     columns = [slice(0, dim)] if given is None else [slice(0, given.start), slice(given.stop, dim)]
     for some in columns:
-        d_x[:, some].index_copy_(0, ahead, (d_joined @ of_input[:, some]).to(d_x.dtype))
+        d_x[:, some].index_copy_(0, places, (d_joined @ of_input[:, some]).to(d_x.dtype))
     return d_x[:-1].view(ctx.shape)
 
 
@@ -192,13 +254,16 @@ def _filled(packing: Packing, n_places: int, fills_up: bool) -> _Filled:
     return _Filled(sizes, ahead, back, turn, previous, is_added.nonzero()[:, 0])
 
 
-def _directions(joined: Tensor, turn: Tensor, dtype: torch.dtype) -> Tensor:
-    """Gates of both directions side by side ``(positions, 2 · 4 · units)``, as ``ahead`` stands, to
+def _directions(joined: Tensor, order: _Order, turn: Tensor, dtype: torch.dtype) -> Tensor:
+    """Gates of both directions side by side ``(positions, 2 · 4 · units)``, in the order of the products, to
     ``(2, positions, 4 · units)``, each in its own order."""
-    ahead, back = joined.chunk(2, dim=1)
-    z = torch.empty(2, *ahead.shape, dtype=dtype, device=joined.device)
-    z[0] = ahead
-    z[1] = back.index_select(0, turn)
+    z = torch.empty(2, len(joined), joined.shape[1] // 2, dtype=dtype, device=joined.device)
+    rows = order.turned_back, order.turned_back[turn]
+    for out, half, of_direction in zip(z, joined.chunk(2, dim=1), rows, strict=True):
+        if half.dtype == dtype:
+            torch.index_select(half, 0, of_direction, out=out)
+        else:
+            out.copy_(half.index_select(0, of_direction))
     return z
 
 

@@ -5,16 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# glibc keeps up to twice as much as the largest piece that it has had back, if that was not over 32 MiB; at first, 256
-# KiB.
-LARGEST_KEPT = (32 << 20) - (1 << 16)  # bytes
-
-
-def keep_memory() -> None:
-    """Let the process keep memory that it has had, where its C library learns what to keep (glibc): a step of training
-    asks for what the last one gave back, and the system gives it page by page."""
-    torch.empty(LARGEST_KEPT, dtype=torch.uint8)
-
 
 class Room:
     """Memory of a layer on a processor that is used again in the next step of training: the system takes a tenth of the

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ner_elmo.errors import UsageError
@@ -143,8 +144,9 @@ def spans(tags: Sequence[str]) -> list[Span]:
     found: list[Span] = []
     open_label, start = "", 0
     for position, tag in enumerate(tags):
-        prefix, label = split_tag(tag)
-        begins, ends = _READING.get(prefix, (False, False))
+        if tag == OUTSIDE and not open_label:  # most tags of most texts
+            continue
+        label, begins, ends = _read(tag)
         if open_label and (begins or label != open_label):
             found.append(Span(start, position, open_label))
             open_label = ""
@@ -156,6 +158,13 @@ def spans(tags: Sequence[str]) -> list[Span]:
     if open_label:
         found.append(Span(start, len(tags), open_label))
     return found
+
+
+@lru_cache(maxsize=4096)
+def _read(tag: str) -> tuple[str, bool, bool]:
+    """The label of a tag, whether it begins an entity, and whether it ends one."""
+    prefix, label = split_tag(tag)
+    return label, *_READING.get(prefix, (False, False))
 
 
 def read_tags(tags: Sequence[str], scheme: str) -> list[Span]:

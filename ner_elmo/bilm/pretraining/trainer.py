@@ -33,7 +33,7 @@ from ner_elmo.bilm.softmax import Sample
 from ner_elmo.errors import NerElmoError, is_out_of_memory
 from ner_elmo.nn.moments import EVERY, drop_tiny_moments
 from ner_elmo.nn.precision import computing
-from ner_elmo.nn.room import keep_memory
+from ner_elmo.runs.memory import keep_memory
 from ner_elmo.text.batching import by_length
 from ner_elmo.text.vocabulary import Vocabulary
 

@@ -54,7 +54,10 @@ class Words:
 
     def indices(self, tokens: Sequence[str]) -> np.ndarray:
         """``(len(tokens),)`` int64."""
-        return np.fromiter((self.index(token) for token in tokens), dtype=np.int64, count=len(tokens))
+        found = list(map(self._index.get, tokens))
+        if None in found:
+            found = [self.index(form) if index is None else index for index, form in zip(found, tokens, strict=True)]
+        return np.array(found, dtype=np.int64)
 
 
 def count_words(sentences: Iterable[Sequence[str]]) -> Counter[str]:
@@ -125,19 +128,19 @@ class TaggerBatch:
 
     Attributes:
         word_ids: ``(batch, time)`` int64, 0 at padding.
-        type_ids: ``(batch, time)`` int64, each token's row in ``char_ids``.
-        char_ids: ``(types, width)`` int64, raw ids of the distinct tokens, as wide as the longest of them.
-        layers: ``(layers, batch, time, dim)`` float32, or None.
+        type_ids: ``(batch, time)`` int64, each token's place among ``forms``.
+        forms: the distinct tokens.
+        layers: ``(layers, batch, time, dim)`` float16, or None.
         mask: ``(batch, time)`` bool, True = real.
         tag_ids: ``(batch, time)`` int64, 0 in sentences that have none, or None if no sentence has any.
-        context: ``(batch, time, dim)`` float32, or None.
+        context: ``(batch, time, dim)`` float16, or None.
         taught: a teacher's emissions ``(batch, time, tags)`` float32, or None.
         is_labelled: which sentences have tags ``(batch,)`` bool, or None if all have, or none.
     """
 
     word_ids: Tensor
     type_ids: Tensor
-    char_ids: Tensor
+    forms: list[str]
     layers: Tensor | None
     mask: Tensor
     tag_ids: Tensor | None
@@ -148,7 +151,9 @@ class TaggerBatch:
     def to(self, device: torch.device | str) -> TaggerBatch:
         """The same batch on ``device``."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in values.items()}
+        moved: dict[str, Any] = {
+            name: value.to(device) if isinstance(value, Tensor) else value for name, value in values.items()
+        }
         return TaggerBatch(**moved)
 
 
@@ -210,7 +215,7 @@ def collate(examples: Sequence[Example]) -> TaggerBatch:
     return TaggerBatch(
         torch.from_numpy(word_ids),
         torch.from_numpy(type_ids),
-        _char_ids(list(types)),
+        list(types),
         _padded_layers(examples, time),
         torch.from_numpy(mask),
         torch.from_numpy(tag_ids) if any(is_labelled) or not examples else None,
@@ -220,8 +225,9 @@ def collate(examples: Sequence[Example]) -> TaggerBatch:
     )
 
 
-def _char_ids(types: list[str]) -> Tensor:
-    ids = char_ids(types, MAX_CHARACTERS)
+def ids_of_forms(forms: list[str]) -> Tensor:
+    """Raw character ids of some forms ``(forms, width)`` int64, as wide as the longest of them."""
+    ids = char_ids(forms, MAX_CHARACTERS)
     width = int((ids != PADDING_ID).sum(axis=1).max(initial=1))
     return torch.from_numpy(np.ascontiguousarray(ids[:, :width]))
 
@@ -234,18 +240,18 @@ def _padded_layers(examples: Sequence[Example], time: int) -> Tensor | None:
     for row, example in enumerate(examples):
         assert example.layers is not None
         padded[:, row, : len(example.tokens)] = np.asarray(example.layers)
-    return torch.from_numpy(padded).float()
+    return torch.from_numpy(padded)
 
 
 def _padded(vectors: Sequence[np.ndarray | None], time: int, dtype: type[np.floating]) -> Tensor | None:
-    """Of each sentence ``(time, dim)``, as ``(batch, time, dim)`` float32; None where the sentences have none."""
+    """Of each sentence ``(time, dim)``, as ``(batch, time, dim)``; None where the sentences have none."""
     if not vectors or vectors[0] is None:
         return None
     padded = np.zeros((len(vectors), time, vectors[0].shape[1]), dtype=dtype)
     for row, one in enumerate(vectors):
         assert one is not None
         padded[row, : len(one)] = one
-    return torch.from_numpy(padded).float()
+    return torch.from_numpy(padded)
 
 
 def drop_contexts(batch: TaggerBatch, probability: float) -> TaggerBatch:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,14 +17,16 @@ from torch.nn import functional
 from ner_elmo.elmo.scalar_mix import ScalarMix
 from ner_elmo.nn.cell import LANES, Types
 from ner_elmo.nn.dropout import Dropout
+from ner_elmo.nn.form_vectors import FormVectors
 from ner_elmo.nn.ordered_sums import product_in_order
 from ner_elmo.tagger.network.bilstm import BiLstm
 from ner_elmo.tagger.network.crf import ConstrainedCrf
-from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
+from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch, ids_of_forms
 from ner_elmo.tagger.network.options import INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
 from ner_elmo.tagger.network.spelling import SpellingCnn
 
 CONTEXT = "context"
+SPELLINGS_BYTES = 16 << 20
 CONTEXT_SCALE = 0.5  # about the scale that a mix learns for the layers
 
 
@@ -47,7 +50,9 @@ class TaggerModel(nn.Module):
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
         self.output = nn.Linear(options.output_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
-        self._prepared_output: tuple[Tensor, Tensor] | None = None  # weights and biases, for inference
+        # For inference: weights and biases of the output, and what spellings give
+        self._prepared_output: tuple[Tensor, Tensor] | None = None
+        self._spellings: FormVectors | None = None
 
     def reset_parameters(self) -> None:
         """Draw the BiLSTM's initial values. It takes a while, so a network that is read from a file goes without."""
@@ -72,6 +77,10 @@ class TaggerModel(nn.Module):
         with torch.no_grad():
             matrix = functional.pad(self.output.weight.T, (0, added)).contiguous()
             self._prepared_output = matrix, functional.pad(self.output.bias, (0, added))
+        if self.characters is not None:
+            compute = partial(_spelled, self.characters)
+            device = self.output.weight.device
+            self._spellings = FormVectors(compute, self.options.char_filters, SPELLINGS_BYTES, device)
 
     @contextmanager
     def prepared(self, precision: str) -> Iterator[None]:
@@ -81,7 +90,7 @@ class TaggerModel(nn.Module):
             yield
         finally:
             self.lstm.forget_prepared()
-            self._prepared_output = None
+            self._prepared_output = self._spellings = None
 
     def _context_columns(self) -> slice | None:
         """Where the context stands in the BiLSTM's input."""
@@ -121,7 +130,8 @@ class TaggerModel(nn.Module):
             if len(rows) == len(batch.mask):
                 return self.lstm(_joined(parts, batch.mask), batch.mask, types=types)  # type: ignore[no-any-return]
             mask, of_types = batch.mask[rows], types and Types(types.vectors, types.which[rows])
-            return self.lstm(_joined([part[rows] for part in parts], mask), mask, types=of_types)  # type: ignore[no-any-return]
+            some = [part.index_select(0, rows) for part in parts]
+            return self.lstm(_joined(some, mask), mask, types=of_types)  # type: ignore[no-any-return]
 
         # A sentence that has no context is always computed without, so that it does not feel those that have one.
         has_any = parts[CONTEXT].flatten(1).any(dim=1)
@@ -131,24 +141,26 @@ class TaggerModel(nn.Module):
             return outputs[0][1]
         together = outputs[0][1].new_empty(*batch.mask.shape, outputs[0][1].shape[2])
         for rows, some in outputs:
-            together[rows] = some
+            together.index_copy_(0, rows, some)
         return together
 
     def _mixed(self, batch: TaggerBatch, mix: ScalarMix | None) -> Tensor:
         """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
         assert batch.layers is not None, "this tagger reads biLM layers"
-        mixed = batch.layers[0] if mix is None else mix(batch.layers, batch.mask)
+        mixed = batch.layers[0].float() if mix is None else mix(batch.layers, batch.mask)
         return self.elmo_dropout(mixed)  # type: ignore[no-any-return]
 
     def _types(self, batch: TaggerBatch) -> Types | None:
         """What a token's form alone gives, its word vector and spelling, of each distinct form of the batch."""
         of_forms: list[Tensor] = []
         if self.words is not None:
-            word_ids = batch.word_ids.new_zeros(len(batch.char_ids))
+            word_ids = batch.word_ids.new_zeros(len(batch.forms))
             word_ids[batch.type_ids[batch.mask]] = batch.word_ids[batch.mask]
             of_forms.append(self.words(word_ids))
         if self.characters is not None:
-            of_forms.append(self.characters(batch.char_ids))
+            assert self._spellings is not None
+            table, (rows,) = self._spellings.rows_of([batch.forms])
+            of_forms.append(table.index_select(0, torch.tensor(rows, device=table.device)))
         return Types(torch.cat(of_forms, dim=1), batch.type_ids) if of_forms else None
 
     def _inputs(self, batch: TaggerBatch, types: Types | None) -> dict[str, Tensor]:
@@ -157,13 +169,13 @@ class TaggerModel(nn.Module):
             parts["layers"] = self._mixed(batch, self.mix)
         if self.options.reads_documents:
             assert batch.context is not None, "this tagger reads the context of documents"
-            parts[CONTEXT] = self.elmo_dropout(CONTEXT_SCALE * batch.context)
+            parts[CONTEXT] = self.elmo_dropout(CONTEXT_SCALE * batch.context.float())
         if types is not None:
             return parts
         if self.words is not None:
             parts["words"] = self.words(batch.word_ids)
         if self.characters is not None:
-            parts["characters"] = self.characters(batch.char_ids)[batch.type_ids]
+            parts["characters"] = _spelled(self.characters, batch.forms)[batch.type_ids]
         return parts
 
     def loss(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:
@@ -214,6 +226,11 @@ class TaggerModel(nn.Module):
             "layers": dict(zip(map(str, self.options.elmo_layers), shares, strict=True)),
             "gamma": 1.0 if mix.gamma is None else float(mix.gamma.detach()),
         }
+
+
+def _spelled(characters: SpellingCnn, forms: list[str]) -> Tensor:
+    """What the spelling of each form gives, ``(forms, filters)``."""
+    return characters(ids_of_forms(forms).to(characters.embedding.weight.device))  # type: ignore[no-any-return]
 
 
 def _joined(parts: list[Tensor], mask: Tensor) -> Tensor:

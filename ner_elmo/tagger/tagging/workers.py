@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ner_elmo.runs.memory import keep_memory
 from ner_elmo.tagger.tagger import Tagger, Unit
 from ner_elmo.text.documents import Document, Failure
 
@@ -181,6 +182,7 @@ def _work(tagger: Tagger, flags: dict[str, bool], line: Connection, inherited: S
     for other in inherited:  # while copies of its end are open, nobody would notice that the main process has gone
         other.close()
     torch.set_num_threads(1)
+    keep_memory()
     try:
         while True:
             chunk = line.recv()

@@ -17,6 +17,7 @@ from ner_elmo.runs.directory import BILM, CONFIG, LOG, has_run, held, remove_lef
 from ner_elmo.runs.events import Report, note, silent
 from ner_elmo.runs.events import progress as tell_progress
 from ner_elmo.runs.log import RunLog
+from ner_elmo.runs.memory import keep_memory
 from ner_elmo.runs.stop import Stopped
 from ner_elmo.settings import not_applied, refuse_changes
 from ner_elmo.tagger.network.joined import joined, members_of
@@ -108,7 +109,8 @@ def _train_all(
     jobs: int,
     begun: float,
 ) -> dict[str, Any]:
-    """Prepare, and train every seed."""
+    """Prepare, and train every seed; the process is to keep its memory from now on."""
+    keep_memory()
     prepared = prepare(config, device, report, cache)
     if resume:
         for seed in config.seeds:

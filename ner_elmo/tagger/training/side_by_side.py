@@ -19,6 +19,7 @@ from typing import Any, NoReturn, Protocol
 from ner_elmo.errors import NerElmoError
 from ner_elmo.runs.events import Report
 from ner_elmo.runs.events import progress as tell_progress
+from ner_elmo.runs.memory import keep_memory
 from ner_elmo.runs.stop import Stopped
 
 _PATIENCE = 5.0  # seconds that a process has to leave what it is doing
@@ -132,6 +133,7 @@ def _train(work: Work, seed: int, line: Connection) -> None:
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+    keep_memory()
     try:
         with contextlib.suppress(BrokenPipeError):  # the main process has gone
             try:

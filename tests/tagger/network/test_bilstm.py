@@ -55,6 +55,26 @@ def test_the_recurrence_is_that_of_torch(lengths: list[int]) -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("columns", [slice(0, 2), slice(2, 5), slice(4, 6), slice(0, 6)], ids=str)
+@pytest.mark.parametrize("share_of_zeros", [0.0, 0.5, 1.0])
+def test_rows_without_what_is_given_are_computed_without_its_columns(columns: slice, share_of_zeros: float) -> None:
+    torch.manual_seed(4)
+    lengths = [3, 9, 1, 9, 4]
+    lstm = BiLstm(6, 5, 1, 0.0).double()
+    mask = mask_of(lengths)
+    x = torch.randn(*mask.shape, 6, dtype=torch.double)
+    x[..., columns] *= torch.rand(*mask.shape, 1, dtype=torch.double) >= share_of_zeros
+    x.requires_grad_()
+    share = torch.randn(*mask.shape, 10, dtype=torch.double)
+    slow = outputs_and_gradients(lstm, x, one_by_one(lstm, x, lengths), share)
+    weights = [weight for part in (lstm.forwards[0], lstm.backwards[0]) for weight in joined_weights(part)]
+    y = BiRecurrence.apply(x, packed(mask), torch.double, columns, *weights)
+    fast = outputs_and_gradients(lstm, x, y, share)
+    slow[1][..., columns] = 0.0
+    for one, other in zip(fast, slow, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("n_layers", [1, 2])
 @pytest.mark.parametrize("how", ["float32", "bfloat16", "as on a GPU"])
 def test_each_way_is_near_to_torch(n_layers: int, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
