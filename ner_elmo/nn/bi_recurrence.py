@@ -65,17 +65,17 @@ class BiRecurrence(torch.autograd.Function):
         batch, time, dim = x.shape
         filled = _filled(packing, batch * time, dtype == torch.bfloat16)
         units = weights[1].shape[1]
-        # (2 · 4 · units, dim), (2, units, 4 · units), (2, 1, 4 · units)
-        of_input = _times(weights[0::3], DOUBLED, dtype).flatten(0, 1)
+        of_input = [weight.to(dtype) for weight in weights[0::3]]
+        # (2, units, 4 · units)
         of_state = _times(weights[1::3], [-factor for factor in DOUBLED], dtype).transpose(1, 2)
-        bias = _times(weights[2::3], DOUBLED, x.dtype).unsqueeze(1)
         order = _in_order(x.view(-1, dim), filled, given if dtype == x.dtype else None)
         # (positions, dim)
         inputs = x.view(-1, dim).index_select(0, order.places.clamp(max=batch * time - 1)).to(dtype)
         inputs[filled.added] = 0.0
         # (2, positions, 4 · units)
-        z = _directions(_product(inputs, of_input, order), order, filled.turn, x.dtype)
-        z += bias
+        z = _directions([_product(inputs, of_one, order) for of_one in of_input], order, filled.turn, x.dtype)
+        z += torch.stack(weights[2::3]).unsqueeze(1)
+        _scale(z, DOUBLED, 2)
         # (2, positions, units); the last is n as the weights meet it
         minus, cells, squashed = (x.new_empty(2, len(inputs), units) for _ in range(3))
         meeting = minus if minus.dtype == dtype else torch.zeros_like(minus, dtype=dtype)
@@ -103,8 +103,8 @@ class BiRecurrence(torch.autograd.Function):
         that torch refuses a second pass."""
         inputs, z, cells, squashed, meeting, *weights = ctx.saved_tensors
         filled, dtype, units = ctx.filled, inputs.dtype, cells.shape[2]
-        # (2 · 4 · units, dim), (2, 4 · units, units): what G meets on its way back
-        of_input = _times(weights[:2], SCALES, dtype).flatten(0, 1)
+        of_input = [weight.to(dtype) for weight in weights[:2]]
+        # (2, 4 · units, units): what G meets on its way back
         of_state = _times(weights[2:], [-factor for factor in SCALES], dtype)
         # (2, positions, units): of n
         d_out = d_out.reshape(-1, 2, units)
@@ -130,15 +130,14 @@ class BiRecurrence(torch.autograd.Function):
         d_joined = d_gates.new_empty(d_gates.shape[1], 8 * units)
         d_joined[:, : 4 * units] = d_gates[0].index_select(0, ctx.order.positions)
         d_joined[:, 4 * units :] = d_gates[1].index_select(0, filled.turn[ctx.order.positions])
+        _scale(d_joined.view(-1, 2, 4 * units), SCALES, 2)
         d_x = _d_x(ctx, d_joined, of_input) if ctx.needs_input_grad[0] else None
         # (2, 4 · units, dim), (2, 4 · units, units), and (2, 4 · units)
         d_of_input = _d_of_input(d_joined, inputs, ctx.order).to(z.dtype).view(2, 4 * units, -1)
         n_before = meeting.index_select(1, filled.previous)
         d_of_state = torch.bmm(d_gates[:, filled.sizes[0] :].transpose(1, 2), n_before).to(z.dtype)
         d_bias = torch.mm(d_joined.new_ones(1, len(d_joined)), d_joined)[0].to(z.dtype).view(2, -1)  # faster than a sum
-        _scale(d_of_input, SCALES)
         _scale(d_of_state, [-factor for factor in SCALES])
-        _scale(d_bias, SCALES)
         parts = zip(d_of_input, d_of_state, d_bias, strict=True)
         return d_x, None, None, None, *(one for of_direction in parts for one in of_direction)
 
@@ -201,14 +200,19 @@ def _d_of_input(d_joined: Tensor, inputs: Tensor, order: _Order) -> Tensor:
     return out
 
 
-def _d_x(ctx: Any, d_joined: Tensor, of_input: Tensor) -> Tensor:
+def _d_x(ctx: Any, d_joined: Tensor, of_input: Sequence[Tensor]) -> Tensor:
     """The gradient of the inputs, but for the columns that are given."""
     places, given, dim = ctx.order.places, ctx.given, ctx.shape[2]
+    (of_one, of_other), (d_one, d_other) = of_input, d_joined.chunk(2, dim=1)
     # (batch · time + 1, dim)
     d_x = torch.zeros(ctx.shape[0] * ctx.shape[1] + 1, dim, dtype=ctx.dtype)
     columns = [slice(0, dim)] if given is None else [slice(0, given.start), slice(given.stop, dim)]
     for some in columns:
-        d_x[:, some].index_copy_(0, places, (d_joined @ of_input[:, some]).to(d_x.dtype))
+        if d_joined.dtype == d_x.dtype:
+            d_some = torch.addmm(d_one @ of_one[:, some], d_other, of_other[:, some])
+        else:  # a sum in bfloat16 is to be rounded once
+            d_some = (d_joined @ torch.cat([of_one[:, some], of_other[:, some]])).to(d_x.dtype)
+        d_x[:, some].index_copy_(0, places, d_some)
     return d_x[:-1].view(ctx.shape)
 
 
@@ -254,12 +258,12 @@ def _filled(packing: Packing, n_places: int, fills_up: bool) -> _Filled:
     return _Filled(sizes, ahead, back, turn, previous, is_added.nonzero()[:, 0])
 
 
-def _directions(joined: Tensor, order: _Order, turn: Tensor, dtype: torch.dtype) -> Tensor:
-    """Gates of both directions side by side ``(positions, 2 · 4 · units)``, in the order of the products, to
+def _directions(halves: Sequence[Tensor], order: _Order, turn: Tensor, dtype: torch.dtype) -> Tensor:
+    """Gates of each direction ``(positions, 4 · units)``, in the order of the products, to
     ``(2, positions, 4 · units)``, each in its own order."""
-    z = torch.empty(2, len(joined), joined.shape[1] // 2, dtype=dtype, device=joined.device)
+    z = halves[0].new_empty(2, *halves[0].shape, dtype=dtype)
     rows = order.turned_back, order.turned_back[turn]
-    for out, half, of_direction in zip(z, joined.chunk(2, dim=1), rows, strict=True):
+    for out, half, of_direction in zip(z, halves, rows, strict=True):
         if half.dtype == dtype:
             torch.index_select(half, 0, of_direction, out=out)
         else:
@@ -274,9 +278,9 @@ def _times(weights: Sequence[Tensor], factors: Sequence[float], dtype: torch.dty
     return both
 
 
-def _scale(both: Tensor, factors: Sequence[float]) -> None:
-    """Multiply the four quarters of ``both`` (2, 4 · units, …) by their factors: powers of two or their negatives, so
-    that it does not matter when."""
-    for quarter, factor in zip(both.unflatten(1, (4, -1)).unbind(1), factors, strict=True):
+def _scale(both: Tensor, factors: Sequence[float], dim: int = 1) -> None:
+    """Multiply the four quarters of ``both`` along ``dim``, by default (2, 4 · units, …), by their factors: powers of
+    two or their negatives, so that it does not matter when."""
+    for quarter, factor in zip(both.unflatten(dim, (4, -1)).unbind(dim), factors, strict=True):
         if factor != 1.0:
             quarter.mul_(factor)

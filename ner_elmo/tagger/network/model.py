@@ -45,8 +45,9 @@ class TaggerModel(nn.Module):
         self.characters = None
         if options.char_dim:
             self.characters = SpellingCnn(options.char_dim, options.char_filters, options.char_width)
-        self.elmo_dropout = Dropout(options.elmo_dropout)
         self.dropout = Dropout(options.dropout)
+        # What comes of the biLM is dropped by either of two probabilities; one draw decides for both.
+        self.frozen_dropout = Dropout(1 - (1 - options.dropout) * (1 - options.elmo_dropout))
         self.lstm = BiLstm(options.input_dim, options.hidden_dim, options.lstm_layers, options.dropout)
         self.output = nn.Linear(options.output_dim, len(options.tags))
         self.crf = ConstrainedCrf(options.tags, options.scheme)
@@ -106,10 +107,9 @@ class TaggerModel(nn.Module):
         """
         if not batch.mask.any():
             return self.output.weight.new_zeros(*batch.mask.shape, len(self.options.tags))
-        outputs = self._recurrent(batch, in_bfloat16)
+        outputs = self.dropout(self._recurrent(batch, in_bfloat16))
         if self.options.elmo_dim and self.options.elmo_at != INPUT:
             outputs = torch.cat([outputs, self._mixed(batch, self.output_mix)], dim=2)
-        outputs = self.dropout(outputs)
         if self._prepared_output is None or torch.is_grad_enabled():
             return self.output(outputs)  # type: ignore[no-any-return]
         matrix, bias = self._prepared_output
@@ -124,7 +124,7 @@ class TaggerModel(nn.Module):
         n_inputs = sum(part.shape[2] for part in others) + (0 if types is None else types.vectors.shape[1])
         if CONTEXT not in parts or not self.lstm.spares(n_inputs):
             whole = _joined(list(parts.values()), batch.mask)
-            return self.lstm(self.dropout(whole), batch.mask, in_bfloat16, self._context_columns(), types)  # type: ignore[no-any-return]
+            return self.lstm(whole, batch.mask, in_bfloat16, self._context_columns(), types)  # type: ignore[no-any-return]
 
         def run(parts: list[Tensor], rows: Tensor) -> Tensor:
             if len(rows) == len(batch.mask):
@@ -145,10 +145,10 @@ class TaggerModel(nn.Module):
         return together
 
     def _mixed(self, batch: TaggerBatch, mix: ScalarMix | None) -> Tensor:
-        """Mixed biLM layers, ``(batch, time, elmo_dim)``."""
+        """Mixed biLM layers, ``(batch, time, elmo_dim)``, after dropout."""
         assert batch.layers is not None, "this tagger reads biLM layers"
         mixed = batch.layers[0].float() if mix is None else mix(batch.layers, batch.mask)
-        return self.elmo_dropout(mixed)  # type: ignore[no-any-return]
+        return self.frozen_dropout(mixed)  # type: ignore[no-any-return]
 
     def _types(self, batch: TaggerBatch) -> Types | None:
         """What a token's form alone gives, its word vector and spelling, of each distinct form of the batch."""
@@ -164,18 +164,19 @@ class TaggerModel(nn.Module):
         return Types(torch.cat(of_forms, dim=1), batch.type_ids) if of_forms else None
 
     def _inputs(self, batch: TaggerBatch, types: Types | None) -> dict[str, Tensor]:
+        """What the BiLSTM reads, each ``(batch, time, numbers)``, after dropout; without what types have."""
         parts: dict[str, Tensor] = {}
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
             parts["layers"] = self._mixed(batch, self.mix)
         if self.options.reads_documents:
             assert batch.context is not None, "this tagger reads the context of documents"
-            parts[CONTEXT] = self.elmo_dropout(CONTEXT_SCALE * batch.context.float())
+            parts[CONTEXT] = self.frozen_dropout(CONTEXT_SCALE * batch.context.float())
         if types is not None:
             return parts
         if self.words is not None:
-            parts["words"] = self.words(batch.word_ids)
+            parts["words"] = self.dropout(self.words(batch.word_ids))
         if self.characters is not None:
-            parts["characters"] = _spelled(self.characters, batch.forms)[batch.type_ids]
+            parts["characters"] = self.dropout(_spelled(self.characters, batch.forms)[batch.type_ids])
         return parts
 
     def loss(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:

@@ -100,7 +100,7 @@ class BestWindow(torch.autograd.Function):
         places = windows.T.contiguous()
         sums = _sums_of(tables, places)
         n_types = sizes[0] if sizes else 0
-        rows = torch.arange(len(sums), device=sums.device).unsqueeze(1)
+        rows = torch.arange(len(sums), dtype=torch.int32, device=sums.device).unsqueeze(1)
         best, which = sums[:n_types].clone(), rows[:n_types].expand(n_types, sums.shape[1]).clone()
         start = n_types
         for size in sizes[1:]:
@@ -116,6 +116,7 @@ class BestWindow(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_best: Tensor) -> tuple[Tensor | None, ...]:
         places, which = ctx.saved_tensors
+        which = which.long()
         d_tables = d_best.new_zeros(ctx.shape)
         for d_table, ids in zip(d_tables, places, strict=True):
             d_table.scatter_add_(0, ids[which], d_best)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -234,9 +235,10 @@ def _finish(
         prepared.parts, prepared.examples, prepared.words, 1.0 if prepared.protocol["trained_on_dev"] else None
     )
     facts = _facts_of(config, prepared, training)
-    return write_results(
-        folder, state.model, data, facts, _info_of(config, prepared), config.storage, bilm, device, report
-    )
+    with state.model.prepared("fp32") if device.type == "cpu" else nullcontext():
+        return write_results(
+            folder, state.model, data, facts, _info_of(config, prepared), config.storage, bilm, device, report
+        )
 
 
 def _join(
