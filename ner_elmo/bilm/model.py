@@ -63,7 +63,7 @@ class BiLm(nn.Module):
         """
         if next(self.parameters()).device.type != "cpu":  # cuDNN wants the weights as they are
             return
-        self.token_encoder.prepare_for_inference()
+        self.token_encoder.prepare_for_inference(precision)
         prepare_for_inference(self.forward_lstm, self.backward_lstm, precision)
 
     @property

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from ner_elmo.bilm.options import CharCnnOptions
 from ner_elmo.nn.cell import LANES
+from ner_elmo.nn.compiled_int8 import CompiledInt8Linear
 from ner_elmo.nn.ordered_sums import MANY_ROWS, product_in_order
 from ner_elmo.nn.thread_count import threads_for_now
 from ner_elmo.text.characters import N_CHARACTERS, PADDING_ID, char_ids
@@ -59,8 +60,9 @@ class TokenEncoder(nn.Module, abc.ABC):
     This is the one place where it is decided how a token becomes the network's input.
     """
 
-    def prepare_for_inference(self) -> None:
-        """Arrange the weights for a CPU as inference reads them; they must not change any more."""
+    def prepare_for_inference(self, precision: str = "fp32") -> None:
+        """Arrange the weights for a CPU as inference reads them; they must not change any more. In ``int8-compiled``
+        products are in 8 bits, otherwise in float32."""
 
     @abc.abstractmethod
     def rows_of(self, tokens: Sequence[str], vocabulary: Vocabulary | None = None) -> Tensor:
@@ -122,9 +124,9 @@ class CharacterCnn(TokenEncoder):
         """The bytes of each token as raw character ids ``(n, max_characters)`` (:mod:`ner_elmo.text.characters`)."""
         return torch.from_numpy(char_ids(tokens, self.options.max_characters_per_token))
 
-    def prepare_for_inference(self) -> None:
+    def prepare_for_inference(self, precision: str = "fp32") -> None:
         with torch.no_grad():
-            self._arranged = _arrange(self)
+            self._arranged = _arrange(self, in_8_bits=precision == "int8-compiled")
 
     def forward(self, rows: Tensor) -> Tensor:
         """The token vectors, in float32 on a CPU; once prepared, a token's are the same in any company, to the bit."""
@@ -165,7 +167,7 @@ class CharacterCnn(TokenEncoder):
     def _encode_in_order(self, rows: Tensor, longest: int, arranged: _Arranged) -> Tensor:
         """The same, by sums that have one order however many rows there are."""
         windows = self._windows(rows, longest)
-        sums = product_in_order(None, windows, arranged.kernel).view(len(rows), longest + 1, -1)
+        sums = arranged.kernel(windows).view(len(rows), longest + 1, -1)
         beyond = self._beyond(rows.shape[1], longest + 1, sums.device)
         if beyond is not None:
             sums[:, :, : beyond.shape[1]].masked_fill_(beyond, -torch.inf)
@@ -174,15 +176,12 @@ class CharacterCnn(TokenEncoder):
         with threads_for_now(1):  # several would cut the numbers anywhere, and torch computes the ends in another way
             activation(vectors)
         for carry, transform in arranged.highways:
-            gate, changed = (
-                product_in_order(carry.bias, vectors, carry.matrix),
-                product_in_order(transform.bias, vectors, transform.matrix),
-            )
+            gate, changed = carry(vectors), transform(vectors)
             with threads_for_now(1):
                 vectors = torch.lerp(vectors, changed.relu_(), gate.sigmoid_())
         if arranged.projection is None:
             return vectors[:, : self.options.n_filters]
-        return product_in_order(arranged.projection.bias, vectors, arranged.projection.matrix)
+        return arranged.projection(vectors)
 
     def _maxima(self, rows: Tensor, longest: int, kernel: Tensor) -> Tensor:
         """The maximum of each filter over its windows ``(n, n_filters)``, by one matrix product for all filters."""
@@ -234,29 +233,38 @@ class CharacterCnn(TokenEncoder):
 
 class _Linear(NamedTuple):
     matrix: Tensor  # (inputs, outputs)
-    bias: Tensor
+    bias: Tensor | None
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        return product_in_order(self.bias, rows, self.matrix)
+
+
+_Product = CompiledInt8Linear | _Linear  # rows (n, inputs) to (n, outputs)
 
 
 class _Arranged(NamedTuple):
     """A character CNN as inference reads it: filters added, of zeros, up to a multiple of ``LANES``."""
 
-    kernel: Tensor
+    kernel: _Product
     biases: Tensor
-    highways: list[tuple[_Linear, _Linear]]  # carry and transform
-    projection: _Linear | None
+    highways: list[tuple[_Product, _Product]]  # carry and transform
+    projection: _Product | None
 
 
-def _arrange(encoder: CharacterCnn) -> _Arranged:
+def _arrange(encoder: CharacterCnn, in_8_bits: bool) -> _Arranged:
     added = -encoder.options.n_filters % LANES
 
-    def linear(layer: nn.Linear, added_outputs: int) -> _Linear:
+    def product(matrix: Tensor, bias: Tensor | None) -> _Product:
+        return CompiledInt8Linear(matrix, bias) if in_8_bits else _Linear(matrix, bias)
+
+    def linear(layer: nn.Linear, added_outputs: int) -> _Product:
         matrix = functional.pad(layer.weight.t(), (0, added_outputs, 0, added))
-        return _Linear(matrix.contiguous(), functional.pad(layer.bias, (0, added_outputs)))
+        return product(matrix.contiguous(), functional.pad(layer.bias, (0, added_outputs)))
 
     highways = [highway for highway in encoder.highways if isinstance(highway, Highway)]
     projection = encoder.projection
     return _Arranged(
-        functional.pad(encoder.kernel(), (0, added)),
+        product(functional.pad(encoder.kernel(), (0, added)), None),
         functional.pad(encoder.biases(), (0, added)),
         [(linear(highway.carry, added), linear(highway.transform, added)) for highway in highways],
         linear(projection, 0) if isinstance(projection, nn.Linear) else None,

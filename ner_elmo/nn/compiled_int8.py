@@ -2,7 +2,8 @@
 :mod:`~ner_elmo.nn.int8`, with cells computed while their gates are in the core's own cache.
 
 What is known to differ: input, state and units are rounded to 255 steps between ±1 times their greatest magnitude, not
-to 256, and σ has an error of some 1e-6 of its value. A row is the same to the bit alone and in company.
+to 256; σ has an error of some 1e-6 of its value; and the products of a character CNN are in 8 bits, too. A row is the
+same to the bit alone and in company.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ZERO = 128  # the byte for 0
 
 _ARGUMENTS: Arguments = {
     "int8_lanes": (),
-    "int8_gates": (NUMBER, NUMBER, POINTER, NUMBER, *[POINTER] * 2, NUMBER, *[POINTER] * 7),
+    "int8_product": (NUMBER, NUMBER, POINTER, NUMBER, *[POINTER] * 2, NUMBER, *[POINTER] * 7),
     "int8_steps": (
         NUMBER, POINTER, NUMBER, POINTER, NUMBER, POINTER, NUMBER, *[POINTER] * 10, FLOAT, FLOAT, *[POINTER] * 3,
     ),
@@ -75,6 +76,7 @@ class Tiles:
         numbers = torch.zeros(_up_to(n_outputs, TILE), _up_to(n_inputs, _AT_ONCE), dtype=torch.int8)
         numbers[:n_outputs, :n_inputs] = (matrix / scales).round_().t().to(torch.int8)
         self.weights = numbers.view(-1, TILE, numbers.shape[1] // _AT_ONCE, _AT_ONCE).transpose(1, 2).contiguous()
+        self.n_outputs = n_outputs
         self.starts = (-_ZERO * numbers.sum(1)).to(torch.int32)
         self.scales = torch.zeros(len(numbers))
         self.scales[:n_outputs] = scales
@@ -87,6 +89,31 @@ class Tiles:
 
 def _up_to(n: int, multiple: int) -> int:
     return -(-n // multiple) * multiple
+
+
+class CompiledInt8Linear:
+    """A matrix ``(inputs, outputs)`` in 8 bits and a bias, for products with rows of float32.
+
+    Raises:
+        UsageError: see :func:`int8_library`.
+    """
+
+    def __init__(self, matrix: Tensor, bias: Tensor | None = None) -> None:
+        int8_library()
+        self._tiles = Tiles(matrix)
+        self._bias = torch.zeros(len(self._tiles.scales))
+        if bias is not None:
+            self._bias[: len(bias)] = bias
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """``rows`` (n, inputs) to ``(n, outputs)``; a row is the same to the bit alone and in company."""
+        rows, tiles = rows.contiguous(), self._tiles
+        out, room = rows.new_empty(len(rows), len(tiles.scales)), _Room(len(rows), tiles.n_bytes)
+        int8_library().int8_product(
+            len(rows), rows.shape[1], address(rows), 0, None, None, len(tiles.scales) // TILE, *tiles.addresses,
+            address(self._bias), address(out), address(room.bytes), address(room.scales),
+        )  # fmt: skip
+        return out[:, : tiles.n_outputs]
 
 
 class CompiledInt8Weights:
@@ -140,10 +167,10 @@ def _gates(
     start = 0
     for sizes in together(batch_sizes, most):
         end = start + sum(sizes)
-        int8_library().int8_gates(
+        int8_library().int8_product(
             end - start, x.shape[1], address(x[start:end]), n_typed, address(vectors),
-            None if which is None else address(which[start:end]), dim, *of_input.addresses, address(weights.bias),
-            address(gates), address(room.bytes), address(room.scales),
+            None if which is None else address(which[start:end]), 4 * dim // TILE, *of_input.addresses,
+            address(weights.bias), address(gates), address(room.bytes), address(room.scales),
         )  # fmt: skip
         yield gates, sizes
         start = end

@@ -183,29 +183,29 @@ static APART void next_cells(const int32_t *sums, float scale, const float *scal
     }
 }
 
-/* What inputs and bias give the gates, (rows, 4 dim) in tiles. A row is x (n_x) and, behind it, `typed` (n_typed) at the
- * place that `which` has for it. `bytes` is room for all rows, `row_scales` likewise. */
-void int8_gates(int64_t n_rows, int64_t n_x, const float *x, int64_t n_typed, const float *typed, const int64_t *which,
-                int64_t dim, const int8_t *kernel, const int32_t *starts, const float *scales, const float *bias, float *z,
-                uint8_t *bytes, float *row_scales) {
+/* The product of some rows and a matrix, and a bias: (rows, 64 tiles). A row is x (n_x) and, behind it, `typed` (n_typed)
+ * at the place that `which` has for it. `bytes` is room for all rows, `row_scales` likewise. */
+void int8_product(int64_t n_rows, int64_t n_x, const float *x, int64_t n_typed, const float *typed, const int64_t *which,
+                  int64_t n_tiles, const int8_t *kernel, const int32_t *starts, const float *scales, const float *bias,
+                  float *z, uint8_t *bytes, float *row_scales) {
     int64_t n = padded(n_x + n_typed);
     for (int64_t row = 0; row < n_rows; row++) {
         const float *more = n_typed ? typed + n_typed * which[row] : x;
         row_scales[row] = row_to_bytes(x + n_x * row, n_x, more, n_typed, bytes + n * row);
     }
-    for (int64_t tile = 0; tile < 4 * dim / TILE; tile++)
+    for (int64_t tile = 0; tile < n_tiles; tile++)
         for (int64_t row = 0; row < n_rows; row += ROWS) {
             int32_t sums[ROWS * TILE];
             int rows = fewer(n_rows - row);
             meet_tile(rows, bytes + n * row, n, kernel + TILE * n * tile, starts + TILE * tile, sums);
             for (int of = 0; of < rows; of++)
                 scaled(sums + TILE * of, row_scales[row + of], scales + TILE * tile, bias + TILE * tile,
-                       z + 4 * dim * (row + of) + TILE * tile);
+                       z + TILE * n_tiles * (row + of) + TILE * tile);
         }
 }
 
 /* Steps of `sizes` rows. Where there is a bias, inputs (n_x) and state (width) meet the kernel together; otherwise `x` is
- * what int8_gates has made of the inputs, and the state alone, whose numbers are at most 1, meets it. Without a
+ * what int8_product has made of the inputs, and the state alone, whose numbers are at most 1, meets it. Without a
  * projection outputs are twice the first `width` units. h and cells_twice are those before the first step; the cells
  * become those after a row's last. `bytes` is room for what meets kernel and projection, `hidden` (rows, dim) for units,
  * `row_scales` for a number a row. */
