@@ -39,14 +39,15 @@ class Ours:
     def start(self, folder: str, precision: str, threads: int) -> dict[str, Any]:
         from ner_elmo import Tagger
         from ner_elmo.errors import UsageError
-        from ner_elmo.runs.memory import keep_memory
+        from ner_elmo.runs.memory import collect_rarely, keep_memory
 
-        keep_memory()  # as the program does
+        keep_memory()  # as the program does, and below
         torch.set_num_threads(threads)
         try:
             self.tagger = Tagger.load(folder, precision=precision)
         except UsageError as error:
             return {"refused": str(error)}
+        collect_rarely()
         return {"program": f"ner-elmo {precision}, torch {torch.__version__}"}
 
     def tag(self, texts: list[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
+from ner_elmo.runs.memory import collect_rarely
 from ner_elmo.text.examination import doubts_of_file
 from ner_elmo.text.files import STANDARD_STREAM, read_lines, replace_file, require_file
 from ner_elmo.text.tokenizer import resolved, sentence_forms
@@ -62,6 +63,7 @@ def command(
             show.note(f"warning: {doubt}")
     torch_device = flags.set_up_torch(device, threads)
     elmo = Elmo.load(bilm, device=torch_device, precision=precision, batch_tokens=batch_tokens)
+    collect_rarely()
     with replace_file(output) as temporary:
         lines, tokens = write_embeddings(elmo, _sentences(inputs, encoding, kind), temporary, wanted, show.note)
     if as_json:

@@ -9,6 +9,7 @@ import typer
 
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
+from ner_elmo.runs.memory import collect_rarely
 from ner_elmo.settings import Source, build
 from ner_elmo.text.formats.conll import Reading
 
@@ -56,6 +57,7 @@ def command(
 
     show.model_in_use(model)
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
+    collect_rarely()
     _show(compare(gold, tagger, display), json)
 
 

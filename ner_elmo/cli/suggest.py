@@ -11,6 +11,7 @@ import typer
 
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import DataError, UsageError
+from ner_elmo.runs.memory import collect_rarely
 from ner_elmo.settings import Source, build
 from ner_elmo.text.records import LINE, TEXT, TextReading, kind_of, read_records
 
@@ -85,6 +86,7 @@ def command(
 
     show.model_in_use(model)
     tagger = Tagger.load(model, device=torch_device, precision=precision, batch_tokens=batch_tokens)
+    collect_rarely()
     found = suggest(tagger, _looked_at(_texts(inputs, reading), inputs, reading, tagger), number, cast(Per, per))
     if not found:
         raise DataError(f"{', '.join(inputs)}: found no sentence, expected text")

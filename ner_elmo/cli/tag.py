@@ -11,6 +11,7 @@ import typer
 
 from ner_elmo.cli import flags, show
 from ner_elmo.errors import UsageError
+from ner_elmo.runs.memory import collect_rarely
 from ner_elmo.settings import Source, build
 from ner_elmo.tagger.tagging.settings import HERE, TagSettings
 
@@ -142,6 +143,7 @@ def _run(
         batch_tokens=settings.batch_tokens,
         text=settings.text,
     )
+    collect_rarely()
     tagger.dehyphenate, tagger.fold_long_s = settings.dehyphenate, settings.fold_long_s
     # Where results and progress would share a terminal, results are what one looks at.
     is_shared = output in (None, "-") and sys.stdout.isatty() and sys.stderr.isatty()

@@ -27,3 +27,18 @@ for step in range(5):
         done = subprocess.run([sys.executable, "-c", program, keeps], capture_output=True, text=True, check=True)
         pages[keeps] = sum(map(int, done.stdout.split()[1:]))
     assert pages["keeps"] < 0.2 * pages["not"], pages
+
+
+def test_the_collector_leaves_alone_what_stands() -> None:
+    program = """
+import gc
+from ner_elmo.runs.memory import collect_rarely
+kept = [[] for _ in range(1000)]
+collect_rarely()
+assert gc.get_freeze_count() > 1000
+assert len(gc.get_objects()) < 1000
+before = gc.get_stats()[0]["collections"]
+new = [[] for _ in range(20_000)]
+assert gc.get_stats()[0]["collections"] == before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

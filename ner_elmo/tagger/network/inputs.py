@@ -29,6 +29,13 @@ UNKNOWN_WORD = "<unk>"
 MAX_CHARACTERS = 50
 
 
+class _Index(dict[str, int]):
+    """Where a word stands, or what stands for it."""
+
+    def __missing__(self, form: str) -> int:
+        return self.get(form.lower(), UNKNOWN_INDEX)
+
+
 class Words:
     """A list of words and the index of each; 0 is padding and 1 the unknown word.
 
@@ -42,22 +49,18 @@ class Words:
         self.words = list(words)
         self.n_tuned = len(self.words) if n_tuned is None else n_tuned
         self.singletons = np.zeros(len(self.words), dtype=bool) if singletons is None else singletons
-        self._index = {word: index for index, word in enumerate(self.words)}
+        self._index = _Index((word, index) for index, word in enumerate(self.words))
 
     def __len__(self) -> int:
         return len(self.words)
 
     def index(self, form: str) -> int:
         """The index of ``form``; failing that, of its lower-case form; failing that, of the unknown word."""
-        exact = self._index.get(form)
-        return self._index.get(form.lower(), UNKNOWN_INDEX) if exact is None else exact
+        return self._index[form]
 
     def indices(self, tokens: Sequence[str]) -> np.ndarray:
         """``(len(tokens),)`` int64."""
-        found = list(map(self._index.get, tokens))
-        if None in found:
-            found = [self.index(form) if index is None else index for index, form in zip(found, tokens, strict=True)]
-        return np.array(found, dtype=np.int64)
+        return np.fromiter(map(self._index.__getitem__, tokens), dtype=np.int64, count=len(tokens))
 
 
 def count_words(sentences: Iterable[Sequence[str]]) -> Counter[str]:
@@ -147,6 +150,16 @@ class TaggerBatch:
     context: Tensor | None = None
     taught: Tensor | None = None
     is_labelled: Tensor | None = None
+
+    def rows(self, rows: Tensor) -> TaggerBatch:
+        """Some of its sentences, ``rows`` int64, as wide as it is; the forms are those of all."""
+        names = [field.name for field in fields(self) if field.name not in ("forms", "layers")]
+        values = {name: getattr(self, name) for name in names}
+        some: dict[str, Any] = {
+            n: None if value is None else value.index_select(0, rows) for n, value in values.items()
+        }
+        layers = None if self.layers is None else self.layers.index_select(1, rows)
+        return replace(self, layers=layers, **some)
 
     def to(self, device: torch.device | str) -> TaggerBatch:
         """The same batch on ``device``."""

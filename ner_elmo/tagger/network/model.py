@@ -25,7 +25,6 @@ from ner_elmo.tagger.network.inputs import PAD_INDEX, UNKNOWN_INDEX, TaggerBatch
 from ner_elmo.tagger.network.options import INPUT, LEARNED_MIX, OUTPUT, TaggerOptions
 from ner_elmo.tagger.network.spelling import SpellingCnn
 
-CONTEXT = "context"
 SPELLINGS_BYTES = 16 << 20
 CONTEXT_SCALE = 0.5  # about the scale that a mix learns for the layers
 
@@ -119,29 +118,26 @@ class TaggerModel(nn.Module):
     def _recurrent(self, batch: TaggerBatch, in_bfloat16: bool) -> Tensor:
         """What the BiLSTM makes of the inputs, ``(batch, time, 2 · units)``."""
         types = None if self._prepared_output is None or torch.is_grad_enabled() else self._types(batch)
-        parts = self._inputs(batch, types)
-        others = [part for name, part in parts.items() if name != CONTEXT]
-        n_inputs = sum(part.shape[2] for part in others) + (0 if types is None else types.vectors.shape[1])
-        if CONTEXT not in parts or not self.lstm.spares(n_inputs):
-            whole = _joined(list(parts.values()), batch.mask)
+        options = self.options
+        if not options.reads_documents or not self.lstm.spares(options.input_dim - options.elmo_dim):
+            whole = _joined(self._inputs(batch, types), batch.mask)
             return self.lstm(whole, batch.mask, in_bfloat16, self._context_columns(), types)  # type: ignore[no-any-return]
 
-        def run(parts: list[Tensor], rows: Tensor) -> Tensor:
-            if len(rows) == len(batch.mask):
-                return self.lstm(_joined(parts, batch.mask), batch.mask, types=types)  # type: ignore[no-any-return]
-            mask, of_types = batch.mask[rows], types and Types(types.vectors, types.which[rows])
-            some = [part.index_select(0, rows) for part in parts]
-            return self.lstm(_joined(some, mask), mask, types=of_types)  # type: ignore[no-any-return]
+        def run(rows: Tensor, with_context: bool) -> Tensor:
+            some = batch if len(rows) == len(batch.mask) else batch.rows(rows)
+            whole = _joined(self._inputs(some, types, with_context), some.mask)
+            return self.lstm(whole, some.mask, types=types and Types(types.vectors, some.type_ids))  # type: ignore[no-any-return]
 
         # A sentence that has no context is always computed without, so that it does not feel those that have one.
-        has_any = parts[CONTEXT].flatten(1).any(dim=1)
-        sides = [(list(parts.values()), has_any.nonzero()[:, 0]), (others, (~has_any).nonzero()[:, 0])]
-        outputs = [(rows, run(of_side, rows)) for of_side, rows in sides if len(rows)]
+        assert batch.context is not None
+        has_any = batch.context.flatten(1).any(dim=1)
+        sides = (has_any.nonzero()[:, 0], True), ((~has_any).nonzero()[:, 0], False)
+        outputs = [(rows, run(rows, with_context)) for rows, with_context in sides if len(rows)]
         if len(outputs) == 1:
             return outputs[0][1]
         together = outputs[0][1].new_empty(*batch.mask.shape, outputs[0][1].shape[2])
-        for rows, some in outputs:
-            together.index_copy_(0, rows, some)
+        for rows, of_side in outputs:
+            together.index_copy_(0, rows, of_side)
         return together
 
     def _mixed(self, batch: TaggerBatch, mix: ScalarMix | None) -> Tensor:
@@ -163,20 +159,20 @@ class TaggerModel(nn.Module):
             of_forms.append(table.index_select(0, torch.tensor(rows, device=table.device)))
         return Types(torch.cat(of_forms, dim=1), batch.type_ids) if of_forms else None
 
-    def _inputs(self, batch: TaggerBatch, types: Types | None) -> dict[str, Tensor]:
+    def _inputs(self, batch: TaggerBatch, types: Types | None, with_context: bool = True) -> list[Tensor]:
         """What the BiLSTM reads, each ``(batch, time, numbers)``, after dropout; without what types have."""
-        parts: dict[str, Tensor] = {}
+        parts: list[Tensor] = []
         if self.options.elmo_dim and self.options.elmo_at != OUTPUT:
-            parts["layers"] = self._mixed(batch, self.mix)
-        if self.options.reads_documents:
+            parts.append(self._mixed(batch, self.mix))
+        if self.options.reads_documents and with_context:
             assert batch.context is not None, "this tagger reads the context of documents"
-            parts[CONTEXT] = self.frozen_dropout(CONTEXT_SCALE * batch.context.float())
+            parts.append(self.frozen_dropout(CONTEXT_SCALE * batch.context.float()))
         if types is not None:
             return parts
         if self.words is not None:
-            parts["words"] = self.dropout(self.words(batch.word_ids))
+            parts.append(self.dropout(self.words(batch.word_ids)))
         if self.characters is not None:
-            parts["characters"] = self.dropout(_spelled(self.characters, batch.forms)[batch.type_ids])
+            parts.append(self.dropout(_spelled(self.characters, batch.forms)[batch.type_ids]))
         return parts
 
     def loss(self, batch: TaggerBatch, in_bfloat16: bool = False) -> Tensor:
