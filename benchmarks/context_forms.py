@@ -37,9 +37,10 @@ from torch import Tensor
 from ner_elmo.cli.main import main as command_line
 from ner_elmo.elmo.encoder import Elmo
 from ner_elmo.elmo.scalar_mix import ScalarMix
+from ner_elmo.nn.cell import Types
 from ner_elmo.tagger.network import context as usual
 from ner_elmo.tagger.network.inputs import TaggerBatch
-from ner_elmo.tagger.network.model import CONTEXT, CONTEXT_SCALE, TaggerModel
+from ner_elmo.tagger.network.model import CONTEXT_SCALE, TaggerModel
 from ner_elmo.tagger.network.options import OUTPUT, TaggerOptions
 from ner_elmo.tagger.training import preparation
 from ner_elmo.text.characters import BEGIN_SENTENCE, END_SENTENCE
@@ -142,13 +143,13 @@ def _with_own_mix() -> list[Any]:
             assert model.context_mix.gamma is not None
             model.context_mix.gamma.fill_(CONTEXT_SCALE)
 
-    def mixed(model: TaggerModel, batch: TaggerBatch) -> dict[str, Tensor]:
+    def mixed(model: TaggerModel, batch: TaggerBatch, types: Types | None, with_context: bool = True) -> list[Tensor]:
         assert batch.context is not None
         layers = torch.stack(batch.context.chunk(len(model.options.elmo_layers), dim=2))
         context, batch.context = batch.context, batch.context[..., : model.options.elmo_dim]
-        parts = inputs(model, batch)
+        parts = inputs(model, batch, types, with_context)
         batch.context = context
-        parts[CONTEXT] = model.elmo_dropout(model.context_mix(layers, batch.mask))
+        parts[0 if model.options.elmo_at == OUTPUT else 1] = model.frozen_dropout(model.context_mix(layers, batch.mask))
         return parts
 
     return [patch.object(TaggerModel, "__init__", init), patch.object(TaggerModel, "_inputs", mixed)]

@@ -29,8 +29,8 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.trainer import new_trainer
 from ner_elmo.bilm.softmax import draw_sample
 from ner_elmo.bilm.token_encoder import CharacterCnn
-from ner_elmo.nn import compiled
-from ner_elmo.nn.compiled import use_compiler
+from ner_elmo.nn import compiled_passes as compiled
+from ner_elmo.nn.compiled_passes import use_compiler
 from ner_elmo.nn.precision import TRAINING_PRECISIONS, multiplies_bf16
 from ner_elmo.text.counting import count_text
 from ner_elmo.text.vocabulary import SPECIALS, Vocabulary, most_frequent

@@ -35,7 +35,7 @@ from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.learner import Learner
 from ner_elmo.bilm.pretraining.trainer import Trainer, new_trainer
 from ner_elmo.bilm.token_encoder import CharacterCnn
-from ner_elmo.nn.compiled import use_compiler
+from ner_elmo.nn.compiled_passes import use_compiler
 from ner_elmo.nn.dropout import Dropout
 from ner_elmo.nn.precision import TRAINING_PRECISIONS, best_precision
 

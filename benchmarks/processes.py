@@ -73,7 +73,7 @@ def work(arguments: argparse.Namespace) -> None:
     from ner_elmo.bilm.pretraining.config import PretrainConfig
     from ner_elmo.bilm.pretraining.distributed import joined
     from ner_elmo.bilm.pretraining.trainer import new_trainer
-    from ner_elmo.nn.compiled import use_compiler
+    from ner_elmo.nn.compiled_passes import use_compiler
     from ner_elmo.text.counting import count_text
     from ner_elmo.text.vocabulary import most_frequent, read_vocabulary
 

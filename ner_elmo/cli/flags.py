@@ -224,7 +224,7 @@ def compile_if_asked(asked: bool, device_type: str) -> str | None:
         return None
     if device_type != "cpu":
         return "--compile: for training on a CPU alone; nothing is compiled"
-    from ner_elmo.nn.compiled import use_compiler
+    from ner_elmo.nn.compiled_passes import use_compiler
 
     why_not = use_compiler()
     return None if why_not is None else f"--compile: {why_not}; training goes on without"

@@ -1,4 +1,4 @@
-/* The passes of training over memory, each once: nn/compiled.py compiles them where that is asked for, and
+/* The passes of training over memory, each once: nn/compiled_passes.py compiles them where that is asked for, and
  * nn/passes.py says what each computes, and computes it otherwise. Numbers of bfloat16 are the upper halves of floats.
  * Threads share rows, or columns where rows are added up: each sum is of one thread, and their number changes no digit. */
 

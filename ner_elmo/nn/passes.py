@@ -1,6 +1,6 @@
 """The passes over memory between the products of training: by torch's operations, several passes each, or in one,
-compiled where that is asked for (:mod:`~ner_elmo.nn.compiled`). In bfloat16 both round at the same places, but not all
-that they do in between.
+compiled where that is asked for (:mod:`~ner_elmo.nn.compiled_passes`). In bfloat16 both round at the same places, but
+not all that they do in between.
 
 Of a step of the LSTM written with σ alone, with i, f, j, o = σ(z) and twice the cell C:
 
@@ -22,7 +22,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ner_elmo.nn.compiled import CompiledPasses, compiled_passes
+from ner_elmo.nn.compiled_passes import CompiledPasses, compiled_passes
 from ner_elmo.nn.ordered_matrix import TERMS
 
 FACTORS = 6

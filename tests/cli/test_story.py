@@ -234,7 +234,7 @@ def test_compile_says_where_it_does_nothing_and_training_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ner_elmo.nn.precision.processor_has", lambda capability: True)
-    monkeypatch.setattr("ner_elmo.nn.compiled._InUse.passes", None)
+    monkeypatch.setattr("ner_elmo.nn.compiled_passes._InUse.passes", None)
     monkeypatch.setenv("CC", "no-such-cc")
     command = ["pretrain", str(data / "sample.raw.txt"), "-o", str(tmp_path / "run"), *PRETRAIN, "--max-tokens", "600"]
     assert main([*command, "--precision", precision, "--device", "cpu", "--compile"]) == 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ner_elmo.nn import compiled
-from ner_elmo.nn.compiled import CompiledPasses, compiled_passes, use_compiler
+from ner_elmo.nn import compiled_passes as compiled
+from ner_elmo.nn.compiled_passes import CompiledPasses, compiled_passes, use_compiler
 
 
 @pytest.fixture(scope="session")

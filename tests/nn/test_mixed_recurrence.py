@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ner_elmo.nn import compiled, ordered_matrix
+from ner_elmo.nn import compiled_passes as compiled
+from ner_elmo.nn import ordered_matrix
 from ner_elmo.nn.cell import Clips
 from ner_elmo.nn.mixed_recurrence import MixedRecurrence
 from ner_elmo.nn.ordered_matrix import OrderedMatrix

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ner_elmo.nn import compiled
-from ner_elmo.nn.compiled import CompiledPasses, compiled_passes, use_compiler
+from ner_elmo.nn import compiled_passes as compiled
+from ner_elmo.nn.compiled_passes import CompiledPasses, compiled_passes, use_compiler
 from ner_elmo.nn.passes import FACTORS, Passes, TorchPasses, passes_on
 
 DIMS = [1, 5, 64, 130]  # blocks of the compiled code have 64 units

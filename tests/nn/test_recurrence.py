@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ner_elmo.nn import compiled, inference
+from ner_elmo.nn import compiled_passes as compiled
+from ner_elmo.nn import inference
 from ner_elmo.nn import inference_few_rows as few_rows
 from ner_elmo.nn import ordered_sums as products
 from ner_elmo.nn.cell import Clips, Weights, arrange

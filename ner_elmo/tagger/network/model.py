@@ -118,10 +118,10 @@ class TaggerModel(nn.Module):
     def _recurrent(self, batch: TaggerBatch, in_bfloat16: bool) -> Tensor:
         """What the BiLSTM makes of the inputs, ``(batch, time, 2 · units)``."""
         types = None if self._prepared_output is None or torch.is_grad_enabled() else self._types(batch)
-        options = self.options
-        if not options.reads_documents or not self.lstm.spares(options.input_dim - options.elmo_dim):
+        columns = self._context_columns()
+        if columns is None or not self.lstm.spares(self.options.input_dim - (columns.stop - columns.start)):
             whole = _joined(self._inputs(batch, types), batch.mask)
-            return self.lstm(whole, batch.mask, in_bfloat16, self._context_columns(), types)  # type: ignore[no-any-return]
+            return self.lstm(whole, batch.mask, in_bfloat16, columns, types)  # type: ignore[no-any-return]
 
         def run(rows: Tensor, with_context: bool) -> Tensor:
             some = batch if len(rows) == len(batch.mask) else batch.rows(rows)

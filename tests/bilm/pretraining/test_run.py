@@ -15,7 +15,7 @@ from ner_elmo.bilm.options import options_to_json
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.run import checkpoint_is_due, pretrain
 from ner_elmo.elmo.encoder import Elmo
-from ner_elmo.nn import compiled
+from ner_elmo.nn import compiled_passes as compiled
 from ner_elmo.runs.quick import even_sample
 from tests.support.devices import CPU
 from tests.support.small_bilms import make_options
