@@ -119,7 +119,7 @@ def test_units_are_read_only_as_needed(tagger: Tagger) -> None:
 
 def test_a_long_sentence_is_no_trouble(tagger: Tagger) -> None:
     (found,) = tagger.tag_tokens([["Ann", "sees", "Rome", "."] * 700])
-    assert len(found) > 1000
+    assert {span.start // 4 for span, _ in found} == set(range(700))  # each of the sentences has something
     assert all(math.isfinite(score) for _, score in found)
 
 
