@@ -1,7 +1,7 @@
 """How a process of the command line uses memory: it keeps what it has had, and Python's collector seldom looks for what
 nobody uses any more. Without importing torch.
 
-Programs that use the package are left as they are.
+Programs that use the package are left as they are where they tag and embed; where they train, memory is kept as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def keep_memory() -> None:
 
 def collect_rarely() -> None:
     """Once all models are loaded: let Python's collector leave alone what stands now, for ever, and look at what comes
-    a fiftieth as often. Results of many lines make it look at everything again and again, which took a thirtieth of
+    far less often. Results of many lines make it look at everything again and again, which took a thirtieth of
     the time; they have no cycles, so that nothing waits for it."""
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS, 20, 100)
