@@ -37,6 +37,7 @@ CONFIG, LOG, CHECKPOINTS, REPORT, CURVE, BILM = (
     "curve.svg",
     "bilm",
 )
+COUNT = "count.json.gz"  # in CHECKPOINTS
 
 
 def write_config(directory: Path, config: DataclassInstance) -> None:
@@ -79,7 +80,7 @@ def _is_ours(directory: Path) -> bool:
 _WRITTEN_FIRST = {LOG, CHECKPOINTS, CURVE, BILM, REPORT, "vocab.txt"}
 # As :func:`~ner_elmo.text.files.replace_file` and `replace_directory` call what is not finished.
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}\.(tmp|old)")
-_CHECKPOINT = re.compile(r"(step|epoch)-\d+\.pt")
+_CHECKPOINT = re.compile(r"(step|epoch)-\d+\.pt|" + re.escape(COUNT))
 _IN_USE = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}
 _WAIT = 5.0  # seconds; workers of a run that was killed live on for a moment
 

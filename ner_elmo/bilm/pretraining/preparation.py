@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from ner_elmo.bilm.pretraining.adaptation import find_parent, keeps_words, vocab
 from ner_elmo.bilm.pretraining.config import OWN_TEXTS, PretrainConfig
 from ner_elmo.bilm.pretraining.defaults import FREQUENT, advice, settle
 from ner_elmo.bilm.pretraining.distributed import Processes
+from ner_elmo.bilm.pretraining.kept_count import count_key, read_count
 from ner_elmo.bilm.pretraining.shards import Shards, own_files
 from ner_elmo.errors import DataError
 from ner_elmo.runs.events import Report, note, warning
@@ -31,7 +32,11 @@ from ner_elmo.text.vocabulary import Vocabulary, most_frequent, read_vocabulary
 class PreparedText:
     """The text as counted before training, and the settings with nothing left open.
 
-    ``scale``: of how many times the counted text the whole is (1 unless only a sample was counted).
+    Attributes:
+        scale: of how many times the counted text the whole is (1 unless only a sample was counted).
+        file_digests: SHA-256 of each file of the training text; none if only a sample was counted.
+        count_key: of the count (:func:`ner_elmo.bilm.pretraining.kept_count.count_key`).
+        was_kept: whether the count was that of an earlier start.
     """
 
     config: PretrainConfig
@@ -42,16 +47,14 @@ class PreparedText:
     scale: float = 1.0
     parent: BilmFiles | None = None
     shards: Shards | None = None
+    file_digests: Sequence[str] = ()
+    count_key: str = ""
+    was_kept: bool = False
 
     @property
     def own_source(self) -> TextSource:
         """The text that this process reads for training."""
         return self.source if self.shards is None else self.shards.own(self.source)
-
-    @cached_property
-    def file_digests(self) -> list[str]:
-        """SHA-256 of each file of the training text; with shards, all processes must ask for it together."""
-        return list(map(sha256_of_file, self.source.files)) if self.shards is None else self.shards.digests()
 
     def digests(self) -> dict[str, str]:
         """What a run that goes on must find as it was: its texts, and the model that it began with."""
@@ -87,6 +90,7 @@ def prepare(
     scale: float = 1.0,
     parent: BilmFiles | None = None,
     processes: Processes = Processes(),  # noqa: B008 - immutable
+    checkpoints: Path | None = None,
 ) -> PreparedText:
     """Find the text, count it in one pass, settle what the configuration leaves open, the vocabulary and the held-out
     sentences.
@@ -97,6 +101,7 @@ def prepare(
         sample: characters of each file to count; the whole text is ``scale`` times as much.
         parent: the model of ``config.init`` if it is open already.
         processes: those that share out the files among them, with ``config.shard_files``.
+        checkpoints: of a run that goes on, where the count may have been kept.
 
     Raises:
         UsageError: a file is missing, or there are fewer than processes that want one each.
@@ -112,11 +117,16 @@ def prepare(
     else:
         heldout = list(read_sentences(find_files([config.heldout]), source.tokenizer, config.decoding))
         source = replace(source, split=Split(elsewhere=frozenset(map(sentence_digest, heldout))))
-    note(report, f"counting tokens in {describe(source.files)}")
-    if shards is None:
-        count = _count(source, count_processes, sample)
+    digests = _file_digests(source, shards) if sample is None else []
+    key = count_key(source, digests)
+    kept = read_count(checkpoints, key) if checkpoints is not None and sample is None else None
+    was_kept = not processes.any(kept is None)  # all of them count, or none does
+    if kept is not None and was_kept:
+        note(report, "the text is as it was counted before")
+        count = kept
     else:
-        count = shards.joined(_count(shards.own(source), count_processes, sample), HELDOUT_MOST)
+        note(report, f"counting tokens in {describe(source.files)}")
+        count = _count(source, shards, count_processes, sample)
     report({"event": "counted", **count_facts(count)})
     if count.n_forgotten:
         note(
@@ -146,10 +156,21 @@ def prepare(
     if parent is not None and keeps_words(parent):
         n_new = len(vocabulary) - sum(token in vocabulary for token in load_vocabulary(parent).tokens)
         note(report, f"vocabulary: {len(vocabulary) - n_new:,} words of {config.init}, {n_new:,} others")
-    return PreparedText(config, source, heldout, vocabulary, count, scale, parent, shards)
+    return PreparedText(config, source, heldout, vocabulary, count, scale, parent, shards, digests, key, was_kept)
 
 
-def _count(source: TextSource, processes: int, sample: Sequence[int] | None) -> TextCount:
+def _file_digests(source: TextSource, shards: Shards | None) -> list[str]:
+    return list(map(sha256_of_file, source.files)) if shards is None else shards.digests()
+
+
+def _count(source: TextSource, shards: Shards | None, processes: int, sample: Sequence[int] | None) -> TextCount:
+    """The count of the whole text, of which with ``shards`` each process reads its own part."""
+    if shards is None:
+        return _count_files(source, processes, sample)
+    return shards.joined(_count_files(shards.own(source), processes, sample), HELDOUT_MOST)
+
+
+def _count_files(source: TextSource, processes: int, sample: Sequence[int] | None) -> TextCount:
     return count_text(
         source.files,
         source.tokenizer,

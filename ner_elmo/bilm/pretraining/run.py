@@ -21,6 +21,7 @@ from ner_elmo.bilm.pretraining.checkpoint import load_checkpoint, save_checkpoin
 from ner_elmo.bilm.pretraining.config import PretrainConfig
 from ner_elmo.bilm.pretraining.curve import draw_curve
 from ner_elmo.bilm.pretraining.distributed import Processes
+from ner_elmo.bilm.pretraining.kept_count import keep_count
 from ner_elmo.bilm.pretraining.learner import describe_softmax
 from ner_elmo.bilm.pretraining.preparation import PreparedText, count_facts, prepare, rows_of
 from ner_elmo.bilm.pretraining.schedule import describe_rates
@@ -111,7 +112,15 @@ def _pretrain(
 ) -> dict[str, Any]:
     checkpoints = directory / CHECKPOINTS
     report_first = report if processes.is_first else silent
-    prepared = prepare(config, device.type, report_first, count_processes, parent=parent, processes=processes)
+    prepared = prepare(
+        config,
+        device.type,
+        report_first,
+        count_processes,
+        parent=parent,
+        processes=processes,
+        checkpoints=checkpoints if resume else None,
+    )
     config = prepared.config
     trainer = new_trainer(
         config, prepared.vocabulary, prepared.counts, prepared.total_tokens, device, processes, prepared.parent
@@ -125,7 +134,7 @@ def _pretrain(
         trainer.machine.warn = _warner(processes, record, report)
         resumed = resume and load_checkpoint(trainer, checkpoints, report_first)
         if processes.is_first:
-            _write_start(config, prepared, directory)
+            _write_start(config, prepared, directory, checkpoints)
         if resumed:
             record(
                 {
@@ -192,7 +201,9 @@ def _make_ready(directory: Path, checkpoints: Path, resume: bool) -> None:
         (directory / REPORT).unlink(missing_ok=True)
 
 
-def _write_start(config: PretrainConfig, prepared: PreparedText, directory: Path) -> None:
+def _write_start(config: PretrainConfig, prepared: PreparedText, directory: Path, checkpoints: Path) -> None:
+    if not prepared.was_kept:
+        keep_count(checkpoints, prepared.count_key, prepared.count)
     write_vocabulary(prepared.vocabulary, directory / "vocab.txt")
     write_config(directory, config)
 
