@@ -47,6 +47,7 @@ class RayCluster(AbstractContextManager["RayCluster"]):
         self._ray: Any = require("ray", "ray")
         self._address, self._n_workers, self._report = address, n_workers, report
         self._is_ours = False
+        self._crews: list[_Crew] = []
 
     def __enter__(self) -> RayCluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
@@ -71,6 +72,8 @@ class RayCluster(AbstractContextManager["RayCluster"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for crew in self._crews:  # one whose chunks were not all asked for; later, Ray would start anew to end it
+            crew.end()
         if self._is_ours:
             self._ray.shutdown()
 
@@ -90,6 +93,7 @@ class RayCluster(AbstractContextManager["RayCluster"]):
         """
         n_workers = self._n_workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         crew = _Crew(self._ray, tagger, source, n_workers, {"tokenized": tokenized, "scores": scores}, self._report)
+        self._crews.append(crew)
         gc.freeze()  # Ray's own modules stay, and the collector of garbage need not look at them
         try:
             while (results := crew.next(before_waiting)) is not None:
@@ -235,9 +239,10 @@ class _Crew(Crew):
         self._again.append(task)
 
     def end(self) -> None:
-        for actor in self._actors:
+        """End all actors that are there."""
+        while self._actors:
             with contextlib.suppress(Exception):
-                self._ray.kill(actor.handle)
+                self._ray.kill(self._actors.pop().handle)
 
 
 def _of_ours(error: Any) -> Exception:

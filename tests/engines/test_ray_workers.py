@@ -69,6 +69,17 @@ def job(tagger: Tagger, **changes: Any) -> Job:
     return Job(tagger, TagSettings(format="jsonl", source="jsonl", **changes), "toy", "digest")
 
 
+def test_no_cluster_at_an_address_is_one_line(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first test here: ``auto`` finds the cluster of the others once that is there."""
+    (tmp_path / "in.txt").write_text("Ann sees Rome .\n")
+    flags = ["--engine", "ray", "--address", "auto"]
+    status, out, err = ner_elmo(capsys, "tag", "-m", trained, tmp_path / "in.txt", *flags)
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1].startswith("ner-elmo: --address auto: found no Ray cluster (")
+
+
 def test_the_bytes_of_plain_tag(
     cluster: Any, trained: Path, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,17 +234,22 @@ def test_a_run_that_is_ended_goes_on(
     assert not [name for name in os.listdir(tmp_path / "ray") if name.endswith(".tmp")]
 
 
-def test_no_cluster_at_an_address_is_one_line(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import ray
-
-    ray.shutdown()
-    (tmp_path / "in.txt").write_text("Ann sees Rome .\n")
-    flags = ["--engine", "ray", "--address", "auto"]
-    status, out, err = ner_elmo(capsys, "tag", "-m", trained, tmp_path / "in.txt", *flags)
-    assert (status, out) == (2, "")
-    assert err.splitlines()[-1].startswith("ner-elmo: --address auto: found no Ray cluster (")
+def test_a_full_disk_is_one_line(trained: Path, tmp_path: Path) -> None:
+    """And Ray is not started again to end the actors of a cluster that is gone."""
+    (tmp_path / "in.txt").write_text("\n".join(texts_of(800)))
+    command = ["-m", "ner_elmo", "tag", str(tmp_path / "in.txt"), "-f", "jsonl", "-m", str(trained)]
+    command += ["--engine", "ray", "--workers", "1"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, *command],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=STEP_LIMIT,
+        )
+    assert done.returncode == 1
+    assert lasting(done.stderr)[-1] == "ner-elmo: standard output: cannot be written (No space left on device)"
 
 
 @pytest.mark.parametrize(
