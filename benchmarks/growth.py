@@ -59,7 +59,7 @@ CURVES = {
     ),
     "vocabulary-exact": Curve("the exact softmax alone", "words of the vocabulary", (10_000, 100_000, 1_000_000), 1),
     "corpus-tag": Curve("`tag`, without a biLM", "MB of text", (1, 10, 100)),
-    "corpus-tag-en": Curve("`tag -m en`", "MB of text", (1, 2, 4), 1),
+    "corpus-tag-en": Curve("`tag -m en`", "MB of text", (1, 10), 1),
     "corpus-read": Curve("`pretrain`: counting, reading, batches", "MB of text", (1, 10, 100, 1000)),
     "threads": Curve("`tag -m en --threads`", "threads, or processes", (1, 2)),
     "processes": Curve("`tag -m en --processes`", "threads, or processes", (1, 2)),
