@@ -81,6 +81,10 @@ def with_a_wrong_byte(file: Path) -> None:
     file.write_bytes(content)
 
 
+def nested_deeply(file: Path) -> None:
+    file.write_bytes(gzip.compress(b"[" * 100_000))
+
+
 def of_other_words(file: Path) -> None:
     file.write_bytes(gzip.compress(json.dumps({"counts": [1, 2]}).encode()))
 
@@ -89,13 +93,23 @@ def no_gzip(file: Path) -> None:
     file.write_text("nothing")
 
 
-@pytest.mark.parametrize("harm", [Path.unlink, cut_off, with_a_wrong_byte, of_other_words, no_gzip])
+@pytest.mark.parametrize("harm", [Path.unlink, cut_off, with_a_wrong_byte, nested_deeply, of_other_words, no_gzip])
 def test_a_count_that_cannot_be_read_is_made_again(toy: Path, checkpoints: Path, harm: Callable[[Path], None]) -> None:
     file = checkpoints / "count.json.gz"
     before = gzip.decompress(file.read_bytes())
     harm(file)
     assert any(note.startswith("counting tokens") for note in resumed_notes(toy, checkpoints))
     assert gzip.decompress(file.read_bytes()) == before
+
+
+def test_no_wrong_byte_is_read_over(toy: Path, checkpoints: Path) -> None:
+    count, file = prepare(make_config(toy), "cpu", silent).count, checkpoints / "count.json.gz"
+    keep_count(checkpoints, "key", count)
+    content = file.read_bytes()
+    head = content.index(0, 10) + 1  # with the time and a name, which do not matter
+    for place in range(head, len(content), max(1, len(content) // 300)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        assert read_count(checkpoints, "key") is None, place
 
 
 def test_the_count_of_another_text_is_not_taken(toy: Path) -> None:
